@@ -1,0 +1,23 @@
+"""Fixtures that several folders use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Folder with real test images (`<set>/...`); the test is skipped where there is none.
+
+    `RESTOREBENCH_TEST_DATA` names it; otherwise it is `../shared/data` beside the project.
+    """
+    named = os.environ.get("RESTOREBENCH_TEST_DATA")
+    folder = Path(named) if named else PROJECT_ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real test images: {folder} is not there (set RESTOREBENCH_TEST_DATA)")
+    return folder
