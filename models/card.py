@@ -1,0 +1,156 @@
+"""What is known about a restorer, as typed data.
+
+A card holds facts only: it imports nothing heavy, so that tables and ``bench list`` can use it without the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Provenance = Literal["official", "retrained", "reconstructed", "bundled", "untrained", "input"]
+"""Where the numbers of a row come from.
+
+``official``: the authors' weights. ``retrained``: weights trained by this suite. ``reconstructed``: network rebuilt from a
+paper without code. ``bundled``: the tiny weights inside the package. ``untrained``: random weights. ``input``: no network,
+the degraded image itself. (``published`` rows, copied from papers, never come from a network run.)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeRule:
+    """Heights and widths that the bare network takes; other sizes are padded on the right and bottom, and cropped back.
+
+    Attributes:
+        multiple: height and width are padded to a multiple of this, in pixels.
+        minimum: and to at least this, in pixels.
+        padding: how the padded pixels are filled.
+    """
+
+    multiple: int = 1
+    minimum: int = 1
+    padding: Literal["reflect", "zeros"] = "reflect"
+
+    def padded(self, length: int) -> int:
+        """Length in pixels after padding a side of `length` pixels."""
+        length = max(length, self.minimum)
+        return -(-length // self.multiple) * self.multiple
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """Whether an image may be restored in overlapping tiles, and how (sizes in pixels)."""
+
+    allowed: bool = True
+    tile: int = 512
+    overlap: int = 64
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One size of a restorer.
+
+    Attributes:
+        arguments: constructor arguments of the network.
+        parameters: exact number of trainable parameters, checked by the tests; None where it is not fixed.
+        note: what this size is for.
+    """
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    parameters: int | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", dict(self.arguments))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFigure:
+    """A cost that the paper or its repository prints for a variant."""
+
+    variant: str
+    parameters_m: float | None = None
+    macs_g: float | None = None
+    input_size: str = "not stated"
+    source: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint that the authors publish for a variant.
+
+    Attributes:
+        variant: the variant that it fits.
+        file_name: the name under which the weights folder is searched for it.
+        url: where its authors put it.
+        licence: licence of the weights as stated there.
+        trained_for: tasks or data it was trained on.
+        sha256: hash of the file where it is known.
+        overrides: constructor arguments that differ from the variant's.
+    """
+
+    variant: str
+    file_name: str
+    url: str
+    licence: str
+    trained_for: str
+    sha256: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """Everything the suite says about a restorer besides its network.
+
+    Attributes:
+        name: registry name, lower case.
+        title: name as tables print it.
+        variants: sizes by name; the first one is the default.
+        paper: citation in one line.
+        url: the paper's address.
+        year: year of the paper.
+        code_licence: licence of the authors' code ("none published" where there is no code).
+        weights_licence: licence of the authors' weights.
+        network_provenance: ``reconstructed`` where no code was ever published.
+        size: size rule of the bare network.
+        dtypes: torch dtypes that the network supports under autocast or natively, by name.
+        tiling: tiling policy.
+        training_sets: data sets the published weights were trained on.
+        published: costs that the paper prints.
+        checkpoints: published checkpoints.
+        key_map: (regular expression, replacement) pairs that turn keys of published checkpoints into reference keys.
+        trainable: False where the restorer has nothing to train.
+        revision: raised whenever the same weights would give other outputs; part of every cell's identity.
+    """
+
+    name: str
+    title: str
+    variants: Mapping[str, Variant]
+    paper: str
+    url: str
+    year: int
+    code_licence: str
+    weights_licence: str = "none published"
+    network_provenance: Literal["authors", "repaired", "reconstructed", "none"] = "authors"
+    size: SizeRule = field(default_factory=SizeRule)
+    dtypes: tuple[str, ...] = ("float32", "bfloat16")
+    tiling: Tiling = field(default_factory=Tiling)
+    training_sets: tuple[str, ...] = ()
+    published: tuple[PublishedFigure, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    key_map: tuple[tuple[str, str], ...] = ()
+    trainable: bool = True
+    revision: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "variants", dict(self.variants))
+        if not self.variants:
+            raise ValueError(f"card {self.name!r} has no variants")
+
+    @property
+    def default_variant(self) -> str:
+        """The first variant, which is the published one."""
+        return next(iter(self.variants))

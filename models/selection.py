@@ -1,0 +1,136 @@
+"""Which weights a ``weights=`` argument means, and what tables will say about them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .card import Checkpoint, ModelCard, Provenance
+from .registry import ModelError, check_variant
+from .weights import WeightsInfo, check_file, file_sha256, read_metadata, stored_provenance
+
+WEIGHTS_VARIABLE = "RESTOREBENCH_WEIGHTS"
+BUNDLED = Path(__file__).parent / "bundled"
+TINY = "tiny"
+
+logger = logging.getLogger("restorebench")
+
+
+@dataclass(frozen=True)
+class WeightsChoice:
+    """What a ``weights=`` argument means for a card: the variant, its weights, and arguments that the file needs."""
+
+    variant: str
+    info: WeightsInfo
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def weights_folder() -> Path:
+    """Folder searched for published checkpoints: ``RESTOREBENCH_WEIGHTS``, else ``~/.cache/restorebench/weights``."""
+    chosen = os.environ.get(WEIGHTS_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "restorebench" / "weights"
+
+
+def bundled_path(card: ModelCard) -> Path:
+    """Where the package keeps the weights of the ``tiny`` variant, whether or not it has them."""
+    return BUNDLED / f"{card.name}-{TINY}.safetensors"
+
+
+def choose_weights(
+    card: ModelCard, variant: str | None, weights: str | os.PathLike[str] | None, seed: int
+) -> WeightsChoice:
+    """Decide which weights a ``weights=`` argument of `create_model` means (see there).
+
+    Raises:
+        ModelError: there are no such weights.
+    """
+    if not card.trainable:
+        if weights not in (None, "none", "bundled"):
+            raise ModelError(f"{card.name} has no weights to load: leave out weights={os.fspath(weights or '')}")
+        info = WeightsInfo("not needed", None, None, "input", "no weights needed")
+        return WeightsChoice(check_variant(card, variant), info)
+    if weights is None:
+        return _default_weights(card, variant, seed)
+    if weights == "none":
+        return WeightsChoice(check_variant(card, variant), _untrained(seed))
+    if weights == "bundled":
+        return _bundled_weights(card, variant)
+    return _file_weights(card, variant, Path(weights).expanduser())
+
+
+def _default_weights(card: ModelCard, variant: str | None, seed: int) -> WeightsChoice:
+    wanted = check_variant(card, variant)
+    folder = weights_folder()
+    published = [checkpoint for checkpoint in card.checkpoints if checkpoint.variant == wanted]
+    for checkpoint in published:
+        path = folder / checkpoint.file_name
+        if path.is_file():
+            logger.info("%s: using the checkpoint %s", card.name, path)
+            return _file_weights(card, wanted, path)
+    has_bundled = bundled_path(card).is_file()
+    if wanted == TINY and has_bundled:
+        return _bundled_weights(card, TINY)
+    if variant is not None or TINY not in card.variants:
+        raise ModelError(f"no weights for {card.name} {wanted}: pass weights=PATH, or weights=none for random ones")
+    names = ", ".join(checkpoint.file_name for checkpoint in published)
+    missing = f"{folder} has no checkpoint of variant {wanted}" + (f" ({names})" if names else "")
+    if has_bundled:
+        logger.warning("%s: %s; using the tiny variant with its bundled weights", card.name, missing)
+        return _bundled_weights(card, TINY)
+    logger.warning("%s: %s and no weights are bundled; using the tiny variant UNTRAINED", card.name, missing)
+    return WeightsChoice(TINY, _untrained(seed))
+
+
+def _untrained(seed: int) -> WeightsInfo:
+    return WeightsInfo("none", None, None, "untrained", f"random weights, seed {seed}")
+
+
+def _bundled_weights(card: ModelCard, variant: str | None) -> WeightsChoice:
+    path = bundled_path(card)
+    if not path.is_file():
+        raise ModelError(f"no weights are bundled for {card.name}: pass weights=PATH, or weights=none for random ones")
+    if variant not in (None, TINY):
+        raise ModelError(
+            f"the weights bundled for {card.name} are of variant {TINY}: pass variant={TINY}, or weights=PATH"
+        )
+    info = WeightsInfo("bundled", path, file_sha256(path), _trained(card, "bundled"), f"bundled {TINY} weights")
+    return WeightsChoice(TINY, info)
+
+
+def _file_weights(card: ModelCard, variant: str | None, path: Path) -> WeightsChoice:
+    check_file(path)
+    sha256 = file_sha256(path)
+    metadata = read_metadata(path)
+    owner = metadata.get("restorebench.model", card.name)
+    if owner != card.name:
+        raise ModelError(f"{path} holds weights of {owner}, not of {card.name}: pass model={owner} or another file")
+    known = _known_checkpoint(card, variant, path, sha256)
+    provenance = stored_provenance(path, metadata) or ("official" if known else "retrained")
+    description = f"{path.name}, sha256 {sha256[:12]}" + (f", trained for {known.trained_for}" if known else "")
+    info = WeightsInfo("file", path, sha256, _trained(card, provenance), description)
+    if variant is None:
+        variant = known.variant if known else metadata.get("restorebench.variant")
+    fits = known is not None and known.variant == variant
+    return WeightsChoice(check_variant(card, variant), info, dict(known.overrides) if known and fits else {})
+
+
+def _known_checkpoint(card: ModelCard, variant: str | None, path: Path, sha256: str) -> Checkpoint | None:
+    """The published checkpoint that a file is: by hash, or by name where its hash is not known."""
+    matches = [checkpoint for checkpoint in card.checkpoints if checkpoint.sha256 == sha256]
+    named = [checkpoint for checkpoint in card.checkpoints if Path(checkpoint.file_name).name == path.name]
+    matches = matches or [checkpoint for checkpoint in named if checkpoint.sha256 is None]
+    if named and not matches:
+        logger.warning("%s: %s has the name of a published checkpoint but another sha256", card.name, path)
+    # A file name may stand for several variants; the one asked for comes first.
+    return min(matches, key=lambda checkpoint: checkpoint.variant != variant, default=None)
+
+
+def _trained(card: ModelCard, provenance: Provenance) -> Provenance:
+    """Weights of a network rebuilt without code make a reconstructed row, wherever they come from."""
+    if card.network_provenance == "reconstructed" and provenance not in ("untrained", "input"):
+        return "reconstructed"
+    return provenance

@@ -1,0 +1,26 @@
+"""Fixtures of the models' tests."""
+
+from pathlib import Path
+
+import pytest
+
+from restorebench.models import list_models, registry, selection
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it; plug-ins are looked for anew."""
+    list_models()
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(registry, "_broken_plugins", {})
+    monkeypatch.setattr(registry, "_discovered", True)
+
+
+@pytest.fixture
+def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty weights folder; no weights are bundled."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    monkeypatch.setenv("RESTOREBENCH_WEIGHTS", str(folder))
+    monkeypatch.setattr(selection, "BUNDLED", tmp_path / "bundled")
+    return folder

@@ -1,0 +1,265 @@
+"""From a name to a restorer."""
+
+import logging
+import random
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import restorebench.models as models
+from restorebench.models import (
+    Checkpoint,
+    ModelCard,
+    ModelError,
+    Variant,
+    build_network,
+    create_model,
+    get_card,
+    list_models,
+    register,
+    registry,
+    unregister,
+)
+
+pytestmark = pytest.mark.usefixtures("own_registry", "weights_folder")
+
+
+class Toy(nn.Module):
+    def __init__(self, *, width: int = 4, widths: list[int] | None = None) -> None:
+        super().__init__()
+        if width < 1:
+            raise ValueError("width must be positive")
+        if widths is not None:
+            width = widths.pop()  # constructors do such things
+        self.body = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.Dropout(0.5), nn.Conv2d(width, 3, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        restored: torch.Tensor = self.body(x)
+        return restored
+
+
+def card(
+    name: str = "toy", variants: dict[str, Variant] | None = None, checkpoints: tuple[Checkpoint, ...] = ()
+) -> ModelCard:
+    sizes = variants or {"paper": Variant(arguments={"width": 8}), "tiny": Variant(arguments={"width": 2})}
+    return ModelCard(
+        name=name, title=name.title(), variants=sizes, paper="", url="", year=2024, code_licence="MIT",
+        checkpoints=checkpoints,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def toy() -> ModelCard:
+    register(card())(Toy)
+    return get_card("toy")
+
+
+def test_importing_the_package_and_asking_for_its_light_names_leaves_torch_alone() -> None:
+    code = "import sys, restorebench.models as m; m.ModelCard, m.create_model; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_exported_name_exists_and_others_do_not() -> None:
+    for name in models.__all__:
+        assert getattr(models, name) is not None
+    assert set(models.__all__) <= set(dir(models))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        models.nothing  # noqa: B018
+
+
+def test_the_list_is_sorted_and_holds_built_in_and_registered_models(toy: ModelCard) -> None:
+    names = [entry.name for entry in list_models()]
+    assert names == sorted(names)
+    assert {"identity", "toy"} <= set(names)
+    assert get_card("toy") is toy
+
+
+def test_the_decorator_leaves_the_class_as_it_is() -> None:
+    assert register(card())(Toy) is Toy
+
+
+def test_a_taken_name_is_an_error_that_names_both_classes(toy: ModelCard) -> None:
+    class Other(Toy):
+        pass
+
+    with pytest.raises(ModelError, match=r"'toy' of \S+Other is already taken by \S+Toy"):
+        register(card())(Other)
+    unregister("toy")
+    register(card())(Other)
+    assert isinstance(build_network("toy"), Other)
+
+
+@pytest.mark.parametrize("name", ["Toy", "to/y", "", "..", "to y"])
+def test_names_that_cannot_be_folders_are_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="unusable"):
+        register(card(name))(Toy)
+
+
+def test_a_card_that_contradicts_the_constructor_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"variant 'paper' and \S+Toy disagree: .*'depth'"):
+        register(card(variants={"paper": Variant(arguments={"depth": 3})}))(Toy)
+    lost = Checkpoint(variant="large", file_name="a", url="", licence="", trained_for="")
+    with pytest.raises(ModelError, match="toy has no variant 'large'"):
+        register(card(checkpoints=(lost,)))(Toy)
+    with pytest.raises(TypeError, match="takes a class of"):
+        register(card())(lambda: Toy())  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="unknown model 'toy'"):
+        get_card("toy")
+
+
+@pytest.mark.parametrize("asked", ["toi", "TOY", "toyy"])
+def test_an_unknown_model_suggests_the_nearest(toy: ModelCard, asked: str) -> None:
+    with pytest.raises(ModelError, match=rf"unknown model '{asked}'; did you mean toy.*\? known: .*identity") as caught:
+        create_model(asked)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_variant_suggests_the_nearest(toy: ModelCard) -> None:
+    with pytest.raises(ModelError, match=r"toy has no variant 'papr'; did you mean paper\? known: paper, tiny"):
+        create_model("toy", variant="papr", weights="none")
+
+
+def test_an_unknown_argument_suggests_the_nearest(toy: ModelCard) -> None:
+    with pytest.raises(ModelError, match=r"toy has no constructor argument 'widht'; did you mean width"):
+        create_model("toy", weights="none", widht=3)
+    with pytest.raises(ModelError, match="no constructor argument 'device'"):
+        create_model("toy", weights="none", device="cuda")
+
+
+def test_an_argument_that_the_network_rejects_is_one_line(toy: ModelCard) -> None:
+    with pytest.raises(
+        ModelError, match=r"^toy paper cannot be built with width=0: ValueError: width must be positive$"
+    ):
+        create_model("toy", weights="none", width=0)
+
+
+def test_variant_arguments_and_overrides_reach_the_constructor(toy: ModelCard) -> None:
+    assert create_model("toy", weights="none").parameters_count == 8 * 28 + 8 * 3 + 3
+    assert create_model("toy", variant="tiny", weights="none").parameters_count == 2 * 28 + 2 * 3 + 3
+    changed = create_model("toy", variant="tiny", weights="none", width=5)
+    assert changed.parameters_count == 5 * 28 + 5 * 3 + 3
+    assert (changed.variant, changed.overrides) == ("tiny", {"width": 5})
+
+
+def test_a_constructor_cannot_change_the_card() -> None:
+    register(card(variants={"paper": Variant(arguments={"widths": [6]})}))(Toy)
+    first, second = (create_model("toy", weights="none").parameters_count for _ in range(2))
+    assert first == second == 6 * 28 + 6 * 3 + 3
+
+
+def test_a_restorer_comes_in_evaluation_mode(toy: ModelCard) -> None:
+    restorer = create_model("toy", weights="none")
+    assert not any(module.training for module in restorer.modules())
+    x = torch.rand(1, 3, 8, 8)
+    assert torch.equal(restorer(x), restorer(x))
+
+
+def test_random_weights_depend_on_the_seed_only(toy: ModelCard) -> None:
+    def weight(seed: int) -> torch.Tensor:
+        return next(create_model("toy", weights="none", seed=seed).parameters()).detach()
+
+    torch.manual_seed(1)
+    first = weight(7)
+    torch.manual_seed(2)
+    assert torch.equal(first, weight(7))
+    assert not torch.equal(first, weight(8))
+
+
+def test_the_global_generators_are_left_alone(toy: ModelCard) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
+    create_model("toy", weights="none", seed=3)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]  # type: ignore[index]
+    assert random.getstate() == before[2]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_generator_of_the_gpu_is_left_alone(toy: ModelCard) -> None:
+    torch.cuda.manual_seed(5)
+    before = torch.cuda.get_rng_state()
+    create_model("toy", weights="none", seed=3)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+def test_a_bare_network_can_be_built_without_memory(toy: ModelCard) -> None:
+    network = build_network("toy", variant="tiny", device="meta", width=3)
+    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
+    assert network.state_dict()["body.0.weight"].shape == (3, 3, 3, 3)
+
+
+def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, *, name: str = "far") -> None:
+    """Install, for the test, a package `far-models` whose entry point `name` is the module `far_models`."""
+    (folder / "far_models.py").write_text(dedent(code))
+    info = folder / "far_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: far-models\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[restorebench.models]\n{name} = far_models\n")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "far_models", raising=False)
+    monkeypatch.setattr(registry, "_discovered", False)
+    assert [point.name for point in metadata.entry_points(group="restorebench.models")] == [name]
+
+
+REGISTERS = """
+    from torch import nn
+    from restorebench.models import ModelCard, Variant, register
+
+    @register(ModelCard(name="far", title="Far", variants={"one": Variant()}, paper="", url="", year=2024,
+                        code_licence="MIT"))
+    class Far(nn.Module):
+        def forward(self, x):
+            return 1 - x
+"""
+
+
+def test_a_plug_in_is_found_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin(tmp_path, monkeypatch, REGISTERS)
+    assert "far_models" not in sys.modules
+    restorer = create_model("far", weights="none")
+    assert torch.equal(restorer(torch.zeros(1, 3, 2, 2)), torch.ones(1, 3, 2, 2))
+    assert "far" in [entry.name for entry in list_models()]
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("register(ModelCard(name='identity', title='', variants={'a': Variant()}, paper='', url='', year=1, "
+         "code_licence=''))(Far)", "ModelError: model name 'identity' of far_models.Far is already taken"),
+    ],
+)  # fmt: skip
+def test_a_broken_plug_in_is_a_warning_and_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, last: str, reason: str
+) -> None:
+    plugin(tmp_path, monkeypatch, dedent(REGISTERS) + "\n" + last + "\n")
+    with caplog.at_level(logging.WARNING, "restorebench"):
+        names = [entry.name for entry in list_models()]
+    assert "identity" in names
+    assert "far" not in names
+    assert len(caplog.records) == 1
+    assert "'far'" in caplog.text
+    assert "far-models" in caplog.text
+    assert reason in caplog.text
+
+    caplog.clear()
+    with pytest.raises(ModelError, match=r"model 'far' cannot be used: its plug-in of far-models") as caught:
+        create_model("far")
+    assert reason in str(caught.value)
+    assert not caplog.records  # said once
+
+
+def test_a_plug_in_may_list_the_models_while_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin(
+        tmp_path, monkeypatch, "from restorebench.models import list_models\nNAMES = [c.name for c in list_models()]\n"
+    )
+    list_models()
+    assert "identity" in sys.modules["far_models"].NAMES
