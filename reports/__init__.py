@@ -1,0 +1,1 @@
+"""Tables made from stored records; no network is ever run here."""
