@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
+
 from restorebench.datasets import DataError, stream
 from restorebench.datasets.blur import KERNEL_SUM, shake_kernel
 from restorebench.datasets.degradations import (
@@ -19,7 +21,6 @@ from restorebench.datasets.degradations import (
     rain,
     random_depth,
 )
-from scipy import ndimage
 
 TASKS = tuple(DEGRADATIONS)
 

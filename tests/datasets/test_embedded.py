@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from restorebench.datasets import DataError, Task, degradations, embedded, photographs
 from restorebench.datasets.embedded import EmbeddedTask, crops
 from restorebench.datasets.photographs import PHOTOGRAPHS

@@ -4,9 +4,10 @@ import decimal
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from restorebench.datasets import DataError, stream
 from restorebench.datasets.fixedpoint import NORMAL_UNIT, bell, between, decay_curve, fixed, integers, power_curve
-from scipy import stats
 
 
 def test_integers_are_uniform_and_include_both_ends():

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+
 from restorebench.datasets import DataError, photographs
 from restorebench.datasets.haze import DEPTH_MAX
 from restorebench.datasets.photographs import PHOTOGRAPHS, Photograph

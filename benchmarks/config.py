@@ -1,0 +1,64 @@
+"""The typed schema behind ``conf/run.yaml``: a wrong key or type in an override is an error, not a silent default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+CONFIG_MODULE = "restorebench.conf"
+RUN_CONFIG = "run"
+
+
+@dataclass
+class DataConfig:
+    """Which images: see ``conf/data/``.
+
+    Attributes:
+        source: ``auto``, ``embedded`` or ``standard``.
+        root: folder with the standard test sets; None reads ``RESTOREBENCH_DATA``.
+        size: side in pixels of the embedded images' centre crop, or ``full``.
+    """
+
+    source: str = "auto"
+    root: str | None = None
+    size: Any = 256
+
+
+@dataclass
+class RunConfig:
+    """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
+
+    model: str = MISSING
+    variant: str | None = None
+    weights: str | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    tasks: str = MISSING
+    protocol: str = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    device: str = "auto"
+    dtype: str = "float32"
+    tf32: bool = False
+    channels_last: bool = False
+    compile: bool = False
+    tile: int | None = None
+    seed: int = 0
+    results: str = "results"
+    overwrite: str = "missing"
+    progress: bool = True
+
+
+def register_schema() -> None:
+    """Put the schema where the defaults list of ``conf/run.yaml`` finds it."""
+    ConfigStore.instance().store(name="run_schema", node=RunConfig)
+
+
+def typed(config: DictConfig) -> RunConfig:
+    """The resolved configuration of one job as a `RunConfig`, without Hydra's own part."""
+    plain = {key: OmegaConf.select(config, key) for key in RunConfig.__dataclass_fields__}
+    merged = OmegaConf.merge(OmegaConf.structured(RunConfig), {k: v for k, v in plain.items() if v is not None})
+    result = OmegaConf.to_object(merged)
+    assert isinstance(result, RunConfig)
+    return result

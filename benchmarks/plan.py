@@ -1,0 +1,126 @@
+"""From a configuration to the cells it asks for; every mistake of the user surfaces here, before anything runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from ..datasets.samples import TaskData
+from ..datasets.suites import ResolvedSuite, Source, resolve
+from ..models import ModelCard, get_card
+from ..models.selection import choose_weights
+from ..models.weights import WeightsInfo
+from .cells import Cell
+from .config import RunConfig
+from .errors import UserError, nearest
+from .numerics import Numerics, check_dtype, resolve_device
+from .protocols import Protocol, get_protocol
+from .store import Store
+
+Overwrite = Literal["missing", "always", "never"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One job: a restorer on the tasks of a suite.
+
+    Attributes:
+        config: what was asked for, as plain data for the record.
+        card, variant, overrides, weights, seed: the restorer; weights are chosen, not yet loaded.
+        suite: the tasks and their images.
+        protocol: how they are fed and scored.
+        numerics: how the network runs.
+        store: where the cells lie.
+        overwrite: what happens to cells that are there already.
+        progress: whether to show a bar.
+    """
+
+    config: dict[str, Any]
+    card: ModelCard
+    variant: str
+    overrides: dict[str, Any]
+    weights: WeightsInfo
+    seed: int
+    suite: ResolvedSuite
+    protocol: Protocol
+    numerics: Numerics
+    store: Store
+    overwrite: Overwrite
+    progress: bool
+
+    def cell(self, data: TaskData) -> Cell:
+        """The cell of one task of the suite."""
+        return Cell(
+            suite=self.suite.suite.name,
+            suite_tasks=tuple(task.key for task in self.suite.suite.tasks),
+            model=self.card.name,
+            variant=self.variant,
+            overrides=self.overrides,
+            revision=self.card.revision,
+            weights=self.weights,
+            seed=self.seed,
+            task=data.task,
+            fingerprint=data.fingerprint(),
+            protocol=self.protocol.describe(),
+            numerics=self.numerics,
+        )
+
+
+def crop_size(value: object) -> int | Literal["full"]:
+    """The embedded images' crop: a side in pixels, or ``full``.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    if value == "full":
+        return "full"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise UserError(f"data.size={value}: give a side in pixels, or full")
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Resolve every name of a configuration.
+
+    Raises:
+        ValueError: one line that says what is wrong and what to do (`UserError`, `ModelError` or `DataError`).
+    """
+    card = get_card(config.model)
+    choice = choose_weights(card, config.variant, config.weights, config.seed)
+    if config.overwrite not in get_args(Overwrite):
+        choices = ", ".join(get_args(Overwrite))
+        raise UserError(
+            f"unknown overwrite={config.overwrite}{nearest(config.overwrite, get_args(Overwrite))}; use {choices}"
+        )
+    if config.tile is not None and config.tile < 64:
+        raise UserError(f"tile={config.tile}: tiles are at least 64 pixels wide")
+    root = config.data.root or os.environ.get("RESTOREBENCH_DATA")
+    suite = resolve(
+        config.tasks,
+        source=cast("Source", config.data.source),
+        size=crop_size(config.data.size),
+        root=Path(root).expanduser() if root else None,
+    )
+    return Plan(
+        config=asdict(config),
+        card=card,
+        variant=choice.variant,
+        overrides={**choice.overrides, **config.overrides},
+        weights=choice.info,
+        seed=config.seed,
+        suite=suite,
+        protocol=get_protocol(config.protocol),
+        numerics=Numerics(
+            device=resolve_device(config.device),
+            dtype=check_dtype(config.dtype, card.dtypes, card.title),
+            tf32=config.tf32,
+            channels_last=config.channels_last,
+            compile=config.compile,
+            tile=config.tile,
+        ),
+        store=Store(Path(config.results).expanduser()),
+        overwrite=cast("Overwrite", config.overwrite),
+        progress=config.progress,
+    )

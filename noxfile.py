@@ -1,0 +1,104 @@
+"""Sessions for people and for CI. All share one environment, ``.nox/restorebench``, so torch is installed once.
+
+nox -s bench [-- overrides]   the main job on embedded photographs
+nox -s tests [-- pytest arguments]
+nox -s lint, types, build
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+ENVIRONMENT = ROOT / ".nox" / "restorebench"
+FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
+DEFAULTS = ("model=rbair", "tasks=5d")
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests", "lint", "types"]
+
+
+def program(environment: Path, name: str) -> str:
+    """Path of a program of a virtual environment."""
+    return str(environment / ("Scripts" if os.name == "nt" else "bin") / name)
+
+
+def make_environment(session: nox.Session, environment: Path) -> None:
+    """A virtual environment of the Python that runs nox, made anew."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - nox itself may run on an older Python
+        session.error(f"restorebench needs Python 3.11 or later, nox runs on {sys.version.split()[0]}")
+    session.run(sys.executable, "-m", "venv", "--clear", str(environment), external=True)
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """The project, editable, with these extras; done again only when what is to be installed has changed."""
+    if not Path(program(ENVIRONMENT, "python")).exists():
+        make_environment(session, ENVIRONMENT)
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stamps = {extra: ENVIRONMENT / f".installed-{extra}" for extra in ("run", *extras)}
+    if all(stamp.exists() and stamp.read_text() == wanted for stamp in stamps.values()):
+        return
+    target = f".[{','.join(extras)}]" if extras else "."
+    session.run(program(ENVIRONMENT, "python"), "-m", "pip", "install", "--quiet", "-e", target, external=True)
+    for stamp in stamps.values():
+        stamp.write_text(wanted)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the main job; what follows ``--`` is passed on to ``bench run``."""
+    install(session)
+    given = session.posargs
+    prepared = any(argument.startswith("+experiment") for argument in given)
+    keys = {argument.partition("=")[0] for argument in given}
+    defaults = [] if prepared else [item for item in DEFAULTS if item.partition("=")[0] not in keys]
+    session.run(program(ENVIRONMENT, "bench"), "run", *defaults, *given, external=True)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; what follows ``--`` is passed on to pytest."""
+    install(session, "test")
+    session.run(program(ENVIRONMENT, "python"), "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    install(session, "lint")
+    session.run(program(ENVIRONMENT, "ruff"), "check", ".", external=True)
+    session.run(program(ENVIRONMENT, "ruff"), "format", "--check", ".", external=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy, on a tree that looks like the installed package."""
+    install(session, "types")
+    tree = ROOT / ".nox" / "types" / "restorebench"
+    shutil.rmtree(tree.parent, ignore_errors=True)
+    tree.mkdir(parents=True)
+    for folder in FOLDERS:
+        (tree / folder).symlink_to(ROOT / folder, target_is_directory=True)
+    session.run(program(ENVIRONMENT, "mypy"), "-p", "restorebench", external=True, env={"MYPYPATH": str(tree.parent)})
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel, and try the wheel in an environment of its own, dependencies from the registry."""
+    install(session, "build")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.run(program(ENVIRONMENT, "python"), "-m", "build", "--outdir", "dist", str(ROOT), external=True)
+    wheel = next((ROOT / "dist").glob("*.whl"))
+    clean = ROOT / ".nox" / "wheel"
+    make_environment(session, clean)
+    session.run(program(clean, "python"), "-m", "pip", "install", "--quiet", str(wheel), external=True)
+    results = session.create_tmp()
+    with session.chdir(results):
+        session.run(program(clean, "bench"), "list", "models", external=True)
+        session.run(program(clean, "bench"), "run", "model=identity", "tasks=5d", external=True)

@@ -1,0 +1,40 @@
+"""Every configuration file that is shipped composes into jobs that can be planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from restorebench.benchmarks.plan import make_plan
+from restorebench.benchmarks.run_command import COMMAND
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def names(group: str) -> list[str]:
+    """Choices of a config group."""
+    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", names("experiment"))
+def test_every_experiment_can_be_planned(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RESTOREBENCH_WEIGHTS", str(tmp_path))
+    monkeypatch.delenv("RESTOREBENCH_DATA", raising=False)
+    configs = COMMAND.compose([f"+experiment={name}"]).configs
+    assert len(configs) > 1
+    assert len({make_plan(config).card.name for config in configs}) > 1
+
+
+@pytest.mark.parametrize("name", [name for name in names("data") if name != "standard"])
+def test_every_data_choice_can_be_planned(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESTOREBENCH_DATA", raising=False)
+    (config,) = COMMAND.compose(["model=identity", f"data={name}"]).configs
+    assert make_plan(config).suite.data
+
+
+def test_an_override_of_an_experiment_wins() -> None:
+    configs = COMMAND.compose(["+experiment=five_degradations", "data.size=64"]).configs
+    assert {config.data.size for config in configs} == {64}

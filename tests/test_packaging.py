@@ -1,0 +1,117 @@
+"""The wheel and the sdist hold what an installed suite needs: command line, configuration, data files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .benchmarks.commands import leaderboard
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sdist and wheel, built from a copy of the source tree with the wheel built from the sdist."""
+    source, out = tmp_path_factory.mktemp("source") / "tree", tmp_path_factory.mktemp("dist")
+    ignored = shutil.ignore_patterns(".git", ".nox", "results", "*.egg-info", "build", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return out
+
+
+def sources(*suffixes: str) -> set[str]:
+    """Files of the sub-packages with these suffixes, relative to the root."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes
+    }
+
+
+def test_the_wheel_holds_every_module_and_configuration(distributions: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {f"restorebench/{name}" for name in sources(".py", ".yaml", ".safetensors", ".typed")}
+    assert wanted <= names
+    assert "restorebench/conf/run.yaml" in wanted
+    assert not any(name.startswith(("models/", "tests/", "datasets/")) for name in names)
+
+
+def test_the_sdist_holds_the_sources(distributions: Path) -> None:
+    (sdist,) = distributions.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert sources(".py", ".yaml", ".safetensors", ".typed") <= names
+    assert {"README.md", "LICENSE", "pyproject.toml"} <= names
+
+
+def test_the_installed_wheel_runs_the_main_job(distributions: Path, tmp_path: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    clean = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(clean)], check=True)
+    python = clean / "bin" / "python"
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(python),
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            str(wheel),
+        ],
+        check=True,
+    )
+    # Dependencies come from the tests' environment: a path file adds its packages, not its editable installs.
+    packages = subprocess.run(
+        [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    (Path(packages) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    bench = str(clean / "bin" / "bench")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RESTOREBENCH"))}
+    where = subprocess.run(
+        [str(python), "-c", "import restorebench.models as m; print(m.__file__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert where.stdout.startswith(str(clean))
+    done = subprocess.run(
+        [bench, "run", "model=identity", "tasks=5d", "data.size=64", "device=cpu"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(leaderboard(tmp_path / "results")) == 6
+    listed = subprocess.run(
+        [bench, "list", "models"], capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+    )
+    assert "rbair" in listed.stdout
