@@ -33,6 +33,7 @@ class Command:
 
 
 COMMANDS = {
+    "data": Command("check, locate and compare the standard test sets", "data_command"),
     "run": Command("evaluate a restorer on a suite (takes Hydra overrides)", "run_command"),
     "report": Command("derive leaderboard and tables from the store", "report_command"),
     "list": Command("show restorers, tasks or protocols", "list_command"),

@@ -20,11 +20,13 @@ class DataConfig:
         source: ``auto``, ``embedded`` or ``standard``.
         root: folder with the standard test sets; None reads ``RESTOREBENCH_DATA``.
         size: side in pixels of the embedded images' centre crop, or ``full``.
+        partial: take standard sets that have another number of images than they should, under a name that says so.
     """
 
     source: str = "auto"
     root: str | None = None
     size: Any = 256
+    partial: bool = False
 
 
 @dataclass
@@ -38,6 +40,10 @@ class RunConfig:
     tasks: str = MISSING
     protocol: str = MISSING
     data: DataConfig = field(default_factory=DataConfig)
+    dataset: str | None = None
+    degraded: str | None = None
+    clean: str | None = None
+    sigma: int | None = None
     device: str = "auto"
     dtype: str = "float32"
     tf32: bool = False

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from ..datasets.folder import folder_suite
 from ..datasets.samples import TaskData
 from ..datasets.suites import ResolvedSuite, Source, resolve
 from ..models import ModelCard, get_card
@@ -20,6 +21,8 @@ from .protocols import Protocol, get_protocol
 from .store import Store
 
 Overwrite = Literal["missing", "always", "never"]
+DEFAULT_TASKS = "5d"
+"""What ``conf/run.yaml`` says; images of the user's own are one task, ``restore``, unless ``tasks`` names one."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,34 @@ def crop_size(value: object) -> int | Literal["full"]:
     raise UserError(f"data.size={value}: give a side in pixels, or full")
 
 
+def chosen_images(config: RunConfig) -> ResolvedSuite:
+    """The images: the user's folders with ``dataset=folder``, otherwise those of the suite's sets.
+
+    Raises:
+        UserError, DataError: an unknown data set, keys that do not go together, or images that are not there.
+    """
+    own = {key: getattr(config, key) for key in ("degraded", "clean", "sigma") if getattr(config, key) is not None}
+    if config.dataset is None:
+        if own:
+            raise UserError(f"{next(iter(own))}= is for images of your own: add dataset=folder")
+        root = config.data.root or os.environ.get("RESTOREBENCH_DATA")
+        return resolve(
+            config.tasks,
+            source=cast("Source", config.data.source),
+            size=crop_size(config.data.size),
+            root=Path(root).expanduser() if root else None,
+            partial=config.data.partial,
+        )
+    if config.dataset != "folder":
+        raise UserError(
+            f"unknown dataset={config.dataset}: there is dataset=folder, with degraded=DIR clean=DIR; a standard set"
+            " is chosen by its task, as in tasks=derain@Rain100H"
+        )
+    folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
+    task = "restore" if config.tasks == DEFAULT_TASKS else config.tasks
+    return folder_suite(folders["degraded"], folders["clean"], task, config.sigma)
+
+
 def make_plan(config: RunConfig) -> Plan:
     """Resolve every name of a configuration.
 
@@ -96,13 +127,6 @@ def make_plan(config: RunConfig) -> Plan:
         )
     if config.tile is not None and config.tile < 64:
         raise UserError(f"tile={config.tile}: tiles are at least 64 pixels wide")
-    root = config.data.root or os.environ.get("RESTOREBENCH_DATA")
-    suite = resolve(
-        config.tasks,
-        source=cast("Source", config.data.source),
-        size=crop_size(config.data.size),
-        root=Path(root).expanduser() if root else None,
-    )
     return Plan(
         config=asdict(config),
         card=card,
@@ -110,7 +134,7 @@ def make_plan(config: RunConfig) -> Plan:
         overrides={**choice.overrides, **config.overrides},
         weights=choice.info,
         seed=config.seed,
-        suite=suite,
+        suite=chosen_images(config),
         protocol=get_protocol(config.protocol),
         numerics=Numerics(
             device=resolve_device(config.device),

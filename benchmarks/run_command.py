@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         logger.info(notice)
     COMMAND.launch(arguments, job)
     for results in dict.fromkeys(Path(config.results).expanduser() for config in asked.configs):
-        show_results(results, {config.tasks for config in asked.configs})
+        show_results(results, {plan.suite.suite.name for plan in _progress.plans.values()})
     return 0 if all(outcome.state == "complete" for outcome in _progress.outcomes) else 1
 
 

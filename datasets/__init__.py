@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .errors import DataError
+from .folder import folder_suite
 from .samples import TASK_NAMES, Sample, Task, TaskData
 from .streams import stream
 from .suites import SUITE_NAMES, ResolvedSuite, Suite, list_suites, resolve
@@ -16,6 +17,7 @@ __all__ = [
     "Suite",
     "Task",
     "TaskData",
+    "folder_suite",
     "list_suites",
     "resolve",
     "stream",

@@ -17,6 +17,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> DataError:
         kind: what the name stands for, in the words of the message ("suite", "source").
     """
     choices = list(known)
-    near = difflib.get_close_matches(str(name).lower(), choices, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(by_lower[match] for match in near)}? " if near else ""
     return DataError(f"unknown {kind} {str(name)!r}: {hint}known are {', '.join(choices)}")

@@ -8,8 +8,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-TASK_NAMES = ("denoise", "derain", "dehaze", "deblur", "lowlight")
-"""Names that a task can have; `denoise` has a `sigma`, the others have none."""
+CDD11_TASKS = (
+    *("low", "haze", "rain", "snow"),
+    *("low_haze", "low_rain", "low_snow", "haze_rain", "haze_snow"),
+    *("low_haze_rain", "low_haze_snow"),
+)
+"""The eleven degradations of CDD-11, named as its folders are, in the order of its paper's tables."""
+
+TASK_NAMES = ("denoise", "derain", "dehaze", "deblur", "lowlight", *CDD11_TASKS, "restore")
+"""Names that a task can have; `restore` is the removal of whatever a folder of the user's shows.
+
+Only `denoise` has a `sigma`: where the protocol draws the noise.
+"""
 
 
 @dataclass(frozen=True)

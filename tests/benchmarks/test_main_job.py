@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import resource
 import signal
 import subprocess
 import time
@@ -96,19 +97,25 @@ def test_suites_share_their_cells(sweep: Path) -> None:
     assert len({record.finished for record in shared}) == 1
 
 
+def children_seconds() -> float:
+    """Processor seconds of all finished child processes."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def test_running_again_is_quick_and_recomputes_nothing(sweep: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (sweep / "results").rglob("*/*/*/*.*")}
     assert len(before) >= 40
-    started = time.perf_counter()
+    before_seconds = children_seconds()
     done = bench(
         *("run", "-m", "model=identity,rbair", "tasks=3d,5d", "variant=null", "data.size=96", "device=cpu"), cwd=sweep
     )
-    seconds = time.perf_counter() - started
     assert done.returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (sweep / "results").rglob("*/*/*/*.*")} == before
     assert ", 0 of 8 images computed now" in done.stderr
     assert not any(f", {count} of 8 images" in done.stderr for count in range(1, 9))
-    assert seconds < 10
+    # Processor seconds, which other work on the machine does not stretch; alone, wall time is about the same.
+    assert children_seconds() - before_seconds < 10
 
 
 def test_always_computes_all_again_with_identical_rows(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""Any folder of images as a suite of one task: `dataset=folder degraded=DIR clean=DIR`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import DataError, unknown
+from .files import FileTask, members
+from .hashes import file_hashes
+from .pairing import Listing, list_folder, list_pairs
+from .samples import TASK_NAMES, Task
+from .suites import ResolvedSuite, Suite
+
+SUITE_NAME = "folder"
+SIGMAS = (15, 25, 50)
+"""Noise levels drawn on clean images where none is given."""
+
+
+def folder_suite(
+    degraded: Path | None, clean: Path | None, task: str = "restore", sigma: int | None = None
+) -> ResolvedSuite:
+    """Images of the user's as a suite; pairs are found by name, see `pairing.Partners`.
+
+    The data set's name has the folder's name and the beginning of the images' SHA-256, so that rows on different
+    images are never ranked together.
+
+    Args:
+        degraded: folder of degraded images; None where the protocol draws noise on the clean ones.
+        clean: folder of clean images.
+        task: one of `TASK_NAMES`.
+        sigma: standard deviation of the noise in grey levels (0 to 255), without `degraded`; None for 15, 25 and 50.
+
+    Raises:
+        DataError: a folder is missing or has no images, an unknown task, or noise asked for on degraded images.
+    """
+    if task not in TASK_NAMES:
+        raise unknown("task (tasks=)", task, TASK_NAMES)
+    if clean is None:
+        raise DataError("dataset=folder needs clean=DIR, the folder of the clean images")
+    for key, folder in (("degraded", degraded), ("clean", clean)):
+        if folder is not None and not folder.is_dir():
+            raise DataError(f"{key}={folder} is not a folder")
+    if degraded is None:
+        return _noisy(clean, task, SIGMAS if sigma is None else (sigma,))
+    if sigma is not None:
+        raise DataError("sigma= is for noise drawn on clean images: leave it out, or leave degraded= out")
+    listing = list_pairs(degraded, clean)
+    _check_images(listing)
+    suite_task = Task(task, _dataset_name(listing))
+    data = FileTask(suite_task, listing, _description(listing), _LICENCE)
+    suite = Suite(SUITE_NAME, f"Images of {degraded}", (suite_task,))
+    return ResolvedSuite(suite, (data,), _notice(listing, suite_task.dataset))
+
+
+_LICENCE = "not known: images of the user's"
+
+
+def _noisy(clean: Path, task: str, sigmas: tuple[int, ...]) -> ResolvedSuite:
+    if task not in ("denoise", "restore"):
+        raise DataError(f"the task {task} needs degraded=DIR, the folder of the degraded images")
+    if any(not 0 < sigma <= 255 for sigma in sigmas):
+        raise DataError(f"sigma={sigmas[0]}: give a noise level from 1 to 255 grey levels")
+    listing = list_folder(clean)
+    _check_images(listing)
+    name = _dataset_name(listing)
+    tasks = tuple(Task("denoise", name, sigma) for sigma in sigmas)
+    data = tuple(FileTask(task, listing, _description(listing), _LICENCE) for task in tasks)
+    return ResolvedSuite(Suite(SUITE_NAME, f"Images of {clean}", tasks), data, _notice(listing, name))
+
+
+def _check_images(listing: Listing) -> None:
+    if not listing.entries:
+        raise DataError(f"no PNG, JPEG, BMP or TIFF image in {listing.folders[0]}")
+    if all(entry.clean is None for entry in listing.entries):
+        degraded, clean = listing.folders
+        raise DataError(f"no image in {degraded} has a clean one in {clean}: names have to correspond")
+
+
+def _dataset_name(listing: Listing) -> str:
+    """`folder-NAME-12345678`: NAME of the folder, or of what holds both, and the beginning of the images' hash."""
+    folders = [folder.absolute() for folder in listing.folders]
+    same_parent = len(folders) == 2 and folders[0].parent == folders[1].parent
+    name = folders[0].parent.name if same_parent else folders[0].name
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "images"
+    return f"folder-{plain}-{members(listing, file_hashes(listing.files))[:8]}"
+
+
+def _description(listing: Listing) -> str:
+    return f"{len(listing.entries)} images in {' and '.join(str(folder) for folder in listing.folders)}"
+
+
+def _notice(listing: Listing, name: str) -> str:
+    """Which images, and everything that the listing passes over or that will fail, by name."""
+    notice = f"{name}: {_description(listing)}"
+    for words, paths in (
+        ("will fail", [f"{entry.name} ({entry.problem})" for entry in listing.problems]),
+        ("clean without a degraded image", [path.name for path in listing.orphans]),
+        ("no images", [f"{path.parent.name}/{path.name}" for path in listing.ignored]),
+    ):
+        if paths:
+            notice += f"; {words}: {_some(paths)}"
+    return notice
+
+
+def _some(names: list[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
