@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Provenance = Literal["official", "retrained", "reconstructed", "bundled", "untrained", "input"]
+Provenance = Literal["official", "retrained", "reconstructed", "bundled", "foreign", "untrained", "input"]
 """Where the numbers of a row come from.
 
-``official``: the authors' weights. ``retrained``: weights trained by this suite. ``reconstructed``: network rebuilt from a
-paper without code. ``bundled``: the tiny weights inside the package. ``untrained``: random weights. ``input``: no network,
-the degraded image itself. (``published`` rows, copied from papers, never come from a network run.)
+``official``: the authors' weights. ``retrained``: weights trained by this suite. ``reconstructed``: network rebuilt
+from a paper without code. ``bundled``: the tiny weights inside the package. ``foreign``: a checkpoint from elsewhere,
+for a network that another package brings. ``untrained``: random weights. ``input``: no network, the degraded image
+itself. (``published`` rows, copied from papers, never come from a network run.)
 """
 
 
@@ -55,11 +56,13 @@ class Variant:
     Attributes:
         arguments: constructor arguments of the network.
         parameters: exact number of trainable parameters, checked by the tests; None where it is not fixed.
+        macs_256_g: 1e9 multiply-adds at 1x3x256x256 counted by dispatch, without Fourier transforms, checked to 1 %.
         note: what this size is for.
     """
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
+    macs_256_g: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -123,6 +126,8 @@ class ModelCard:
         checkpoints: published checkpoints.
         key_map: (regular expression, replacement) pairs that turn keys of published checkpoints into reference keys.
         trainable: False where the restorer has nothing to train.
+        built_from: ``checkpoint`` where the weights file decides the architecture: the class then has the method
+            ``from_checkpoint`` (`restorebench.models.registry.BuiltFromCheckpoint`) and is never built without a file.
         revision: raised whenever the same weights would give other outputs; part of every cell's identity.
     """
 
@@ -143,6 +148,7 @@ class ModelCard:
     checkpoints: tuple[Checkpoint, ...] = ()
     key_map: tuple[tuple[str, str], ...] = ()
     trainable: bool = True
+    built_from: Literal["arguments", "checkpoint"] = "arguments"
     revision: int = 1
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from .registry import register
 CARD = ModelCard(
     name="identity",
     title="Input",
-    variants={"input": Variant(parameters=0, note="the degraded image, unchanged")},
+    variants={"input": Variant(parameters=0, macs_256_g=0.0, note="the degraded image, unchanged")},
     paper="none: the degraded image itself",
     url="",
     year=0,

@@ -18,12 +18,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .card import ModelCard
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from .restorer import Restorer
 
@@ -36,6 +37,24 @@ logger = logging.getLogger("restorebench")
 
 class ModelError(ValueError):
     """What a user asked of the models cannot be done; the message is one line that says what to do."""
+
+
+class BuiltFromCheckpoint(Protocol):
+    """What a class offers whose card says ``built_from="checkpoint"``, besides being a ``torch.nn.Module``."""
+
+    @classmethod
+    def from_checkpoint(cls, state: Mapping[str, Tensor], card: ModelCard, source: Path) -> tuple[nn.Module, ModelCard]:
+        """The network that a state dict describes, with its weights, and the card as it holds for this network.
+
+        Args:
+            state: as the file has it, already read without running code.
+            card: the registered card; size rule, dtypes and tiling may be replaced.
+            source: the file, for messages.
+
+        Raises:
+            ModelError: the file is of no network that fits, in one line.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -112,9 +131,11 @@ def build_network(
         overrides: constructor arguments that differ from the variant's.
 
     Raises:
-        ModelError: no such model, variant or constructor argument.
+        ModelError: no such model, variant or constructor argument, or only a checkpoint could say how to build it.
     """
     found = _lookup(name)
+    if found.card.built_from == "checkpoint":
+        raise ModelError(f"{name} takes its network from a checkpoint: create_model(..., weights=PATH) builds it")
     return _build(found, check_variant(found.card, variant), overrides, seed, device)
 
 
@@ -148,8 +169,16 @@ def create_model(
     found = _lookup(name)
     if variant is not None:
         check_variant(found.card, variant)
+    if found.card.built_from == "checkpoint" and overrides:
+        raise ModelError(
+            f"{name} takes no constructor arguments, its checkpoint decides: leave out {', '.join(overrides)}"
+        )
     check_arguments(found.card.name, found.network, overrides)
     choice = choose_weights(found.card, variant, weights, seed)
+    if found.card.built_from == "checkpoint" and choice.info.path is not None:
+        adapter = cast("type[BuiltFromCheckpoint]", found.network)
+        foreign, card = adapter.from_checkpoint(read_checkpoint(choice.info.path), found.card, choice.info.path)
+        return Restorer(foreign, card, choice.variant, choice.info).eval()
     overrides = {**choice.overrides, **overrides}
     network = _build(found, choice.variant, overrides, seed, "cpu")
     if choice.info.path is not None:
@@ -220,6 +249,12 @@ def _check(card: ModelCard, network: type[nn.Module]) -> None:
         raise ModelError(
             f"model name {card.name!r} is unusable: take lower-case letters and digits, and '_', '-', '.' between them"
         )
+    if card.built_from == "checkpoint":
+        if not hasattr(network, "from_checkpoint"):
+            raise ModelError(
+                f"card {card.name!r} is built from checkpoints, and {_where(network)} lacks from_checkpoint"
+            )
+        return
     for variant, details in card.variants.items():
         try:
             inspect.signature(network).bind(**details.arguments)

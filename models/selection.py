@@ -53,6 +53,8 @@ def choose_weights(
             raise ModelError(f"{card.name} has no weights to load: leave out weights={os.fspath(weights or '')}")
         info = WeightsInfo("not needed", None, None, "input", "no weights needed")
         return WeightsChoice(check_variant(card, variant), info)
+    if card.built_from == "checkpoint" and weights in (None, "none", "bundled"):
+        raise ModelError(f"{card.name} takes its network from a checkpoint: pass weights=PATH")
     if weights is None:
         return _default_weights(card, variant, seed)
     if weights == "none":
@@ -109,7 +111,8 @@ def _file_weights(card: ModelCard, variant: str | None, path: Path) -> WeightsCh
     if owner != card.name:
         raise ModelError(f"{path} holds weights of {owner}, not of {card.name}: pass model={owner} or another file")
     known = _known_checkpoint(card, variant, path, sha256)
-    provenance = stored_provenance(path, metadata) or ("official" if known else "retrained")
+    unknown: Provenance = "foreign" if card.built_from == "checkpoint" else "retrained"
+    provenance = stored_provenance(path, metadata) or ("official" if known else unknown)
     description = f"{path.name}, sha256 {sha256[:12]}" + (f", trained for {known.trained_for}" if known else "")
     info = WeightsInfo("file", path, sha256, _trained(card, provenance), description)
     if variant is None:

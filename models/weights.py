@@ -25,7 +25,7 @@ from torch import nn
 from .card import ModelCard, Provenance
 from .registry import ModelError, construct, one_line
 
-_CONTAINERS = ("params_ema", "params", "state_dict", "net", "model")
+_CONTAINERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "net", "model")
 """Where checkpoints keep the state dict; the first one present wins."""
 _PREFIXES = ("net.", "module.")
 """What Lightning modules and DataParallel put in front of every key."""
@@ -87,7 +87,7 @@ def read_checkpoint(path: Path | str) -> dict[str, torch.Tensor]:
     """State dict of a checkpoint, on the CPU, with the keys and dtypes of the file.
 
     Safetensors are recognised by content, everything else is read by ``torch.load(weights_only=True)``. No code of the
-    file is ever run. The state dict may lie under ``params_ema``, ``params``, ``state_dict``, ``net`` or ``model``.
+    file is ever run. The state dict may lie under one of the usual keys (``params_ema``, ``state_dict`` and the like).
 
     Raises:
         ModelError: the file is missing, truncated, no checkpoint, or cannot be read without running its code.
@@ -135,15 +135,25 @@ def canonical_state_dict(
     Raises:
         ModelError: there is no state dict, or two of its keys become one.
     """
-    stripped = [_unwrap(raw, "the checkpoint")]
-    while (shorter := _strip(stripped[-1])) is not None:
-        stripped.append(shorter)
+    stripped = without_prefixes(raw)
     if expected is None:
         return _apply_key_map(stripped[-1], card)
     candidates = [_apply_key_map(state, card) for state in stripped]
     known = set(expected)
     # On a tie the last one, so that the message about keys that do not fit shows them without prefixes.
     return max(reversed(candidates), key=lambda state: len(known & state.keys()))
+
+
+def without_prefixes(raw: Mapping[str, Any]) -> list[dict[str, torch.Tensor]]:
+    """The state dict of a checkpoint as it is, then with ``net.`` and ``module.`` stripped once, twice and so on.
+
+    Raises:
+        ModelError: there is no state dict.
+    """
+    stripped = [_unwrap(raw, "the checkpoint")]
+    while (shorter := _strip(stripped[-1])) is not None:
+        stripped.append(shorter)
+    return stripped
 
 
 def load_state(network: nn.Module, state: Mapping[str, torch.Tensor], card: ModelCard, source: Path | str) -> None:
