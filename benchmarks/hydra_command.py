@@ -83,13 +83,20 @@ class HydraCommand(Generic[Schema]):
 
     def launch(self, arguments: Sequence[str], job: Callable[[DictConfig], None]) -> None:
         """Let Hydra run `job` once for every configuration."""
+        typed = sys.argv
         sys.argv = [f"bench {self.name}", *arguments]
-        hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(job)()
+        try:
+            hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(job)()
+        finally:
+            sys.argv = typed
 
     def typed(self, config: DictConfig) -> Schema:
         """The resolved configuration of one job as the schema's dataclass, without Hydra's own part."""
         plain = {field.name: OmegaConf.select(config, field.name) for field in fields(self._dataclass)}
-        merged = OmegaConf.merge(OmegaConf.structured(self.schema), {k: v for k, v in plain.items() if v is not None})
+        given = {key: value for key, value in plain.items() if value is not None}
+        merged = OmegaConf.merge(OmegaConf.structured(self.schema), given)
+        for key in plain.keys() - given.keys():
+            OmegaConf.update(merged, key, None)
         result = OmegaConf.to_object(merged)
         assert isinstance(result, self.schema)
         return result
