@@ -69,6 +69,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def perf(session: nox.Session) -> None:
+    """Measure speed and memory against plain implementations; what follows ``--`` names the scripts to run."""
+    install(session, "test")
+    scripts = session.posargs or sorted(path.stem for path in (ROOT / "tests" / "perf").glob("*_speed.py"))
+    for script in scripts:
+        session.run(program(ENVIRONMENT, "python"), "-m", f"tests.perf.{script}", external=True, success_codes=[0, 1])
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
     install(session, "lint")

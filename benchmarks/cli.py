@@ -36,6 +36,7 @@ COMMANDS = {
     "data": Command("check, locate and compare the standard test sets", "data_command"),
     "run": Command("evaluate a restorer on a suite (takes Hydra overrides)", "run_command"),
     "train": Command("train a restorer by a recipe (takes Hydra overrides)", "train_command"),
+    "score": Command("score a folder of restored images under one or several protocols", "score_command"),
     "report": Command("derive leaderboard and tables from the store", "report_command"),
     "list": Command("show restorers, tasks or protocols", "list_command"),
 }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING
 
 CONFIG_MODULE = "restorebench.conf"
 RUN_CONFIG = "run"
@@ -30,6 +29,17 @@ class DataConfig:
 
 
 @dataclass
+class LpipsConfig:
+    """How LPIPS is computed.
+
+    Attributes:
+        weights: file with the backbone's weights; None looks into torch's cache.
+    """
+
+    weights: str | None = None
+
+
+@dataclass
 class RunConfig:
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
@@ -50,21 +60,11 @@ class RunConfig:
     channels_last: bool = False
     compile: bool = False
     tile: int | None = None
+    batch: Any = 1
+    metrics: Any = "auto"
+    lpips: LpipsConfig = field(default_factory=LpipsConfig)
+    save_images: Any = False
     seed: int = 0
     results: str = "results"
     overwrite: str = "missing"
     progress: bool = True
-
-
-def register_schema() -> None:
-    """Put the schema where the defaults list of ``conf/run.yaml`` finds it."""
-    ConfigStore.instance().store(name="run_schema", node=RunConfig)
-
-
-def typed(config: DictConfig) -> RunConfig:
-    """The resolved configuration of one job as a `RunConfig`, without Hydra's own part."""
-    plain = {key: OmegaConf.select(config, key) for key in RunConfig.__dataclass_fields__}
-    merged = OmegaConf.merge(OmegaConf.structured(RunConfig), {k: v for k, v in plain.items() if v is not None})
-    result = OmegaConf.to_object(merged)
-    assert isinstance(result, RunConfig)
-    return result

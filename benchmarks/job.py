@@ -19,8 +19,10 @@ from .cells import Cell
 from .complexity import count_macs
 from .environment import describe_environment
 from .errors import UserError
-from .evaluation import Computed, compute_rows
+from .evaluation import Computed, Scorer, compute_rows
+from .image_files import ImageFolder
 from .numerics import check_dtype
+from .perceptual import Lpips, LpipsChoice
 from .plan import Plan
 from .records import SCHEMA_VERSION, ImageRow, Record, in_order, mean_rows
 from .restoration import Runner
@@ -106,11 +108,38 @@ class Job:
             return {"parameters": parameters, "macs": None, "statement": f"not counted: {error}"}
         return {**dataclasses.asdict(cost), "statement": cost.statement}
 
+    @functools.cached_property
+    def lpips(self) -> Lpips | None:
+        """LPIPS on the run's device; None where it is not wanted or not available."""
+        choice = self.plan.lpips
+        return None if choice is None or choice.path is None else Lpips(choice, self.plan.numerics.device)
+
+    def _images(self, folder: CellFolder, data: TaskData) -> ImageFolder:
+        return ImageFolder(folder.images, data.names, self.plan.save_images)
+
+    def _finished(self, folder: CellFolder, data: TaskData) -> bool:
+        """Whether a cell has all that is asked for: scores, LPIPS if it is insisted on, images if they are kept."""
+        record = folder.record()
+        if record is None or not record.complete:
+            return False
+        lpips, images = self.plan.lpips, self._images(folder, data)
+        if lpips is not None and lpips.insisted and record.lpips["weights"] != lpips.sha256:
+            return False
+        return all(images.holds(name) for name in data.names)
+
+    def _kept(self, folder: CellFolder, data: TaskData) -> list[ImageRow]:
+        """Rows that need not be computed again, in order."""
+        if self.plan.overwrite == "always":
+            return []
+        lpips, images = self.plan.lpips, self._images(folder, data)
+        wanted = lpips.label if lpips is not None and lpips.insisted else None
+        rows = in_order([row for row in folder.rows() if row.status == "ok"], data.names)
+        return [row for row in rows if images.holds(row.image) and wanted in (None, row.lpips_by)]
+
     def _cell(self, data: TaskData, wait_seconds: float) -> CellOutcome:
         plan, cell = self.plan, self.plan.cell(data)
         folder = plan.store.cell(cell.suite, cell.model, cell.id)
-        record = None if plan.overwrite == "always" else folder.record()
-        if record is not None and record.complete:
+        if plan.overwrite != "always" and self._finished(folder, data):
             return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
         if plan.overwrite == "never" and folder.begun:
             return CellOutcome(data.task.key, "left alone", 0, len(data), 0.0)
@@ -118,22 +147,22 @@ class Job:
             return self._claimed_cell(cell, folder, data)
 
     def _claimed_cell(self, cell: Cell, folder: CellFolder, data: TaskData) -> CellOutcome:
-        always = self.plan.overwrite == "always"
-        if not always:
-            record = folder.record()  # another process may have finished it before the lock was ours
-            if record is not None and record.complete:
+        if self.plan.overwrite != "always":
+            if self._finished(folder, data):  # another process may have finished it before the lock was ours
                 return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
-            twin = self.plan.store.twin(cell.suite, cell.model, cell.id)
+            accept = functools.partial(self._finished, data=data)
+            twin = self.plan.store.twin(cell.suite, cell.model, cell.id, accept)
             if twin is not None:
                 return self._adopt(cell, folder, twin, data)
-        keep = [] if always else in_order([row for row in folder.rows() if row.status == "ok"], data.names)
+        keep = self._kept(folder, data)
         kept = {row.image for row in keep}
         missing = [name for name in data.names if name not in kept]
         started = datetime.now(UTC)
         folder.begin(keep)
         computed = Computed(0, 0.0)
         if missing:
-            computed = compute_rows(folder, data, missing, self.runner, self.plan.protocol, progress=self.plan.progress)
+            scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data))
+            computed = compute_rows(folder, data, missing, self.runner, scorer, progress=self.plan.progress)
         record = self._record(cell, data, folder.rows(), computed, started)
         folder.finish(record, data.names)
         state: State = "complete" if record.complete else "incomplete"
@@ -143,6 +172,7 @@ class Job:
         record = twin.record()
         assert record is not None
         logger.info("%s: taken from suite %s, the same cell", data.task.key, record.suite)
+        self._images(folder, data).take(twin.images)
         folder.adopt(dataclasses.replace(record, suite=cell.suite, suite_tasks=cell.suite_tasks), twin)
         return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
 
@@ -168,6 +198,7 @@ class Job:
             provenance=plan.weights.provenance,
             weights=weights,
             protocol=str(plan.protocol),
+            lpips=lpips_of(scored, plan.protocol.lpips_backbone, self.plan.lpips),
             identity=cell.identity(),
             data={"description": data.description, "licence": data.licence},
             expected=len(data),
@@ -183,3 +214,10 @@ class Job:
             seconds=computed.seconds,
             computed=computed.images,
         )
+
+
+def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | None) -> dict[str, Any]:
+    """What the record says of LPIPS: its backbone, and the weights by which every row has it."""
+    known = choice is not None and bool(choice.label) and bool(scored)
+    same = known and choice is not None and all(row.lpips_by == choice.label for row in scored)
+    return {"backbone": backbone, "weights": choice.sha256 if same and choice is not None else None}

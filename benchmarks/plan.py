@@ -16,7 +16,9 @@ from ..models.weights import WeightsInfo
 from .cells import Cell
 from .config import RunConfig
 from .errors import UserError, nearest
-from .numerics import Numerics, check_dtype, resolve_device
+from .image_files import ImageFormat, image_format
+from .numerics import Numerics, check_dtype, resolve_batch, resolve_device
+from .perceptual import LpipsChoice, choose_lpips
 from .protocols import Protocol, get_protocol
 from .store import Store
 
@@ -36,6 +38,9 @@ class Plan:
         protocol: how they are fed and scored.
         numerics: how the network runs.
         store: where the cells lie.
+        lpips: the LPIPS that is computed beside PSNR and SSIM; None if it is left out.
+        save_images: format of the restored images that are kept; None keeps none. It is no part of a cell's id: an
+            image that was computed without being saved counts as missing.
         overwrite: what happens to cells that are there already.
         progress: whether to show a bar.
     """
@@ -50,8 +55,16 @@ class Plan:
     protocol: Protocol
     numerics: Numerics
     store: Store
+    lpips: LpipsChoice | None
+    save_images: ImageFormat | None
     overwrite: Overwrite
     progress: bool
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Lines to show before it runs."""
+        lines = (self.suite.notice, self.lpips.notice if self.lpips else "")
+        return tuple(line for line in lines if line)
 
     def cell(self, data: TaskData) -> Cell:
         """The cell of one task of the suite."""
@@ -112,6 +125,22 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
     return folder_suite(folders["degraded"], folders["clean"], task, config.sigma)
 
 
+def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
+    """Refuse a protocol that is not defined for a task of the suite, rather than fail image by image.
+
+    Raises:
+        UserError: naming the tasks.
+    """
+    # Tasks with a sigma are those whose noise the protocol draws.
+    denoising = [task.label for task in suite.suite.tasks if task.sigma is not None]
+    others = [task.label for task in suite.suite.tasks if task.sigma is None]
+    wrong = (denoising if protocol.noise is None else []) + (others if not protocol.pairs else [])
+    if wrong:
+        only = "denoising" if not protocol.pairs else "given degraded images"
+        tasks = f"{', '.join(wrong)} of tasks={suite.suite.name}"
+        raise UserError(f"protocol={protocol} is for {only} only, not for {tasks}")
+
+
 def make_plan(config: RunConfig) -> Plan:
     """Resolve every name of a configuration.
 
@@ -127,6 +156,9 @@ def make_plan(config: RunConfig) -> Plan:
         )
     if config.tile is not None and config.tile < 64:
         raise UserError(f"tile={config.tile}: tiles are at least 64 pixels wide")
+    suite, protocol = chosen_images(config), get_protocol(config.protocol)
+    check_tasks(suite, protocol)
+    device = resolve_device(config.device)
     return Plan(
         config=asdict(config),
         card=card,
@@ -134,17 +166,20 @@ def make_plan(config: RunConfig) -> Plan:
         overrides={**choice.overrides, **config.overrides},
         weights=choice.info,
         seed=config.seed,
-        suite=chosen_images(config),
-        protocol=get_protocol(config.protocol),
+        suite=suite,
+        protocol=protocol,
         numerics=Numerics(
-            device=resolve_device(config.device),
+            device=device,
             dtype=check_dtype(config.dtype, card.dtypes, card.title),
             tf32=config.tf32,
             channels_last=config.channels_last,
             compile=config.compile,
             tile=config.tile,
+            batch=resolve_batch(config.batch, device),
         ),
         store=Store(Path(config.results).expanduser()),
+        lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
+        save_images=image_format(config.save_images),
         overwrite=cast("Overwrite", config.overwrite),
         progress=config.progress,
     )

@@ -8,7 +8,7 @@ only followed by a new version.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -59,10 +59,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one image: PSNR in dB (infinite if restored exactly), SSIM (NaN where the protocol has none)."""
+    """Scores of one image: PSNR in dB (infinite if restored exactly), SSIM (NaN where the protocol has none), LPIPS
+    (NaN where it is not computed)."""
 
     psnr: float
     ssim: float
+    lpips: float = math.nan
+
+
+LpipsFunction = Callable[[Tensor, Tensor], float]
+"""LPIPS of restored and clean, both (3, H, W) RGB in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,22 +156,23 @@ class Protocol:
             raise RestorationError(f"restored has the shape {tuple(restored.shape)}, expected {expected}")
         if not restored.is_floating_point():
             raise RestorationError(f"restored has the dtype {restored.dtype}, expected floating point")
-        wrong = int((~torch.isfinite(restored)).sum())
-        if wrong:
+        if not torch.isfinite(restored).all():
+            wrong = int((~torch.isfinite(restored)).sum())
             kind = "NaN" if bool(torch.isnan(restored).any()) else "infinite"
             raise RestorationError(f"{wrong} of {restored.numel()} restored values are not finite ({kind})")
         unit = restored[:, :height, :width].to(_score_dtype(restored.device)).clamp(0, 1)
         if self.rounded:
             levels = (unit * 255).round()
             return levels if self.data_range == 255 else levels / 255
-        return unit * self.data_range
+        return unit if self.data_range == 1 else unit * self.data_range
 
-    def score(self, restored: Tensor, clean: Tensor) -> Scores:
+    def score(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Scores:
         """Scores of one image, on the device of `restored`.
 
         Args:
             restored: (3, H', W') floating point: the output for `Pair.degraded`.
             clean: (3, H, W) uint8: `Pair.clean`.
+            lpips: given if LPIPS is wanted; it sees the images in RGB, clipped and rounded as for the other scores.
 
         Raises:
             RestorationError: if the output cannot be scored (see `finish`).
@@ -176,12 +183,13 @@ class Protocol:
         x = self.finish(restored, (clean.shape[-2], clean.shape[-1]))
         y = clean.to(x.device).to(x.dtype)
         if self.data_range == 1:
-            y = y / 255
+            y.div_(255)
+        perceived = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
         if self.colour == "y":
             x, y = metrics.to_y(x), metrics.to_y(y)
         psnr = metrics.psnr(x[None], y[None], data_range=self.data_range)
         if self.ssim is None:
-            return Scores(psnr=psnr.item(), ssim=math.nan)
+            return Scores(psnr=psnr.item(), ssim=math.nan, lpips=perceived)
         ssim = metrics.ssim(
             x[None],
             y[None],
@@ -189,7 +197,45 @@ class Protocol:
             window=self.ssim.window,
             sample_covariance=self.ssim.sample_covariance,
         )
-        return Scores(psnr=psnr.item(), ssim=ssim.item())
+        return Scores(psnr=psnr.item(), ssim=ssim.item(), lpips=perceived)
+
+    def score_saved(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Scores:
+        """Scores of a restored image of the clean one's size, such as one read from a file: both are cropped as the
+        protocol crops; no padding is expected.
+
+        Args:
+            restored: (3, H, W) floating point, nominally in [0, 1].
+            clean: (3, H, W) uint8.
+            lpips: as for `score`.
+
+        Raises:
+            RestorationError, UserError: as `score`; also if the sizes differ or the crop leaves nothing.
+        """
+        if restored.shape != clean.shape:
+            raise RestorationError(f"restored has the shape {tuple(restored.shape)}, clean {tuple(clean.shape)}")
+        rows, columns = self.kept((clean.shape[-2], clean.shape[-1]))
+        unpadded = self if self.pad_multiple is None else replace(self, pad_multiple=None)
+        return unpadded.score(restored[:, rows, columns], clean[:, rows, columns], lpips)
+
+    def kept(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns that the crop leaves of an image (H, W): [c // 2, H - c + c // 2), c = H mod multiple.
+
+        Raises:
+            UserError: if it leaves nothing.
+        """
+        if self.crop_multiple is None:
+            return slice(0, size[0]), slice(0, size[1])
+        if min(size) < self.crop_multiple:
+            least = f"{self.crop_multiple}x{self.crop_multiple}"
+            raise UserError(f"{size[0]}x{size[1]} pixels (height x width), {self} needs {least}")
+        rest = [length % self.crop_multiple for length in size]
+        rows, columns = (slice(c // 2, length - c + c // 2) for c, length in zip(rest, size, strict=True))
+        return rows, columns
+
+    @property
+    def lpips_backbone(self) -> Literal["alex", "vgg"]:
+        """The backbone of LPIPS under this protocol; AlexNet where the protocol itself has no LPIPS."""
+        return self.lpips or "alex"
 
     def describe(self) -> dict[str, Any]:
         """Every convention as plain JSON data; two protocols that score differently never describe themselves alike."""
@@ -237,12 +283,8 @@ class Protocol:
             raise UserError(f"{sample.name}: {height}x{width} pixels (height x width), {self} needs {least}x{least}")
 
     def _cropped(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) cropped: rows [c // 2, H - c + c // 2) with c = H mod multiple, columns likewise."""
-        if self.crop_multiple is None:
-            return image
-        height, width = image.shape[:2]
-        c, d = height % self.crop_multiple, width % self.crop_multiple
-        return image[c // 2 : height - c + c // 2, d // 2 : width - d + d // 2]
+        """(H, W, 3) cropped as `kept` says."""
+        return image[self.kept(image.shape[:2])]
 
     def _padded(self, image: Tensor) -> Tensor:
         """(3, H, W) reflect-padded on the right and bottom to multiples of `pad_multiple`."""

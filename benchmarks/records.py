@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
 Status = Literal["ok", "failed"]
@@ -32,8 +32,10 @@ class ImageRow:
         image: file name of the sample.
         status: ``ok`` or ``failed``.
         psnr, ssim: of the restored image (dB; -1..1); NaN where it failed.
+        lpips: of the restored image; NaN where it is not computed.
         input_psnr, input_ssim: of the degraded input under the same protocol.
         how: ``whole``, ``tiles of N`` or ``cpu``: how the image went through the network.
+        lpips_by: backbone of `lpips` and the beginning of its weights' hash; empty where it is not computed.
         message: why it failed.
     """
 
@@ -41,9 +43,11 @@ class ImageRow:
     status: Status
     psnr: float = math.nan
     ssim: float = math.nan
+    lpips: float = math.nan
     input_psnr: float = math.nan
     input_ssim: float = math.nan
     how: str = "whole"
+    lpips_by: str = ""
     message: str = ""
 
     def line(self) -> str:
@@ -88,9 +92,11 @@ def _parse_row(values: dict[str, str]) -> ImageRow:
         status=cast("Status", status),
         psnr=float(values["psnr"]),
         ssim=float(values["ssim"]),
+        lpips=float(values["lpips"]),
         input_psnr=float(values["input_psnr"]),
         input_ssim=float(values["input_ssim"]),
         how=values["how"],
+        lpips_by=values["lpips_by"],
         message=values["message"],
     )
 
@@ -101,6 +107,7 @@ class Means:
 
     Attributes:
         psnr, ssim, input_psnr, input_ssim: arithmetic means of the finite per-image values; None where there is none.
+        lpips: mean; None unless every scored image has one, all by the same backbone with the same weights.
         infinite: how many restored images equal the clean one exactly (infinite PSNR, left out of the mean).
         input_infinite: the same for the degraded inputs.
     """
@@ -109,6 +116,7 @@ class Means:
     ssim: float | None
     input_psnr: float | None
     input_ssim: float | None
+    lpips: float | None = None
     infinite: int = 0
     input_infinite: int = 0
 
@@ -120,8 +128,11 @@ def mean_rows(rows: Iterable[ImageRow]) -> Means:
     for name in SCORES:
         finite = [value for row in scored if math.isfinite(value := getattr(row, name))]
         means[name] = math.fsum(finite) / len(finite) if finite else None
+    perceived = [row.lpips for row in scored]
+    whole = len({row.lpips_by for row in scored}) == 1 and all(map(math.isfinite, perceived))
     return Means(
         **means,
+        lpips=math.fsum(perceived) / len(perceived) if whole else None,
         infinite=sum(math.isinf(row.psnr) for row in scored),
         input_infinite=sum(math.isinf(row.input_psnr) for row in scored),
     )
@@ -140,6 +151,7 @@ class Record:
         provenance: where the weights come from (`restorebench.models.card.Provenance`).
         weights: kind, path, sha256 and description of the weights.
         protocol: name with version.
+        lpips: backbone of the LPIPS column, and the sha256 of its weights (None where LPIPS was not available).
         identity: what the cell's id hashes: everything that can change the scores.
         data: description and licence of the images.
         expected, scored: number of images in the data set, and of those that have scores.
@@ -168,6 +180,7 @@ class Record:
     provenance: str
     weights: dict[str, Any]
     protocol: str
+    lpips: dict[str, Any]
     identity: dict[str, Any]
     data: dict[str, Any]
     expected: int

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from ..models.restorer import Restorer
+from .errors import RestorationError
 from .numerics import Numerics
 
 logger = logging.getLogger("restorebench")
@@ -57,6 +59,11 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 class Runner:
     """A restorer placed on a device under given numerics."""
 
@@ -66,6 +73,37 @@ class Runner:
         if numerics.channels_last:
             self.restorer.to(memory_format=torch.channels_last)
         self.forward = torch.compile(self.restorer) if numerics.compile else self.restorer
+
+    def restore_several(self, degraded: Sequence[Tensor]) -> list[tuple[Tensor, str] | Exception]:
+        """Restore images (3, H, W) of one shape, at once if they are several.
+
+        What fails together is tried one by one, so that a failure is that of one image, and memory for one suffices.
+
+        Returns:
+            For each image what `restore` returns for it alone, less the batch, or the error.
+        """
+        if len(degraded) > 1:
+            try:
+                with self.numerics.applied():
+                    batch = torch.stack(list(degraded))
+                    if self.numerics.channels_last:
+                        batch = batch.contiguous(memory_format=torch.channels_last)
+                    restored = self.forward(batch).float()
+                if restored.shape == batch.shape:
+                    return [(image, "whole") for image in restored]
+            except (RuntimeError, MemoryError, ValueError) as error:
+                logger.warning("a batch of %d failed (%s): its images go one by one", len(degraded), first_line(error))
+                self._free()
+        results: list[tuple[Tensor, str] | Exception] = []
+        for image in degraded:
+            try:
+                restored, how = self.restore(image[None])
+                if restored.shape != (1, *image.shape):
+                    raise RestorationError(f"restored shape {tuple(restored.shape)}, expected {(1, *image.shape)}")
+                results.append((restored[0], how))
+            except (RuntimeError, MemoryError, ValueError) as error:
+                results.append(error)
+        return results
 
     def restore(self, degraded: Tensor) -> tuple[Tensor, str]:
         """Restore (B, 3, H, W) float32 in [0, 1] on the run's device.

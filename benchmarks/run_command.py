@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     _progress.plans = {repr(config): make_plan(config) for config in asked.configs}
     for plan in _progress.plans.values():
         plan.store.prepare()
-    for notice in dict.fromkeys(plan.suite.notice for plan in _progress.plans.values()):
+    for notice in dict.fromkeys(notice for plan in _progress.plans.values() for notice in plan.notices):
         logger.info(notice)
     COMMAND.launch(arguments, job)
     for results in dict.fromkeys(Path(config.results).expanduser() for config in asked.configs):

@@ -1,4 +1,4 @@
-"""The store on disk: ``results/<suite>/<model>/<cell id>/{record.json,images.csv}``.
+"""The store on disk: ``results/<suite>/<model>/<cell id>/{record.json,images.csv,images/}``.
 
 Nothing half done ever looks done: rows are appended one image at a time and flushed, the record is written last and
 atomically, and a cell is computed by one process at a time, under a lock that the operating system drops when its
@@ -14,7 +14,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,6 +26,7 @@ logger = logging.getLogger("restorebench")
 
 RECORD = "record.json"
 IMAGES = "images.csv"
+SAVED_IMAGES = "images"
 LOCK = "lock"
 OWNER = "owner.json"
 
@@ -72,11 +73,13 @@ class Store:
         """The folder of a cell, which need not exist yet."""
         return CellFolder(self.root / suite / model / cell_id)
 
-    def twin(self, suite: str, model: str, cell_id: str) -> CellFolder | None:
-        """A complete folder of the same cell computed for another suite, if there is one."""
+    def twin(
+        self, suite: str, model: str, cell_id: str, accept: Callable[[CellFolder], bool] | None = None
+    ) -> CellFolder | None:
+        """A folder of the same cell computed for another suite that is accepted, by default if it is complete."""
         for folder in sorted(self.root.glob(f"*/{model}/{cell_id}")):
             candidate = CellFolder(folder)
-            if folder.parent.parent.name != suite and candidate.complete:
+            if folder.parent.parent.name != suite and (accept(candidate) if accept else candidate.complete):
                 return candidate
         return None
 
@@ -86,6 +89,11 @@ class CellFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def images(self) -> Path:
+        """Where restored images are saved; need not exist."""
+        return self.path / SAVED_IMAGES
 
     @property
     def begun(self) -> bool:

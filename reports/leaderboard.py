@@ -12,6 +12,7 @@ import pandas as pd
 from ..benchmarks.records import Means, Record
 
 AVERAGE = "average"
+NOT_AVAILABLE = "n/a"
 NO_MEANS = Means(psnr=None, ssim=None, input_psnr=None, input_ssim=None)
 
 
@@ -26,6 +27,7 @@ class Row:
         images: images with scores; for an average, their sum over the tasks.
         psnr, ssim: mean of the restored images (dB; -1..1); None unless the cell, or every task of an average, is
             complete.
+        lpips_alex, lpips_vgg: mean LPIPS in the column of its backbone; None where it is not available.
         input_psnr, input_ssim: the same of the degraded inputs.
         params: trainable parameters. macs_256: multiply-adds at 1x3x256x256.
         dtype, device, device_name: numerics and hardware.
@@ -45,6 +47,8 @@ class Row:
     images: int
     psnr: float | None
     ssim: float | None
+    lpips_alex: float | None
+    lpips_vgg: float | None
     input_psnr: float | None
     input_ssim: float | None
     params: int | None
@@ -135,6 +139,8 @@ def cell_row(record: Record) -> Row:
         images=record.scored,
         psnr=means.psnr,
         ssim=means.ssim,
+        lpips_alex=means.lpips if record.lpips["backbone"] == "alex" else None,
+        lpips_vgg=means.lpips if record.lpips["backbone"] == "vgg" else None,
         input_psnr=means.input_psnr,
         input_ssim=means.input_ssim,
         params=record.complexity.get("parameters"),
@@ -169,7 +175,7 @@ def average_row(entry: Entry, rows: Sequence[Row]) -> Row:
         "note": f"missing: {', '.join(missing)}" if missing else "",
         "cell": "",
     }
-    for name in ("psnr", "ssim", "input_psnr", "input_ssim"):
+    for name in ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim"):
         values[name] = mean_or_none([getattr(row, name) for row in rows]) if entry.complete else None
     return Row(**values)
 
@@ -188,8 +194,10 @@ def leaderboard(records: Iterable[Record]) -> list[Row]:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write the leaderboard with every digit; missing values are empty."""
+    """Write the leaderboard with every digit; missing values are empty, LPIPS that is not available is ``n/a``."""
     frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
     for name in ("sigma", "params", "macs_256"):
         frame[name] = frame[name].astype("Int64")
+    for name in ("lpips_alex", "lpips_vgg"):
+        frame[name] = [NOT_AVAILABLE if value is None else value for value in (getattr(row, name) for row in rows)]
     frame.to_csv(path, index=False)

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from tabulate import tabulate
 
-from .leaderboard import AVERAGE, Entry, Row, entry_rows
+from .leaderboard import AVERAGE, NOT_AVAILABLE, Entry, Row, entry_rows
 
 MISSING = "-"
 
@@ -35,24 +35,32 @@ def task_label(task: str, sigma: int | None) -> str:
 def markdown(entries: Sequence[Entry]) -> str:
     """One Markdown table per group of rows that may be compared: same suite, data and protocol."""
     parts = []
-    for (suite, tasks, protocol), group in groupby(entries, key=lambda e: (e.suite, e.tasks, e.any.protocol)):
+    for (suite, tasks, protocol), grouped in groupby(entries, key=lambda e: (e.suite, e.tasks, e.any.protocol)):
+        group = list(grouped)
         rows = [row for entry in group for row in entry_rows(entry)]
         order = {key.partition("@")[0]: index for index, key in enumerate(tasks)}
         rows.sort(key=lambda row: position(row, order))
         datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
+        backbone = str(group[0].any.lpips["backbone"])  # the protocol's, so it is the same in all of them
         body = tabulate(
-            [markdown_cells(row) for row in rows],
+            [markdown_cells(row, backbone) for row in rows],
             headers=[
                 *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
+                f"lpips_{backbone}",
                 *("params (M)", "MACs 256 (G)", "dtype", "device", "cell"),
             ],
             tablefmt="github",
             disable_numparse=True,
-            colalign=("left",) * 4 + ("right",) * 7 + ("left",) * 3,
+            colalign=("left",) * 4 + ("right",) * 8 + ("left",) * 3,
         )
         notes = [f"- {task_label(row.task, row.sigma)}, {row.model}: {row.note}" for row in rows if row.note]
         parts.append("\n".join([f"### Suite {suite} on {datasets}, protocol {protocol}", "", body, *notes]))
     return "\n\n".join(parts) + "\n" if parts else "No finished cells yet.\n"
+
+
+def lpips_of(row: Row, backbone: str) -> float | None:
+    """Mean LPIPS by that backbone."""
+    return row.lpips_vgg if backbone == "vgg" else row.lpips_alex
 
 
 def position(row: Row, order: dict[str, int]) -> tuple[int, float, str, str]:
@@ -61,7 +69,7 @@ def position(row: Row, order: dict[str, int]) -> tuple[int, float, str, str]:
     return (order.get(key, len(order)), -(row.psnr if row.psnr is not None else -1e9), row.model, row.variant)
 
 
-def markdown_cells(row: Row) -> list[str]:
+def markdown_cells(row: Row, backbone: str) -> list[str]:
     """The cells of one Markdown line."""
     provenance = (
         row.provenance if row.weights.startswith((row.provenance, "none")) else f"{row.provenance} {row.weights}"
@@ -76,6 +84,7 @@ def markdown_cells(row: Row) -> list[str]:
         number(row.psnr, 2),
         gain(row),
         number(row.ssim, 4),
+        NOT_AVAILABLE if (lpips := lpips_of(row, backbone)) is None else number(lpips, 4),
         scaled(row.params, 1e6, 3),
         scaled(row.macs_256, 1e9, 2),
         row.dtype,

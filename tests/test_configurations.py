@@ -38,3 +38,12 @@ def test_every_data_choice_can_be_planned(name: str, monkeypatch: pytest.MonkeyP
 def test_an_override_of_an_experiment_wins() -> None:
     configs = COMMAND.compose(["+experiment=five_degradations", "data.size=64"]).configs
     assert {config.data.size for config in configs} == {64}
+
+
+def test_protocols_metrics_and_images_compose_in_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESTOREBENCH_DATA", raising=False)
+    asked = ["-m", "model=identity", "tasks=denoise", "protocol=promptir@1,kbnet-gauss@1", "metrics=[psnr,ssim]"]
+    configs = COMMAND.compose([*asked, "save_images=png16", "batch=auto", "device=cpu"]).configs
+    plans = [make_plan(config) for config in configs]
+    assert [str(plan.protocol) for plan in plans] == ["promptir@1", "kbnet-gauss@1"]
+    assert {(plan.save_images, plan.lpips, plan.numerics.batch) for plan in plans} == {("png16", None, 1)}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restorebench.benchmarks.config import RunConfig
-from restorebench.benchmarks.evaluation import compute_rows, loaded
+from restorebench.benchmarks.evaluation import Scorer, compute_rows, loaded
 from restorebench.benchmarks.job import Job
 from restorebench.benchmarks.numerics import Numerics
 from restorebench.benchmarks.plan import make_plan
@@ -70,7 +70,7 @@ def test_failures_are_recorded_by_name_and_the_rest_is_scored(tmp_path: Path) ->
     folder = CellFolder(tmp_path)
     data, runner = ProbeData(), Runner(restorer(Fickle()), Numerics())
     folder.begin([])
-    computed = compute_rows(folder, data, data.names, runner, get_protocol("promptir@1"), progress=False)
+    computed = compute_rows(folder, data, data.names, runner, Scorer(get_protocol("promptir@1")), progress=False)
     rows = folder.rows()
     assert computed.images == 5
     assert [(row.image, row.status) for row in rows] == [
@@ -92,7 +92,7 @@ def test_an_exact_restoration_is_infinite_and_kept_so(tmp_path: Path) -> None:
     folder = CellFolder(tmp_path)
     folder.begin([])
     runner = Runner(restorer(nn.Identity()), Numerics())
-    compute_rows(folder, Exact(), ("a.png",), runner, get_protocol("promptir@1"), progress=False)
+    compute_rows(folder, Exact(), ("a.png",), runner, Scorer(get_protocol("promptir@1")), progress=False)
     assert folder.rows()[0].psnr == folder.rows()[0].input_psnr == math.inf
 
 

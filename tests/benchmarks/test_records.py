@@ -22,16 +22,35 @@ from restorebench.benchmarks.records import (
 )
 
 ROWS = [
-    ImageRow(image="a.png", status="ok", psnr=30.1 + 1e-14, ssim=0.9, input_psnr=20.0, input_ssim=0.5),
+    ImageRow(
+        image="a.png",
+        status="ok",
+        psnr=30.1 + 1e-14,
+        ssim=0.9,
+        lpips=0.1,
+        input_psnr=20.0,
+        input_ssim=0.5,
+        lpips_by="alex-1",
+    ),
     ImageRow(image="b, c.png", status="failed", message='NaN: "quoted",\n second line'),
-    ImageRow(image="ü.png", status="ok", psnr=math.inf, ssim=1.0, input_psnr=21.0, input_ssim=0.6, how="tiles of 512"),
+    ImageRow(
+        image="ü.png",
+        status="ok",
+        psnr=math.inf,
+        ssim=1.0,
+        lpips=0.3,
+        input_psnr=21.0,
+        input_ssim=0.6,
+        how="tiles of 512",
+        lpips_by="alex-1",
+    ),
 ]
 
 
 def record(**changes: Any) -> Record:
     """A record with everything filled in."""
     values: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "cell": "0123456789abcdef",
         "suite": "3d",
         "suite_tasks": ("dehaze@set", "denoise-15@set"),
@@ -45,6 +64,7 @@ def record(**changes: Any) -> Record:
         "provenance": "input",
         "weights": {"kind": "not needed", "path": None, "sha256": None, "description": ""},
         "protocol": "promptir@1",
+        "lpips": {"backbone": "alex", "weights": None},
         "identity": {"seed": None, "numerics": {"dtype": "float32", "device": "cpu"}},
         "data": {"description": "", "licence": ""},
         "expected": 2,
@@ -85,7 +105,7 @@ def test_a_line_cut_by_a_killed_process_is_left_out(cut: int) -> None:
 
 def test_a_damaged_whole_line_is_an_error() -> None:
     with pytest.raises(RecordError, match="damaged row"):
-        parse_rows(IMAGE_HEADER + "a.png,ok,not a number,1,1,1,whole,\n")
+        parse_rows(IMAGE_HEADER + "a.png,ok,not a number,1,1,1,1,whole,,\n")
     with pytest.raises(RecordError, match="damaged row"):
         parse_rows(IMAGE_HEADER + "a.png,ok\n")
 
@@ -111,6 +131,12 @@ def test_means_do_not_depend_on_order() -> None:
     assert mean_rows(rows) == mean_rows(rows[::-1]) == mean_rows(rows[50:] + rows[:50])
 
 
+def test_lpips_has_a_mean_only_if_every_image_has_it_by_the_same_weights() -> None:
+    assert mean_rows(ROWS).lpips == 0.2
+    assert mean_rows([ROWS[0], dataclasses.replace(ROWS[2], lpips_by="alex-2")]).lpips is None
+    assert mean_rows([ROWS[0], dataclasses.replace(ROWS[2], lpips=math.nan)]).lpips is None
+
+
 def test_means_of_nothing_are_none() -> None:
     assert mean_rows([ROWS[1]]).psnr is None
 
@@ -129,7 +155,7 @@ def test_a_record_comes_back_equal() -> None:
     [
         (lambda text: text[:100], "not a record"),
         (lambda text: text.replace('"seconds"', '"secondz"'), "secondz"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema version 99"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 99'), "schema version 99"),
     ],
 )
 def test_a_damaged_record_is_an_error(damage: Any, message: str) -> None:

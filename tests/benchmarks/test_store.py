@@ -17,7 +17,7 @@ from restorebench.benchmarks.store import CellBusyError, CellFolder, Store, writ
 
 from .test_records import record
 
-ROW = ImageRow(image="a.png", status="ok", psnr=30.0, ssim=0.9, input_psnr=20.0, input_ssim=0.5)
+ROW = ImageRow(image="a.png", status="ok", psnr=30.0, ssim=0.9, lpips=0.1, input_psnr=20.0, input_ssim=0.5)
 
 HOLD_THE_LOCK = """
 import sys, time
