@@ -83,8 +83,10 @@ def transposed_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -
     # (B, heads, pixels, channels of a head): views of channels-last memory, so nothing is copied for one image.
     q, k, v = (t.permute(0, 2, 3, 1).reshape(split).transpose(1, 2) for t in (q, k, v))
     # Lengths divide the small logits instead of the big q and k: cos(q, k) = <q, k> / (|q| |k|).
-    q_length = torch.linalg.vector_norm(q, dim=2, dtype=torch.float32).clamp_min(NORMALIZE_EPS)
-    k_length = torch.linalg.vector_norm(k, dim=2, dtype=torch.float32).clamp_min(NORMALIZE_EPS)
+    q_length, k_length = (
+        torch.linalg.vector_norm(t, dim=2, dtype=torch.promote_types(t.dtype, torch.float32)).clamp_min(NORMALIZE_EPS)
+        for t in (q, k)
+    )
     cosine = (q.transpose(2, 3) @ k) / (q_length[..., :, None] * k_length[..., None, :])
     attention = torch.softmax(cosine * temperature, dim=-1)
     mixed = v @ attention.to(v.dtype).transpose(2, 3)
