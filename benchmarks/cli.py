@@ -37,6 +37,9 @@ COMMANDS = {
     "run": Command("evaluate a restorer on a suite (takes Hydra overrides)", "run_command"),
     "train": Command("train a restorer by a recipe (takes Hydra overrides)", "train_command"),
     "score": Command("score a folder of restored images under one or several protocols", "score_command"),
+    "profile": Command("measure latency, memory and multiply-adds (takes Hydra overrides)", "profile_command"),
+    "check": Command("run the conformance tests of a restorer", "check_command"),
+    "weights": Command("list and convert published checkpoints", "weights_command"),
     "report": Command("derive leaderboard and tables from the store", "report_command"),
     "list": Command("show restorers, tasks or protocols", "list_command"),
 }
