@@ -100,6 +100,21 @@ class ConvExpert(nn.Module):
         return planes(torch.baddbmm(pixels(x), pixels(hidden), matrix), x.shape[2], x.shape[3])
 
 
+def real_where_real(spectrum: Tensor, width: int) -> Tensor:
+    """The spectrum of real images of that width (rfft2), with rounding taken off the frequencies that are real.
+
+    Constant and alternating parts have no phase but 0 and pi. At sizes other than powers of two they come out with an
+    imaginary part of rounding size, whose sign would choose between pi and -pi, and with it between two images.
+    Overwrites the spectrum.
+    """
+    height = spectrum.shape[-2]
+    imaginary = torch.view_as_real(spectrum)[..., 1]
+    for row in [0] if height % 2 else [0, height // 2]:
+        for column in [0] if width % 2 else [0, width // 2]:
+            imaginary[..., row, column] = 0
+    return spectrum
+
+
 class FourierExpert(nn.Module):
     """x plus a filter of magnitude and phase of its spectrum, (B, C, H, W) -> (B, C, H, W).
 
@@ -129,7 +144,7 @@ class FourierExpert(nn.Module):
 
     def filtered(self, x: Tensor) -> Tensor:
         """The expert without its residual, (B, C, H, W) in float32 or float64 -> the same shape in NCHW memory."""
-        spectrum = torch.fft.rfft2(x.contiguous())
+        spectrum = real_where_real(torch.fft.rfft2(x.contiguous()), x.shape[-1])
         if torch.is_grad_enabled():
             magnitude = self._apply_branch(spectrum.abs().flatten(2), self.processmag)
             phase = self._apply_branch(spectrum.angle().flatten(2), self.processpha)
