@@ -6,6 +6,7 @@ Light on purpose (no torch): reports read records without loading any network.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -14,7 +15,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (2, SCHEMA_VERSION)
+"""Version 2 had no `Record.cost`."""
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
 Status = Literal["ok", "failed"]
@@ -164,6 +167,10 @@ class Record:
         started, finished: ISO 8601 times in UTC.
         seconds: wall time spent on the images of this cell, interrupted runs left out.
         computed: images that the last run computed (the others were there already).
+        cost: what the network took on this machine: ``latency_ms`` (median of its passes over one image), ``passes``,
+            ``size`` (height and width of those images), ``batch``, ``threads``, ``peak_mib`` (most memory of one pass
+            over such an image, weights included) and ``peak_how``; None where nothing was computed, or by an older
+            version.
     """
 
     schema_version: int
@@ -195,6 +202,7 @@ class Record:
     finished: str
     seconds: float
     computed: int
+    cost: dict[str, Any] | None = None
 
     @property
     def complete(self) -> bool:
@@ -220,7 +228,7 @@ class Record:
         try:
             values = json.loads(text)
             version = values["schema_version"]
-            if version != SCHEMA_VERSION:
+            if version not in READABLE_VERSIONS:
                 raise RecordError(f"schema version {version}, this restorebench reads {SCHEMA_VERSION}")
             values["means"] = Means(**values["means"])
             values["suite_tasks"] = tuple(values["suite_tasks"])
@@ -257,6 +265,21 @@ def read_records(results: Path) -> tuple[list[Record], list[str]]:
         except (RecordError, OSError) as error:
             problems.append(str(error))
     return records, problems
+
+
+def preview_name(image: str) -> str:
+    """File name of a sample's preview, an 8-bit PNG."""
+    return image.replace("/", "_") + ".png"
+
+
+def previews_key(identity: dict[str, Any]) -> str:
+    """Folder of the degraded and clean previews that all cells of one task on the same images under one protocol share.
+
+    Args:
+        identity: of any such cell.
+    """
+    shared = {name: identity[name] for name in ("task", "data", "protocol")}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def in_order(rows: Iterable[ImageRow], names: Sequence[str]) -> list[ImageRow]:

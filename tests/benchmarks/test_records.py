@@ -11,6 +11,7 @@ import pytest
 
 from restorebench.benchmarks.records import (
     IMAGE_HEADER,
+    SCHEMA_VERSION,
     ImageRow,
     Means,
     Record,
@@ -50,7 +51,7 @@ ROWS = [
 def record(**changes: Any) -> Record:
     """A record with everything filled in."""
     values: dict[str, Any] = {
-        "schema_version": 2,
+        "schema_version": SCHEMA_VERSION,
         "cell": "0123456789abcdef",
         "suite": "3d",
         "suite_tasks": ("dehaze@set", "denoise-15@set"),
@@ -155,7 +156,7 @@ def test_a_record_comes_back_equal() -> None:
     [
         (lambda text: text[:100], "not a record"),
         (lambda text: text.replace('"seconds"', '"secondz"'), "secondz"),
-        (lambda text: text.replace('"schema_version": 2', '"schema_version": 99'), "schema version 99"),
+        (lambda text: text.replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99'), "schema version 99"),
     ],
 )
 def test_a_damaged_record_is_an_error(damage: Any, message: str) -> None:
