@@ -64,6 +64,7 @@ class RunConfig:
     metrics: Any = "auto"
     lpips: LpipsConfig = field(default_factory=LpipsConfig)
     save_images: Any = False
+    previews: Any = "auto"
     seed: int = 0
     results: str = "results"
     overwrite: str = "missing"

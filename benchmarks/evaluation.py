@@ -22,6 +22,7 @@ from ..datasets.samples import TaskData
 from .errors import RestorationError
 from .image_files import ImageFolder
 from .perceptual import Lpips
+from .previews import Previews
 from .protocols import Pair, Protocol
 from .records import ImageRow
 from .restoration import Runner
@@ -53,11 +54,13 @@ class Scorer:
         protocol: of the scores.
         lpips: computed beside them; None if it is not available or not wanted.
         images: where images are saved; None leaves saved images alone.
+        previews: small pictures for reports; None keeps none.
     """
 
     protocol: Protocol
     lpips: Lpips | None = None
     images: ImageFolder | None = None
+    previews: Previews | None = None
 
     def row(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor, how: str) -> ImageRow:
         """The row of an image: degraded and restored (3, H', W') on one device, clean (3, H, W) uint8 there too."""
@@ -67,6 +70,8 @@ class Scorer:
             floor = scores if torch.equal(restored, degraded) else self.protocol.score(degraded, clean)
             if self.images is not None:
                 self.images.save(name, restored, (clean.shape[-2], clean.shape[-1]))
+            if self.previews is not None:
+                self.previews.save(name, degraded, clean, restored)
         except (RestorationError, RuntimeError, MemoryError, ValueError, OSError) as error:
             return failed(name, error)
         return ImageRow(

@@ -17,6 +17,7 @@ from ..models import ModelCard, create_model
 from ..models.registry import build_network
 from .cells import Cell
 from .complexity import count_macs
+from .cost import cost_of
 from .environment import describe_environment
 from .errors import UserError
 from .evaluation import Computed, Scorer, compute_rows
@@ -24,6 +25,7 @@ from .image_files import ImageFolder
 from .numerics import check_dtype
 from .perceptual import Lpips, LpipsChoice
 from .plan import Plan
+from .previews import PREVIEWS, Previews, previews_of
 from .records import SCHEMA_VERSION, ImageRow, Record, in_order, mean_rows
 from .restoration import Runner
 from .store import CellBusyError, CellFolder
@@ -59,6 +61,7 @@ class Job:
     def __init__(self, plan: Plan, command: str) -> None:
         self.plan = plan
         self.command = command
+        self._peaks: dict[tuple[int, int], tuple[float, str] | None] = {}
 
     def run(self) -> list[CellOutcome]:
         """Compute all cells: first those that are free, then those that another process was computing."""
@@ -117,24 +120,29 @@ class Job:
     def _images(self, folder: CellFolder, data: TaskData) -> ImageFolder:
         return ImageFolder(folder.images, data.names, self.plan.save_images)
 
+    def _previews(self, folder: CellFolder, data: TaskData) -> Previews:
+        plan = self.plan
+        return previews_of(plan.previews, data, folder.path, plan.store.root, plan.cell(data).identity())
+
     def _finished(self, folder: CellFolder, data: TaskData) -> bool:
         """Whether a cell has all that is asked for: scores, LPIPS if it is insisted on, images if they are kept."""
         record = folder.record()
         if record is None or not record.complete:
             return False
-        lpips, images = self.plan.lpips, self._images(folder, data)
+        lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
         if lpips is not None and lpips.insisted and record.lpips["weights"] != lpips.sha256:
             return False
-        return all(images.holds(name) for name in data.names)
+        return all(images.holds(name) and previews.holds(name) for name in data.names)
 
     def _kept(self, folder: CellFolder, data: TaskData) -> list[ImageRow]:
         """Rows that need not be computed again, in order."""
         if self.plan.overwrite == "always":
             return []
-        lpips, images = self.plan.lpips, self._images(folder, data)
+        lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
         wanted = lpips.label if lpips is not None and lpips.insisted else None
         rows = in_order([row for row in folder.rows() if row.status == "ok"], data.names)
-        return [row for row in rows if images.holds(row.image) and wanted in (None, row.lpips_by)]
+        whole = [row for row in rows if images.holds(row.image) and previews.holds(row.image)]
+        return [row for row in whole if wanted in (None, row.lpips_by)]
 
     def _cell(self, data: TaskData, wait_seconds: float) -> CellOutcome:
         plan, cell = self.plan, self.plan.cell(data)
@@ -161,7 +169,8 @@ class Job:
         folder.begin(keep)
         computed = Computed(0, 0.0)
         if missing:
-            scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data))
+            scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data), self._previews(folder, data))
+            self.runner.forget_passes()
             computed = compute_rows(folder, data, missing, self.runner, scorer, progress=self.plan.progress)
         record = self._record(cell, data, folder.rows(), computed, started)
         folder.finish(record, data.names)
@@ -173,6 +182,7 @@ class Job:
         assert record is not None
         logger.info("%s: taken from suite %s, the same cell", data.task.key, record.suite)
         self._images(folder, data).take(twin.images)
+        self._previews(folder, data).take(twin.path / PREVIEWS)
         folder.adopt(dataclasses.replace(record, suite=cell.suite, suite_tasks=cell.suite_tasks), twin)
         return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
 
@@ -213,7 +223,19 @@ class Job:
             finished=datetime.now(UTC).isoformat(timespec="microseconds"),
             seconds=computed.seconds,
             computed=computed.images,
+            cost=self._cost() if computed.images else None,
         )
+
+    def _cost(self) -> dict[str, Any] | None:
+        """What the cell's passes took; memory is measured by one pass more, once for each size of image."""
+        passes = self.runner.passes()
+        known = cost_of(passes, None)
+        if known is None or self.plan.numerics.tile is not None:
+            return known
+        size = (int(known["size"][0]), int(known["size"][1]))
+        if size not in self._peaks:
+            self._peaks[size] = self.runner.peak_memory(size)
+        return cost_of(passes, self._peaks[size])
 
 
 def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | None) -> dict[str, Any]:

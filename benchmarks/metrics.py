@@ -133,7 +133,7 @@ def _ssim(restored: Tensor, clean: Tensor, data_range: float, kernel: _Kernel, s
     scores = clean.new_empty((channels, height - border, width - border))
     for channel, row, column in _tiles(scores, border):
         grown = (channel, slice(row.start, row.stop + border), slice(column.start, column.stop + border))
-        tile = _ssim_map(restored[grown], clean[grown], shift[channel], constants, kernel.average, scale)
+        tile = _ssim_map(restored[grown], clean[grown], shift[channel], constants, kernel, scale)
         scores[channel, row, column] = tile
     return _mean(scores.sum(dim=-1), scores.numel())
 
@@ -158,7 +158,7 @@ def _ssim_map(
     clean: Tensor,
     shift: Tensor,
     constants: tuple[float, float],
-    average: Callable[[Tensor], Tensor],
+    kernel: _Kernel,
     scale: float,
 ) -> Tensor:
     """SSIM at every pixel whose window lies inside (C, h, w).
@@ -168,44 +168,48 @@ def _ssim_map(
         contrast-structure  1 - var(d) / (var(x) + var(y) + C2)
     which is the same function, needs four windowed moments instead of five, and keeps the digits in float32 that
     mean(x y) - mean(x) mean(y) would lose. Subtracting the channel's mean first keeps the squares small likewise.
+    The windows give sums of total weight n rather than means; numerators and denominators are n times, or n^2 times,
+    the ones above.
     """
-    c1, c2 = constants
+    n, (c1, c2) = kernel.weight, constants
     y = clean - shift
     d = restored - clean
     x = y + d
-    squares = average((y * y).addcmul_(x, x))
-    mean_square_d, mean_d, mean_y = average(d * d), average(d), average(y)
-    mean_x = mean_y + mean_d
-    var_d = mean_square_d.addcmul_(mean_d, mean_d, value=-1)
-    var_sum = squares.addcmul_(mean_y, mean_y, value=-1).addcmul_(mean_x, mean_x, value=-1)
-    structure = var_d.mul_(scale).div_(var_sum.mul_(scale).add_(c2)).neg_().add_(1)
-    mean_y.add_(shift)
-    mean_x.add_(shift)
-    denominator = mean_y.mul_(mean_y).addcmul_(mean_x, mean_x).add_(c1)
-    luminance = mean_d.mul_(mean_d).div_(denominator).neg_().add_(1)
-    return luminance.mul_(structure)
+    squares = kernel.sums((y * y).addcmul_(x, x))
+    sum_dd, sum_d, sum_y = kernel.sums(d * d), kernel.sums(d), kernel.sums(y)
+    sum_x = sum_y + sum_d
+    square_d = sum_d * sum_d
+    of_means = (sum_y * sum_y).addcmul_(sum_x, sum_x)
+    variances = squares.sub_(of_means, alpha=1 / n).add_(n * c2 / scale)
+    structure = sum_dd.sub_(square_d, alpha=1 / n).div_(variances)
+    # (Y + n s)^2 + (X + n s)^2 puts the shift s back.
+    n_shift = n * shift
+    of_means.addcmul_(sum_y.add_(sum_x), 2 * n_shift).add_(2 * n_shift * n_shift + n * n * c1)
+    luminance = square_d.div_(of_means)
+    return luminance.sub_(1).mul_(structure.sub_(1))
 
 
 @dataclass(frozen=True)
 class _Kernel:
-    """A separable averaging window: its side in pixels and the weighted mean along one axis."""
+    """A separable window: its side in pixels, the weighted sum along one axis, and the weight of all its pixels."""
 
     side: int
     along: Callable[[Tensor, int], Tensor]
+    weight: float
 
-    def average(self, values: Tensor) -> Tensor:
-        """Windowed means (..., h, w) -> (..., h - side + 1, w - side + 1), rows first."""
+    def sums(self, values: Tensor) -> Tensor:
+        """Windowed sums (..., h, w) -> (..., h - side + 1, w - side + 1), rows first."""
         return self.along(self.along(values, -2), -1)
 
 
 def _box7(values: Tensor, dim: int) -> Tensor:
-    """Mean of 7 neighbours along `dim`, as 4 + 2 + 1: three additions rather than six, and no running sum."""
+    """Sum of 7 neighbours along `dim`, as 4 + 2 + 1: four additions rather than six, and no running sum."""
     length = values.shape[dim]
     pairs = values.narrow(dim, 0, length - 1) + values.narrow(dim, 1, length - 1)
     total = pairs.narrow(dim, 0, length - 6) + pairs.narrow(dim, 2, length - 6)
     total += pairs.narrow(dim, 4, length - 6)
     total += values.narrow(dim, 6, length - 6)
-    return total.div_(7)
+    return total
 
 
 def _gaussian_weights(sigma: float, radius: int) -> tuple[float, ...]:
@@ -231,6 +235,6 @@ def _weighted(half: Sequence[float]) -> Callable[[Tensor, int], Tensor]:
 
 
 WINDOWS: dict[str, _Kernel] = {
-    "uniform7": _Kernel(7, _box7),
-    "gaussian11": _Kernel(11, _weighted(_gaussian_weights(1.5, 5))),
+    "uniform7": _Kernel(7, _box7, weight=49.0),
+    "gaussian11": _Kernel(11, _weighted(_gaussian_weights(1.5, 5)), weight=1.0),
 }

@@ -19,6 +19,7 @@ from .errors import UserError, nearest
 from .image_files import ImageFormat, image_format
 from .numerics import Numerics, check_dtype, resolve_batch, resolve_device
 from .perceptual import LpipsChoice, choose_lpips
+from .previews import preview_count
 from .protocols import Protocol, get_protocol
 from .store import Store
 
@@ -41,6 +42,7 @@ class Plan:
         lpips: the LPIPS that is computed beside PSNR and SSIM; None if it is left out.
         save_images: format of the restored images that are kept; None keeps none. It is no part of a cell's id: an
             image that was computed without being saved counts as missing.
+        previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
         overwrite: what happens to cells that are there already.
         progress: whether to show a bar.
     """
@@ -57,6 +59,7 @@ class Plan:
     store: Store
     lpips: LpipsChoice | None
     save_images: ImageFormat | None
+    previews: int | str
     overwrite: Overwrite
     progress: bool
 
@@ -180,6 +183,7 @@ def make_plan(config: RunConfig) -> Plan:
         store=Store(Path(config.results).expanduser()),
         lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
         save_images=image_format(config.save_images),
+        previews=preview_count(config.previews),
         overwrite=cast("Overwrite", config.overwrite),
         progress=config.progress,
     )

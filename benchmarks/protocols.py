@@ -156,11 +156,11 @@ class Protocol:
             raise RestorationError(f"restored has the shape {tuple(restored.shape)}, expected {expected}")
         if not restored.is_floating_point():
             raise RestorationError(f"restored has the dtype {restored.dtype}, expected floating point")
-        if not torch.isfinite(restored).all():
+        if not all(math.isfinite(value) for value in torch.stack(torch.aminmax(restored)).tolist()):
             wrong = int((~torch.isfinite(restored)).sum())
             kind = "NaN" if bool(torch.isnan(restored).any()) else "infinite"
             raise RestorationError(f"{wrong} of {restored.numel()} restored values are not finite ({kind})")
-        unit = restored[:, :height, :width].to(_score_dtype(restored.device)).clamp(0, 1)
+        unit = restored[:, :height, :width].clamp(0, 1).to(_score_dtype(restored.device))
         if self.rounded:
             levels = (unit * 255).round()
             return levels if self.data_range == 255 else levels / 255

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from ..models.restorer import Restorer
+from .cost import Pass, peak_memory
 from .errors import RestorationError
 from .numerics import Numerics
 
@@ -73,6 +76,50 @@ class Runner:
         if numerics.channels_last:
             self.restorer.to(memory_format=torch.channels_last)
         self.forward = torch.compile(self.restorer) if numerics.compile else self.restorer
+        self._taken: list[Callable[[], Pass]] = []
+
+    def passes(self) -> list[Pass]:
+        """Passes over whole images since `forget_passes`, and what they took."""
+        return [taken() for taken in self._taken]
+
+    def forget_passes(self) -> None:
+        """Begin a new list of passes."""
+        self._taken.clear()
+
+    def peak_memory(self, size: tuple[int, int]) -> tuple[float, str] | None:
+        """Memory of one pass over an image of that size (see `cost.peak_memory`); None where it does not suffice."""
+        image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(self.numerics.device)
+        if self.numerics.channels_last:
+            image = image.contiguous(memory_format=torch.channels_last)
+        try:
+            with self.numerics.applied():
+                return peak_memory(self.restorer, image)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._free()
+            return None
+
+    def _forward(self, batch: Tensor) -> Tensor:
+        """The restored batch as float32; the pass is timed, on a GPU without waiting for it."""
+        height, width = batch.shape[-2:]
+        done = partial(Pass, (height, width), batch.shape[0])
+        if batch.device.type == "cuda":
+            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            first.record()
+            restored: Tensor = self.forward(batch).float()
+            last.record()
+
+            def seconds() -> Pass:
+                last.synchronize()
+                return done(first.elapsed_time(last) / 1000)
+
+            self._taken.append(seconds)
+            return restored
+        started = time.perf_counter()
+        restored = self.forward(batch).float()
+        self._taken.append(partial(done, time.perf_counter() - started))
+        return restored
 
     def restore_several(self, degraded: Sequence[Tensor]) -> list[tuple[Tensor, str] | Exception]:
         """Restore images (3, H, W) of one shape, at once if they are several.
@@ -88,7 +135,7 @@ class Runner:
                     batch = torch.stack(list(degraded))
                     if self.numerics.channels_last:
                         batch = batch.contiguous(memory_format=torch.channels_last)
-                    restored = self.forward(batch).float()
+                    restored = self._forward(batch)
                 if restored.shape == batch.shape:
                     return [(image, "whole") for image in restored]
             except (RuntimeError, MemoryError, ValueError) as error:
@@ -119,7 +166,7 @@ class Runner:
                 overlap = min(tiling.overlap, numerics.tile // 4)
                 return self._tiled(degraded, numerics.tile, overlap)
             try:
-                return self.forward(degraded).float(), "whole"
+                return self._forward(degraded), "whole"
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise

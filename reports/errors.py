@@ -1,0 +1,7 @@
+"""Errors of reports that are the user's to mend."""
+
+from __future__ import annotations
+
+
+class ReportError(ValueError):
+    """A report that was asked for cannot be; the message is one line that says what to do."""
