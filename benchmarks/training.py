@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -33,7 +34,7 @@ from .training_losses import TERMS, MovingAverage, RunningMeans, loss_terms
 from .training_plot import plot
 from .training_schedule import Done, Plan, budget_of, cosine, set_learning_rate
 from .training_setup import run_folder, synchronised, untrained_twin
-from .training_validation import Validation
+from .training_validation import CLEAN, Validation
 
 logger = logging.getLogger("restorebench")
 
@@ -307,7 +308,12 @@ class Trainer:
         if self.fabric.is_global_zero:
             rows = self.validation.scores(self.averaged, self.device) if self.config.validation.times else []
             for row in rows:
-                entry = {"step": self.done.steps, "images": self.done.images, **asdict(row)}
+                entry = {
+                    "step": self.done.steps,
+                    "images": self.done.images,
+                    "seconds": self.done.seconds,
+                    **asdict(row),
+                }
                 self.folder.validation.append(entry)
             if rows:
                 scores = ", ".join(f"{row.task} {row.psnr:.2f} ({row.input_psnr:.2f})" for row in rows)
@@ -363,11 +369,35 @@ class Trainer:
             "seconds": round(self.done.seconds, 1),
             "images_per_second": round(self.done.images / seconds, 3),
             "finished": self.progress >= 1,
+            "history": gains(self.folder.validation.rows()),
+            "machine": machine(str(self.device)),
             "ema": self.config.ema,
             "seed": self.config.seed,
             "git_revision": git_revision(),
             "version": package_version("restorebench"),
         }
+
+
+def gains(validation: Iterable[Mapping[str, str]]) -> list[dict[str, float]]:
+    """From the lines of ``validation.csv``, what each validation came to: ``images`` and ``seconds`` of training up to
+    it, and the ``gain``, the mean over its degraded tasks of the PSNR over the input's (dB)."""
+    steps: dict[str, list[Mapping[str, str]]] = {}
+    for row in validation:
+        steps.setdefault(row["step"], []).append(row)
+    history = []
+    for rows in steps.values():
+        gained = [float(row["psnr"]) - float(row["input_psnr"]) for row in rows if row["task"] != CLEAN]
+        if gained:
+            images, seconds = int(rows[0]["images"]), float(rows[0]["seconds"])
+            history.append({"images": images, "seconds": round(seconds, 1), "gain": math.fsum(gained) / len(gained)})
+    return history
+
+
+def machine(device: str) -> str:
+    """What trains, in a line: the device, its threads if it is a CPU, and torch's version."""
+    environment = describe_environment(device)
+    threads = f", {torch.get_num_threads()} threads" if torch.device(device).type == "cpu" else ""
+    return f"{environment['device_name']}{threads}, torch {torch.__version__}"
 
 
 def _text(value: object) -> str:

@@ -42,7 +42,7 @@ FACTS = "training.json"
 PLOT = "training.png"
 LOCK = "lock"
 
-VALIDATION_COLUMNS = ("step", "images", "task", "psnr", "ssim", "input_psnr", "count")
+VALIDATION_COLUMNS = ("step", "images", "seconds", "task", "psnr", "ssim", "input_psnr", "count")
 
 
 class Table:

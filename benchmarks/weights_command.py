@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     converting.add_argument("target", type=Path, metavar="OUT.safetensors")
     converting.add_argument("--model", help="check that it fits this restorer, and write its keys")
     converting.add_argument("--variant", help="with --model: its size")
+    converting.add_argument("--half", action="store_true", help="in half precision (fp16): half the size, 3 digits")
     converting.add_argument("--force", action="store_true", help="replace OUT if it is there")
     return top
 
@@ -131,6 +132,8 @@ def convert(options: argparse.Namespace) -> int:
         }
     else:
         state = read_checkpoint(source)
+    if options.half:
+        state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     try:
         save_weights(state, target, metadata)
     except OSError as error:

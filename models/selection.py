@@ -11,7 +11,7 @@ from typing import Any
 
 from .card import Checkpoint, ModelCard, Provenance
 from .registry import ModelError, check_variant
-from .weights import WeightsInfo, check_file, file_sha256, read_metadata, stored_provenance
+from .weights import WeightsInfo, check_file, file_sha256, read_metadata, stored_provenance, training_facts
 
 WEIGHTS_VARIABLE = "RESTOREBENCH_WEIGHTS"
 BUNDLED = Path(__file__).parent / "bundled"
@@ -99,7 +99,9 @@ def _bundled_weights(card: ModelCard, variant: str | None) -> WeightsChoice:
         raise ModelError(
             f"the weights bundled for {card.name} are of variant {TINY}: pass variant={TINY}, or weights=PATH"
         )
-    info = WeightsInfo("bundled", path, file_sha256(path), _trained(card, "bundled"), f"bundled {TINY} weights")
+    facts = training_facts(read_metadata(path))
+    provenance = _trained(card, "bundled")
+    info = WeightsInfo("bundled", path, file_sha256(path), provenance, f"bundled {TINY} weights", facts)
     return WeightsChoice(TINY, info)
 
 
@@ -114,7 +116,7 @@ def _file_weights(card: ModelCard, variant: str | None, path: Path) -> WeightsCh
     unknown: Provenance = "foreign" if card.built_from == "checkpoint" else "retrained"
     provenance = stored_provenance(path, metadata) or ("official" if known else unknown)
     description = f"{path.name}, sha256 {sha256[:12]}" + (f", trained for {known.trained_for}" if known else "")
-    info = WeightsInfo("file", path, sha256, _trained(card, provenance), description)
+    info = WeightsInfo("file", path, sha256, _trained(card, provenance), description, training_facts(metadata))
     if variant is None:
         variant = known.variant if known else metadata.get("restorebench.variant")
     fits = known is not None and known.variant == variant

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import uuid
@@ -29,6 +30,10 @@ _CONTAINERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_
 """Where checkpoints keep the state dict; the first one present wins."""
 _PREFIXES = ("net.", "module.")
 """What Lightning modules and DataParallel put in front of every key."""
+_FACTS = (
+    *("recipe", "data", "lists_sha256", "steps", "images", "seconds", "images_per_second", "finished", "history"),
+    *("machine", "seed", "ema", "git_revision", "version"),
+)
 _COUNTER = "num_batches_tracked"
 """Batch normalisation's step counter: no output depends on it, and old checkpoints lack it."""
 
@@ -43,6 +48,7 @@ class WeightsInfo:
         sha256: its hash, in hexadecimal.
         provenance: what tables say about the row.
         description: one line for people; it names the seed of random weights.
+        training: what the file says of how it was trained (`training_facts`); None where it says nothing.
     """
 
     kind: Literal["file", "bundled", "none", "not needed"]
@@ -50,6 +56,7 @@ class WeightsInfo:
     sha256: str | None
     provenance: Provenance
     description: str
+    training: Mapping[str, Any] | None = None
 
 
 def file_sha256(path: Path) -> str:
@@ -117,6 +124,22 @@ def read_metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is no readable safetensors file ({one_line(error)})") from error
+
+
+def training_facts(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """What `bench train` wrote into a file's metadata: ``recipe``, ``data``, ``lists_sha256``, ``steps``, ``images``,
+    ``seconds``, ``history`` and so on; None where it was not trained by it."""
+    if "restorebench.images" not in metadata:
+        return None
+    facts: dict[str, Any] = {}
+    for key, text in metadata.items():
+        name = key.removeprefix("restorebench.")
+        if name in _FACTS:
+            try:
+                facts[name] = json.loads(text)
+            except json.JSONDecodeError:
+                facts[name] = text
+    return facts
 
 
 def canonical_state_dict(

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from restorebench.benchmarks.cli import main
 from restorebench.models import Checkpoint, create_model, get_card, list_models, registry, selection
-from restorebench.models.weights import read_metadata
+from restorebench.models.weights import read_metadata, save_weights
 
 
 @pytest.fixture
@@ -162,3 +162,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert error.count("\n") == 1
     assert not Path("out.safetensors").exists()
     assert get_card("anyir").name == "anyir"
+
+
+def test_half_precision_halves_the_file_and_keeps_the_facts(tmp_path: Path) -> None:
+    source, target = tmp_path / "run.safetensors", tmp_path / "half.safetensors"
+    network = create_model("anyir", variant="tiny", weights="none").network
+    facts = {"restorebench.model": "anyir", "restorebench.variant": "tiny", "restorebench.images": "800"}
+    save_weights(network.state_dict(), source, {**facts, "restorebench.history": '[{"images": 800, "gain": 1.5}]'})
+    assert main(["weights", "convert", str(source), str(target), "--half"]) == 0
+    assert target.stat().st_size < 0.6 * source.stat().st_size
+    restorer = create_model("anyir", weights=target)
+    assert restorer.weights.training == {"images": 800, "history": [{"images": 800, "gain": 1.5}]}
+    for key, value in restorer.network.state_dict().items():
+        torch.testing.assert_close(value, network.state_dict()[key].half().to(value.dtype), rtol=0, atol=0)
