@@ -95,9 +95,11 @@ def is_user_error(error: ValueError) -> bool:
     """Whether an error is the user's to mend; other ValueErrors are ours, and keep their traceback."""
     from ..datasets.errors import DataError
     from ..models.registry import ModelError
+    from ..reports.errors import ReportError
+    from ..reports.published_results import PublishedError
     from .errors import UserError
 
-    return isinstance(error, UserError | DataError | ModelError)
+    return isinstance(error, UserError | DataError | ModelError | ReportError | PublishedError)
 
 
 class LineHandler(logging.Handler):

@@ -13,8 +13,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from ..reports.cells import groups, read_cells
 from ..reports.publish import publish
-from ..reports.tables import markdown
+from ..reports.terminal import terminal_table
 from .config import RUN_CONFIG, RunConfig
 from .hydra_command import HydraCommand
 from .job import CellOutcome, Job
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         logger.info(notice)
     COMMAND.launch(arguments, job)
     for results in dict.fromkeys(Path(config.results).expanduser() for config in asked.configs):
-        show_results(results, {plan.suite.suite.name for plan in _progress.plans.values()})
+        show_results(results, {(plan.suite.suite.name, str(plan.protocol)) for plan in _progress.plans.values()})
     return 0 if all(outcome.state == "complete" for outcome in _progress.outcomes) else 1
 
 
@@ -95,10 +96,11 @@ def job(config: DictConfig) -> None:
     publish(plan.store.root)
 
 
-def show_results(results: Path, suites: set[str]) -> None:
-    """Print the tables of the suites that were run, and where everything lies."""
+def show_results(results: Path, ran: set[tuple[str, str]]) -> None:
+    """Print the suites and protocols that were run, and where everything lies."""
     published = publish(results)
-    shown = [entry for entry in published.entries if entry.suite in suites]
+    shown = [group for group in groups(read_cells(results)[0]) if (group.suite, group.protocol) in ran]
     files = "\n".join(f"  {path}" for path in published.files)
-    sys.stdout.write(f"\n{markdown(shown)}\nwritten:\n{files}\n")
+    hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
+    sys.stdout.write(f"\n{terminal_table(shown)}\n\nwritten:\n{files}\n{hint}\n")
     sys.stdout.flush()

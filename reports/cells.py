@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..benchmarks.records import ImageRow, Record, RecordError, parse_rows, preview_name, previews_key, read_records
-from .leaderboard import Entry, entries
+from .leaderboard import Entry, comparable, entries
 
 PREVIEWS = "previews"
 
@@ -131,18 +131,10 @@ def groups(cells: Iterable[StoredCell]) -> list[Group]:
     Of several cells for one place the one finished last is taken.
     """
     by_place = {(cell.record.suite, cell.record.cell): cell for cell in cells}
-    bundles: list[tuple[tuple[str, tuple[str, ...], str], dict[str, str], list[Entry]]] = []
-    for entry in entries(cell.record for cell in by_place.values()):
-        place = (entry.suite, entry.tasks, entry.any.protocol)
-        images = {key: str(record.identity["data"]) for key, record in entry.records.items()}
-        for known, shared, members in bundles:
-            if known == place and all(shared.get(key, digest) == digest for key, digest in images.items()):
-                members.append(entry)
-                shared.update(images)
-                break
-        else:
-            bundles.append((place, images, [entry]))
-    return [Group(*place, contenders=_contenders(members, by_place)) for place, _, members in bundles]
+    return [
+        Group(members[0].suite, members[0].tasks, members[0].any.protocol, _contenders(members, by_place))
+        for members in comparable(entries(cell.record for cell in by_place.values()))
+    ]
 
 
 def stems(several: Sequence[Group]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -107,6 +108,22 @@ def entries(records: Iterable[Record]) -> list[Entry]:
     return sorted(
         result, key=lambda entry: (entry.suite, entry.tasks, entry.any.protocol, entry.any.model, entry.any.variant)
     )
+
+
+def comparable(several: Iterable[Entry]) -> list[list[Entry]]:
+    """Entries that may be ranked together: same suite, tasks and protocol, and, task by task, the same images."""
+    bundles: list[tuple[tuple[str, tuple[str, ...], str], dict[str, Any], list[Entry]]] = []
+    for entry in several:
+        place = (entry.suite, entry.tasks, entry.any.protocol)
+        images = {key: record.identity.get("data") for key, record in entry.records.items()}
+        for known, shared, members in bundles:
+            if known == place and all(shared.get(key, digest) == digest for key, digest in images.items()):
+                members.append(entry)
+                shared.update(images)
+                break
+        else:
+            bundles.append((place, images, [entry]))
+    return [members for _, _, members in bundles]
 
 
 def weights_label(record: Record) -> str:

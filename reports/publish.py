@@ -1,4 +1,4 @@
-"""Write everything that is derived from a results folder."""
+"""The leaderboard's files: what every run leaves up to date. `report` derives the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..benchmarks.records import Record, read_records
 from .leaderboard import Entry, entries, leaderboard, write_csv
-from .tables import latex_tables, markdown
+from .tables import markdown
 
 logger = logging.getLogger("restorebench")
 
@@ -35,16 +35,13 @@ def replace_file(path: Path, text: str) -> Path:
 
 
 def publish(results: Path) -> Published:
-    """Derive ``leaderboard.csv``, ``leaderboard.md`` and ``tables/*.tex`` from the records of a results folder."""
+    """Derive ``leaderboard.csv`` and ``leaderboard.md`` from the records of a results folder."""
     records, problems = read_records(results)
     for problem in problems:
         logger.warning("left out of the leaderboard: %s", problem)
     table = entries(records)
     files = [write_leaderboard_csv(records, results / "leaderboard.csv")]
     files.append(replace_file(results / "leaderboard.md", "# Leaderboard\n\n" + markdown(table)))
-    folder = results / "tables"
-    folder.mkdir(exist_ok=True)
-    files += [replace_file(folder / f"{stem}.tex", text) for stem, text in latex_tables(table).items()]
     return Published(table, files)
 
 

@@ -1,13 +1,12 @@
-"""Leaderboard rows as Markdown for people and as LaTeX for papers."""
+"""Leaderboard rows as Markdown, and how tables print numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from tabulate import tabulate
 
-from .leaderboard import AVERAGE, NOT_AVAILABLE, Entry, Row, entry_rows
+from .leaderboard import AVERAGE, NOT_AVAILABLE, Entry, Row, comparable, entry_rows
 
 MISSING = "-"
 
@@ -33,10 +32,10 @@ def task_label(task: str, sigma: int | None) -> str:
 
 
 def markdown(entries: Sequence[Entry]) -> str:
-    """One Markdown table per group of rows that may be compared: same suite, data and protocol."""
+    """One Markdown table per group of rows that may be compared: same suite, images and protocol."""
     parts = []
-    for (suite, tasks, protocol), grouped in groupby(entries, key=lambda e: (e.suite, e.tasks, e.any.protocol)):
-        group = list(grouped)
+    for group in comparable(entries):
+        suite, tasks, protocol = group[0].suite, group[0].tasks, group[0].any.protocol
         rows = [row for entry in group for row in entry_rows(entry)]
         order = {key.partition("@")[0]: index for index, key in enumerate(tasks)}
         rows.sort(key=lambda row: position(row, order))
@@ -91,64 +90,3 @@ def markdown_cells(row: Row, backbone: str) -> list[str]:
         row.device,
         row.cell,
     ]
-
-
-def latex_escape(text: str) -> str:
-    """Text with LaTeX's special characters made harmless."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {character: "\\" + character for character in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in text)
-
-
-def latex_tables(entries: Sequence[Entry]) -> dict[str, str]:
-    """One booktabs table per group of comparable rows, by file stem: restorers as rows, tasks as columns, PSNR/SSIM."""
-    tables = {}
-    for (suite, tasks, protocol), group in groupby(entries, key=lambda e: (e.suite, e.tasks, e.any.protocol)):
-        datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
-        stem = f"{suite}-{datasets}-{protocol.replace('@', '-v')}"
-        tables[stem] = latex_table(
-            list(group), tasks, f"Suite {suite} on {datasets}, protocol {protocol}: PSNR (dB) / SSIM."
-        )
-    return tables
-
-
-def latex_table(entries: Sequence[Entry], tasks: Sequence[str], caption: str) -> str:
-    """A complete LaTeX table environment; needs the booktabs package."""
-    several = len(tasks) > 1
-    heads = ["Method", "Weights", "Params (M)", "MACs (G)", *(key.partition("@")[0].replace("-", " ") for key in tasks)]
-    body = []
-    for entry in entries:
-        rows = {row.cell: row for row in entry_rows(entry)}
-        first = next(iter(rows.values()))
-        cells = [rows[entry.records[key].cell] if key in entry.records else None for key in tasks]
-        values = [*cells, rows[""]] if several else cells
-        body.append(
-            [
-                latex_escape(f"{entry.any.title} ({first.variant})"),
-                latex_escape(first.provenance),
-                scaled(first.params, 1e6, 2),
-                scaled(first.macs_256, 1e9, 1),
-                *(MISSING if row is None else f"{number(row.psnr, 2)} / {number(row.ssim, 3)}" for row in values),
-            ]
-        )
-    table = tabulate(
-        body,
-        headers=[latex_escape(head) for head in heads] + (["Average"] if several else []),
-        tablefmt="latex_raw",
-        disable_numparse=True,
-        colalign=("left", "left") + ("right",) * (len(heads) - 2 + several),
-    )
-    rules = iter((r"\toprule", r"\midrule", r"\bottomrule"))
-    lines = [next(rules) if line == r"\hline" else line for line in table.splitlines()]
-    size = "MACs: multiply-adds at 1x3x256x256."
-    return "\n".join(
-        [
-            "% written by restorebench; needs \\usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_escape(caption + ' ' + size)}}}",
-            *lines,
-            r"\end{table}",
-            "",
-        ]
-    )

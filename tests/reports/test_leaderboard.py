@@ -11,7 +11,7 @@ import pytest
 from restorebench.benchmarks.records import Means, Record
 from restorebench.reports.leaderboard import COLUMNS, entries, leaderboard, write_csv
 from restorebench.reports.publish import publish
-from restorebench.reports.tables import latex_tables, markdown
+from restorebench.reports.tables import markdown
 
 from ..benchmarks.test_records import record
 
@@ -109,18 +109,6 @@ def test_markdown_ranks_within_a_task_and_shows_the_gain() -> None:
     assert ["better" in line for line in lines] == [True, False]
     assert "+5.00" in lines[0]
     assert "+0.00" in lines[1]
-
-
-def test_latex_is_a_booktabs_table_with_a_column_a_task() -> None:
-    tables = latex_tables(entries([cell(TASKS[0], 20.0), cell(TASKS[1], 31.0, title="Degraded & input")]))
-    assert list(tables) == ["3d-set-promptir-v1"]
-    text = tables["3d-set-promptir-v1"]
-    for rule in ("toprule", "midrule", "bottomrule"):
-        assert text.count("\\" + rule) == 1
-    line = next(line for line in text.splitlines() if "20.00 / 0.200" in line)
-    assert line.count("&") - line.count(r"\&") == 6
-    assert "25.50 / 0.255" in line
-    assert line.rstrip().endswith(r"\\")
 
 
 def test_publishing_an_empty_store_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""The paragraph that a paper needs: how the numbers of a store were measured, from its records alone."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..benchmarks.records import Record
+from .cells import Group
+from .statistics import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
+
+WIDTH = 110
+DIGITS = 12
+"""Of hashes: enough to tell any two apart."""
+_RULES = (
+    ("reading", "images are read by"),
+    ("crop", "crop:"),
+    ("noise", "noise:"),
+    ("pairs", "input:"),
+    ("padding", "padding:"),
+    ("output", "output:"),
+    ("colour", "scored in"),
+    ("psnr", "PSNR:"),
+    ("ssim", "SSIM:"),
+    ("arithmetic", "arithmetic:"),
+)
+
+
+def methods_text(groups: Sequence[Group]) -> str:
+    """Plain text, a paragraph a topic: protocols, data, restorers, numerics and machine, statistics, commands.
+
+    Raises:
+        ValueError: no group.
+    """
+    records = [cell.record for group in groups for c in group.contenders for cell in c.cells.values()]
+    if not records:
+        raise ValueError("no cells to tell of")
+    paragraphs = [
+        *(_protocol(record) for record in _first_by(records, "protocol")),
+        _data(records),
+        _restorers(records),
+        _numerics(records),
+        _statistics(),
+        _complexity(records),
+        "Repeated by: " + "; ".join(sorted({record.command for record in records})) + ".",
+    ]
+    return "\n\n".join(
+        textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) for text in paragraphs
+    )
+
+
+def _first_by(records: Iterable[Record], name: str) -> list[Record]:
+    found: dict[Any, Record] = {}
+    for record in records:
+        found.setdefault(getattr(record, name), record)
+    return [found[key] for key in sorted(found)]
+
+
+def _protocol(record: Record) -> str:
+    rules: dict[str, Any] = record.identity["protocol"]
+    parts = [f"{words} {rules[name]}" for name, words in _RULES if rules.get(name) not in (None, "", "none")]
+    average = rules.get("average", {})
+    means = (
+        f" Over a set: {average['set']}; a suite's average is the plain mean of its tasks." if "set" in average else ""
+    )
+    return f"Protocol {record.protocol}. {'; '.join(parts)}.{means}"
+
+
+def _data(records: Sequence[Record]) -> str:
+    """Every task with the number of its images and the hash of their decoded pixels."""
+    seen: dict[tuple[str, str], Record] = {}
+    for record in records:
+        seen.setdefault((record.task_key, str(record.identity["data"])), record)
+    told = [
+        f"{key}: {record.expected} images ({digest[:DIGITS]})"
+        for (key, digest), record in sorted(seen.items(), key=lambda item: item[0])
+    ]
+    return f"Data, with the first {DIGITS} digits of the SHA-256 of what determines the images: {'; '.join(told)}."
+
+
+def _restorers(records: Sequence[Record]) -> str:
+    told = set()
+    for record in records:
+        if record.provenance == "input":
+            continue
+        digest = record.weights.get("sha256")
+        weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
+        training = record.weights.get("training") or {}
+        trained = f", trained on {training['images']:,} images by recipe {training['recipe']}" if training else ""
+        millions = (
+            f"{record.complexity['parameters'] / 1e6:.2f} M parameters" if record.complexity.get("parameters") else ""
+        )
+        told.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
+    return f"Restorers: {'; '.join(sorted(told))}." if told else "Restorers: none, only the degraded input was scored."
+
+
+def _random(record: Record) -> str:
+    return (
+        f"random weights, seed {record.identity.get('seed')}" if record.provenance == "untrained" else record.provenance
+    )
+
+
+def _numerics(records: Sequence[Record]) -> str:
+    machines = set()
+    for record in records:
+        numerics, environment = record.identity["numerics"], record.environment
+        options = [
+            f"{name} {numerics[name]}" for name in ("channels_last", "compile", "tile", "batch") if numerics.get(name)
+        ]
+        versions = environment.get("versions", {})
+        named = ", ".join(
+            f"{package} {versions[package]}" for package in ("torch", "numpy", "restorebench") if package in versions
+        )
+        machines.add(
+            f"{numerics['dtype']} with TF32 {'on' if numerics.get('tf32') else 'off'}"
+            f"{', ' + ', '.join(options) if options else ''} on {environment.get('device_name', 'an unnamed device')}"
+            f" (Python {environment.get('python', 'not recorded')}, {named}, "
+            f"git {_revision(environment.get('git_revision'))})"
+        )
+    return f"Numerics and machine: {'; '.join(sorted(machines))}."
+
+
+def _revision(revision: str | None) -> str:
+    """The commit's first digits, and whether files differed from it."""
+    commit, plus, changes = (revision or "not recorded").partition("+")
+    return (commit[:DIGITS] if revision else commit) + plus + changes
+
+
+def _statistics() -> str:
+    return (
+        f"Statistics: {CONFIDENCE:.0%} bootstrap intervals over images ({RESAMPLES:,} resamples, bias-corrected and "
+        f"accelerated where that is defined, for an average resampled within each task); restorers are compared on the "
+        f"same images by a {TEST} ({RESAMPLES:,} flips, all of them where there are fewer), Holm-corrected within a "
+        f"column, significant below {SIGNIFICANT:g}. All random numbers are seeded by the names of what they are for."
+    )
+
+
+def _complexity(records: Sequence[Record]) -> str:
+    statements = sorted({str(r.complexity["statement"]) for r in records if r.complexity.get("statement")})
+    return f"Complexity: {'; '.join(statements)}." if statements else "Complexity: not counted."

@@ -1,0 +1,153 @@
+"""``bench report``: everything that is derived from a results folder, in one go or piece by piece."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .budget import budget_markdown, curves_csv
+from .budget_figure import draw_budgets
+from .cells import Group, groups, read_cells, stems
+from .errors import ReportError
+from .figure_style import save, styles
+from .figures import write_figures
+from .methods import methods_text
+from .page import write_page
+from .paper_table import table_text, write_table
+from .publish import publish, replace_file
+from .published_results import SETTINGS
+from .terminal import terminal_table
+
+logger = logging.getLogger("restorebench")
+
+FORMATS = ("latex", "markdown", "csv", "html")
+COLUMNS = ("psnr", "ssim")
+PAGE = "report"
+TABLES = "tables"
+FIGURES = "figures"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `write_report` wrote, and the summary that the terminal shows."""
+
+    summary: str
+    files: list[Path]
+
+
+def write_report(results: Path) -> Report:
+    """Write leaderboard, tables in all formats, methods, training budgets, figures and page of a results folder."""
+    found = _groups(results)
+    files = list(publish(results).files)
+    for group, stem in zip(found, stems(found), strict=True):
+        files += _tables(group, stem, results / TABLES)
+    if found:
+        files.append(replace_file(results / "methods.txt", methods_text(found) + "\n"))
+    files += _budgets(found, results)
+    files += write_figures(found, results / FIGURES)
+    files.append(page_of(results))
+    return Report(terminal_table(found), files)
+
+
+def _tables(group: Group, stem: str, folder: Path) -> list[Path]:
+    written: list[Path] = []
+    for fmt in FORMATS:
+        written += write_table(
+            group, suite=group.suite, fmt=fmt, columns=COLUMNS, rows=None, published=(), folder=folder, stem=stem
+        )
+    return written
+
+
+def _budgets(found: Sequence[Group], results: Path) -> list[Path]:
+    """``training.md``, and for each group with two trainings or more its curves as CSV and figure."""
+    written: list[Path] = []
+    text = "\n".join(filter(None, map(budget_markdown, found)))
+    if text:
+        written.append(replace_file(results / "training.md", "# What the weights cost\n\n" + text))
+    looks = styles(c.label for group in found for c in group.contenders if not c.is_input)
+    for group, stem in zip(found, stems(found), strict=True):
+        figure = draw_budgets(group, looks)
+        if figure is not None:
+            written += save(figure, results / FIGURES, f"{stem}-training")
+            written.append(replace_file(results / FIGURES / f"{stem}-training.csv", curves_csv(group)))
+    return written
+
+
+def paper_table_files(
+    results: Path,
+    *,
+    suite: str,
+    protocol: str | None,
+    fmt: str,
+    columns: Sequence[str],
+    rows: Sequence[str] | None,
+    published: Sequence[str],
+    folder: Path,
+) -> tuple[list[Path], str]:
+    """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
+
+    Raises:
+        ReportError: no such suite, several protocols or sets of images, an unknown column or restorer, or no row.
+        PublishedError: an unknown paper.
+    """
+    for column in columns:
+        if column not in COLUMNS:
+            raise ReportError(f"--columns {column}: give {' or '.join(COLUMNS)}, or both with a comma")
+    group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=bool(published))
+    wanted = tuple(columns) or COLUMNS
+    files = write_table(group, suite=suite, fmt=fmt, columns=wanted, rows=rows, published=published, folder=folder)
+    return files, table_text(group, suite=suite, fmt=fmt, columns=wanted, rows=rows, published=published)
+
+
+def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool, alone: bool) -> Group | None:
+    """The measured group of a suite; None where published rows stand alone."""
+    if not wanted:
+        return None
+    found = _groups(results) if results.is_dir() else []
+    fitting = [g for g in found if g.suite == suite and protocol in (None, g.protocol)]
+    if len(fitting) > 1:
+        titles = "; ".join(group.title for group in fitting)
+        raise ReportError(f"{results} has suite {suite} more than once ({titles}): choose with --protocol")
+    if fitting:
+        return fitting[0]
+    if alone and suite in SETTINGS:
+        logger.info("%s has no cells of suite %s: published rows only", results, suite)
+        return None
+    suites = ", ".join(sorted({group.suite for group in found})) or "none"
+    raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}. bench run tasks={suite} makes them")
+
+
+def methods_of(results: Path) -> str:
+    """The methods paragraph.
+
+    Raises:
+        ReportError: the store is empty.
+    """
+    found = _groups(results)
+    if not found:
+        raise ReportError(f"{results} has no finished cells; bench run makes them")
+    return methods_text(found)
+
+
+def figures_of(results: Path, *, images: Mapping[str, str], count: int) -> list[Path]:
+    """The figures, with a strip of each image that is named.
+
+    Raises:
+        ReportError: an image or task that is not there.
+    """
+    return write_figures(_groups(results), results / FIGURES, images=images, count=count)
+
+
+def page_of(results: Path) -> Path:
+    """The static page."""
+    cells, problems = read_cells(results)
+    return write_page(groups(cells), results / PAGE, problems=problems)
+
+
+def _groups(results: Path) -> list[Group]:
+    cells, problems = read_cells(results)
+    for problem in problems:
+        logger.warning("left out of the report: %s", problem)
+    return groups(cells)

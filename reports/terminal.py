@@ -1,0 +1,83 @@
+"""What a run shows when it ends: what came in, what came out, how fast, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from .cells import Contender, Group, StoredCell
+from .leaderboard import AVERAGE, Row, average_row, cell_row
+from .tables import MISSING, gain, number, task_label
+
+HEADERS = ("restorer", "task", "images", "input PSNR", "SSIM", "PSNR (dB)", "SSIM", "gain", "images/s")
+
+
+def terminal_table(groups: Sequence[Group]) -> str:
+    """A compact table for each group: a line a task of each restorer, then its average.
+
+    The degraded input has lines of its own only where nothing else was run: its scores stand in every line. Below each
+    table stands what it lacks.
+    """
+    return "\n\n".join(_table(group) for group in groups) or "No finished cells yet."
+
+
+def _table(group: Group) -> str:
+    restorers = [contender for contender in group.contenders if not contender.is_input]
+    shown = restorers or list(group.contenders)
+    lines, missing = [], []
+    for contender in shown:
+        rows = [cell_row(cell.record) for cell in _in_order(contender, group)]
+        speeds = [images_per_second(contender, row) for row in rows]
+        if len(group.tasks) > 1:
+            rows.append(average_row(contender.entry, rows))
+            speeds.append(None)
+        lines += [_line(contender.label, row, speed) for row, speed in zip(rows, speeds, strict=True)]
+        missing += [f"- {contender.label}, {_task(row)}: {_lack(row)}" for row in rows if _lack(row)]
+    body = tabulate(
+        _without_repeats(lines),
+        headers=HEADERS,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=("left", "left") + ("right",) * (len(HEADERS) - 2),
+    )
+    return "\n".join([group.title, "", body, *missing])
+
+
+def _in_order(contender: Contender, group: Group) -> list[StoredCell]:
+    return [contender.cells[key] for key in group.tasks if key in contender.cells]
+
+
+def images_per_second(contender: Contender, row: Row) -> float | None:
+    """Images of a cell by the wall seconds that its last run took for them; None where it computed none."""
+    record = next(cell.record for cell in contender.cells.values() if cell.record.cell == row.cell)
+    return record.computed / record.seconds if record.computed and record.seconds else None
+
+
+def _line(label: str, row: Row, speed: float | None) -> list[str]:
+    return [
+        label,
+        _task(row),
+        str(row.images),
+        number(row.input_psnr, 2),
+        number(row.input_ssim, 3),
+        number(row.psnr, 2),
+        number(row.ssim, 3),
+        gain(row),
+        MISSING if speed is None else f"{speed:.3g}",
+    ]
+
+
+def _task(row: Row) -> str:
+    return AVERAGE if row.task == AVERAGE else task_label(row.task, row.sigma)
+
+
+def _lack(row: Row) -> str:
+    """What a line lacks or a reader must know, in words."""
+    return row.note or ("incomplete" if row.status != "complete" else "")
+
+
+def _without_repeats(lines: list[list[str]]) -> list[list[str]]:
+    """A restorer's name stands in its first line only."""
+    previous = [""] + [line[0] for line in lines]
+    return [["" if line[0] == before else line[0], *line[1:]] for line, before in zip(lines, previous, strict=False)]
