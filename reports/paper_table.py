@@ -158,7 +158,9 @@ def _columns(group: Group | None, suite: str, metrics: Sequence[Metric]) -> list
 def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:
     scores = " and ".join(f"{HEADS[metric]} (dB)" if metric == "psnr" else HEADS[metric] for metric in metrics)
     if group is None:
-        return f"{scores} of suite {suite} as printed in papers."
+        datasets = {place.dataset for place in places(suite).values()}
+        where = f" on {datasets.pop()}" if len(datasets) == 1 else ""
+        return f"{scores} of suite {suite}{where}, as printed in papers."
     return f"{scores} of suite {suite} on {group.datasets}, protocol {group.protocol}."
 
 

@@ -175,14 +175,16 @@ def _row(suite: str, model: str) -> PublishedRow:
     chosen = [row for row in printed if row.source == source]
     scores: dict[tuple[str, Metric], Number] = {}
     digits = {metric: _digits(chosen, metric) for metric in METRICS}
-    shared = set.intersection(*(set(_texts(row)) for row in chosen))
+    # What holds for every task is a footnote of the row, even where the printed average is of another making.
+    tasks = [row for row in chosen if row.dataset != AVERAGE] or chosen
+    shared = set.intersection(*(set(_texts(row)) for row in tasks))
     for key, place in {**PLACES[suite], AVERAGE: _AVERAGE}.items():
         for row in chosen:
             if _fits(row, place):
                 notes = tuple(text for text in _texts(row) if text not in shared)
                 scores.update({(key, metric): _printed(row, metric, notes, digits[metric]) for metric in METRICS})
     _fill_average(suite, scores)
-    general = (*_origin(chosen[0]), *(text for text in _texts(chosen[0]) if text in shared))
+    general = (*_origin(chosen[0]), *(text for text in _texts(tasks[0]) if text in shared))
     return PublishedRow(model, source, chosen[0].kind != "own", scores, (*general, *_disagreement(printed, source)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from importlib.resources import files
 
 import pytest
@@ -80,6 +81,24 @@ def test_authors_come_first_then_whole_rows_then_later_ones() -> None:
     assert choose_source([row for row in printed if row.kind == "quoted"], columns=6) in {
         row.source for row in printed if row.kind == "quoted" and source_year(row.citation) == 2025
     }
+
+
+def test_the_authors_own_part_of_a_table_comes_before_a_later_whole_one_of_others() -> None:
+    printed = [
+        row for row in load_published() if row.setting == "5d" and row.model == "AdaIR" and row.dataset != "BSD68"
+    ]
+    own = [dataclasses.replace(row, citation="2019") for row in printed if row.source == "adair2025-5d"][:2]
+    quoted = [row for row in printed if row.kind == "quoted"]
+    assert choose_source([*quoted, *own], columns=6) == "adair2025-5d"
+    part = [row for row in quoted if row.source != "rbair2025-5d" and row.dataset == "GoPro"]
+    whole = [dataclasses.replace(row, citation="2019") for row in quoted if row.source == "rbair2025-5d"]
+    assert choose_source([*part, *whole], columns=6) == "rbair2025-5d"
+
+
+def test_what_holds_for_all_tasks_is_said_once() -> None:
+    (row,) = published_rows("cdd11", ["BioIR"])
+    assert any("rounded" in note for note in row.notes)
+    assert row.score("low", "psnr").notes == ()
 
 
 def test_years_are_printed_ones_or_of_the_arxiv_number() -> None:
