@@ -7,11 +7,9 @@ bit-identical weights (with an end in samples, not in minutes, and the same numb
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,12 +27,13 @@ from .environment import describe_environment, git_revision, package_version
 from .errors import UserError
 from .training_config import TrainConfig
 from .training_data import Batch, BatchMaker, Request, Shard, build_mixture, prepare_leaves
+from .training_facts import added_up, gains, machine, metadata_text
 from .training_folder import RunFolder
 from .training_losses import TERMS, MovingAverage, RunningMeans, loss_terms
 from .training_plot import plot
 from .training_schedule import Done, Plan, budget_of, cosine, set_learning_rate
 from .training_setup import run_folder, synchronised, untrained_twin
-from .training_validation import CLEAN, Validation
+from .training_validation import Validation
 
 logger = logging.getLogger("restorebench")
 
@@ -348,7 +347,7 @@ class Trainer:
 
     def _save_weights(self) -> None:
         facts = self._facts()
-        metadata = {f"restorebench.{key}": _text(value) for key, value in facts.items()}
+        metadata = {f"restorebench.{key}": metadata_text(value) for key, value in facts.items()}
         save_weights(self.averaged.network.state_dict(), self.folder.weights, metadata)
         environment = describe_environment(str(self.device))
         self.folder.save_facts({**facts, "environment": environment, "config": asdict(self.config)})
@@ -356,6 +355,10 @@ class Trainer:
     def _facts(self) -> dict[str, Any]:
         """What is known about the weights."""
         seconds = max(self.done.seconds, 1e-9)
+        return added_up(self._stage_facts(seconds), self.restorer.weights.training)
+
+    def _stage_facts(self, seconds: float) -> dict[str, Any]:
+        """What is known of this run alone."""
         return {
             "provenance": "retrained",
             "model": self.config.model,
@@ -376,29 +379,3 @@ class Trainer:
             "git_revision": git_revision(),
             "version": package_version("restorebench"),
         }
-
-
-def gains(validation: Iterable[Mapping[str, str]]) -> list[dict[str, float]]:
-    """From the lines of ``validation.csv``, what each validation came to: ``images`` and ``seconds`` of training up to
-    it, and the ``gain``, the mean over its degraded tasks of the PSNR over the input's (dB)."""
-    steps: dict[str, list[Mapping[str, str]]] = {}
-    for row in validation:
-        steps.setdefault(row["step"], []).append(row)
-    history = []
-    for rows in steps.values():
-        gained = [float(row["psnr"]) - float(row["input_psnr"]) for row in rows if row["task"] != CLEAN]
-        if gained:
-            images, seconds = int(rows[0]["images"]), float(rows[0]["seconds"])
-            history.append({"images": images, "seconds": round(seconds, 1), "gain": math.fsum(gained) / len(gained)})
-    return history
-
-
-def machine(device: str) -> str:
-    """What trains, in a line: the device, its threads if it is a CPU, and torch's version."""
-    environment = describe_environment(device)
-    threads = f", {torch.get_num_threads()} threads" if torch.device(device).type == "cpu" else ""
-    return f"{environment['device_name']}{threads}, torch {torch.__version__}"
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

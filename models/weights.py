@@ -31,7 +31,7 @@ _CONTAINERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_
 _PREFIXES = ("net.", "module.")
 """What Lightning modules and DataParallel put in front of every key."""
 _FACTS = (
-    *("recipe", "data", "lists_sha256", "steps", "images", "seconds", "images_per_second", "finished", "history"),
+    *("recipe", "data", "lists_sha256", "steps", "images", "seconds", "images_per_second", "finished", "history", "stages"),
     *("machine", "seed", "ema", "git_revision", "version"),
 )
 _COUNTER = "num_batches_tracked"

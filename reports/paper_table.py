@@ -101,10 +101,18 @@ def write_table(
     """
     _known_format(fmt)
     table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published, stem=stem)
+    return write_formats(table, [fmt], folder)
+
+
+def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> list[Path]:
+    """Write one table in several formats, without computing its statistics again; see `write_table`."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [replace_file(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt))]
-    if fmt == "latex":
-        files.append(replace_file(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
+    files = []
+    for fmt in formats:
+        _known_format(fmt)
+        files.append(replace_file(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
+        if fmt == "latex":
+            files.append(replace_file(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
     if table.citations:
         files.append(replace_file(folder / f"{table.stem}.bib", bibtex(table.citations)))
     return files

@@ -212,16 +212,23 @@ def _sign_flip_p(differences: Sequence[Floats], seed: str) -> float:
         return 1.0  # scipy refuses a single observation, of which both signs are as extreme
     # A task's mean of means is one weighted sum over all images, so that one call serves one task and several.
     weighted = np.concatenate([part / (len(part) * len(differences)) for part in differences])
+    if len(weighted) > math.log2(RESAMPLES):
+        return _random_flips_p(weighted, _generator(seed + " test"))
     found = stats.permutation_test(
-        (weighted,),
-        np.sum,
-        permutation_type="samples",
-        n_resamples=RESAMPLES,
-        vectorized=True,
-        batch=BATCH,
-        random_state=_generator(seed + " test"),
+        (weighted,), np.sum, permutation_type="samples", n_resamples=RESAMPLES, vectorized=True
     )
     return float(min(1.0, found.pvalue))
+
+
+def _random_flips_p(weighted: Floats, generator: np.random.Generator) -> float:
+    """As `scipy.stats.permutation_test` does it, with signs drawn as bits: ten times as fast on a thousand images."""
+    observed, extreme = abs(float(weighted.sum())), 0
+    for _ in range(RESAMPLES // BATCH):
+        bits = np.frombuffer(generator.bytes(BATCH * ((len(weighted) + 7) // 8)), dtype=np.uint8).reshape(BATCH, -1)
+        signs = np.unpackbits(bits, axis=1, count=len(weighted)).astype(np.float64)
+        sums = 2 * (signs @ weighted) - weighted.sum()
+        extreme += int(np.count_nonzero(np.abs(sums) >= observed * (1 - ROUNDING)))
+    return (extreme + 1) / (RESAMPLES + 1)
 
 
 def can_be_significant(images: int, comparisons: int) -> bool:

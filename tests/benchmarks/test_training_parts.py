@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from restorebench.benchmarks.training_config import LossConfig, PhaseConfig, TrainConfig
+from restorebench.benchmarks.training_facts import added_up
 from restorebench.benchmarks.training_losses import MovingAverage, RunningMeans, loss_terms
 from restorebench.benchmarks.training_schedule import Budget, Plan, cosine, set_learning_rate
 
@@ -81,3 +82,29 @@ def test_the_plan_goes_through_the_phases_and_ends() -> None:
     assert both.progress(50, 2.0) == 0.5
     assert both.progress(50, 9.0) == 0.9
     assert both.progress(500, 0.0) == 1
+
+
+def test_weights_that_were_trained_on_know_of_all_their_stages() -> None:
+    def stage(images: int, history: list[dict[str, float]]) -> dict[str, object]:
+        same = {
+            "recipe": "r",
+            "data": "d",
+            "lists_sha256": "0",
+            "seed": 0,
+            "git_revision": "g",
+            "images_per_second": 1.0,
+        }
+        return {**same, "steps": images // 8, "images": images, "seconds": images / 10, "history": history}
+
+    first = stage(800, [{"images": 400, "seconds": 40.0, "gain": 1.0}, {"images": 800, "seconds": 80.0, "gain": 2.0}])
+    second = added_up(stage(160, [{"images": 160, "seconds": 16.0, "gain": 3.0}]), first)
+    third = added_up(stage(80, [{"images": 80, "seconds": 8.0, "gain": 4.0}]), second)
+    assert added_up(first, None) == first
+    assert (third["images"], third["steps"], third["seconds"]) == (1040, 130, 104.0)
+    assert [(p["images"], p["seconds"], p["gain"]) for p in third["history"]] == [
+        (400, 40.0, 1.0),
+        (800, 80.0, 2.0),
+        (960, 96.0, 3.0),
+        (1040, 104.0, 4.0),
+    ]
+    assert [part["images"] for part in third["stages"]] == [800, 160, 80]

@@ -99,7 +99,7 @@ def test_five_images_tie_and_the_note_says_why(tmp_path: Path) -> None:
 
 
 def test_one_restorer_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
-    table = paper_table(embedded_group(tmp_path), suite="5d", rows=["rbair"])
+    table = paper_table(embedded_group(tmp_path), suite="5d", columns=["psnr"], rows=["rbair"])
     assert [one.method for one in table.rows] == ["RBaIR (tiny)"]
     assert {score.mark for score in table.rows[0].scores} == {None}
     assert any("No marks" in remark for remark in table.remarks)
@@ -131,7 +131,7 @@ def test_mistakes_are_one_line_with_the_remedy(tmp_path: Path) -> None:
 
 def test_embedded_scores_are_never_subtracted_from_printed_ones(tmp_path: Path) -> None:
     group = changed(embedded_group(tmp_path), variant="paper", provenance="official")
-    table = paper_table(group, suite="5d", published=PAPERS)
+    table = paper_table(group, suite="5d", columns=["psnr"], published=PAPERS)
     assert [one.kind for one in table.rows] == ["input", *["measured"] * 4, *["published"] * 7]
     assert [block.heading for block in table.blocks] == ["", "Published, not comparable with measured rows"]
     assert "measured on embedded-256, printed on SOTS-Outdoor" in table.blocks[1].notes[0]
@@ -198,11 +198,11 @@ def test_a_part_of_a_set_is_not_the_set(tmp_path: Path) -> None:
 
 def test_another_network_or_protocol_forms_no_difference(tmp_path: Path) -> None:
     tiny = changed(embedded_group(tmp_path / "a"), datasets=STANDARD)
-    table = paper_table(tiny, suite="5d", published=["RBaIR"])
+    table = paper_table(tiny, suite="5d", columns=["psnr"], published=["RBaIR"])
     assert not any(one.kind == "difference" for one in table.rows)
     assert "RBaIR (tiny) is not the published RBaIR" in notes(table)
     other = standard_group(tmp_path / "b", protocol="basicsr-rgb@1")
-    table = paper_table(other, suite="5d", published=["RBaIR"])
+    table = paper_table(other, suite="5d", columns=["psnr"], published=["RBaIR"])
     assert not any(one.kind == "difference" for one in table.rows)
     assert "measured under basicsr-rgb@1" in notes(table)
 

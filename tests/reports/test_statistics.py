@@ -163,6 +163,21 @@ def test_p_is_close_to_students_on_a_normal_sample() -> None:
     assert found == pytest.approx(float(stats.ttest_rel(a, b).pvalue), abs=0.01)
 
 
+def test_p_of_random_flips_agrees_with_scipys() -> None:
+    for seed in range(5):
+        values = drawn(seed, 25, 1.0, 0.4)
+        ours = paired_difference(scores(values), scores([0.0] * 25), seed="a").p
+        scipys = stats.permutation_test((values,), np.mean, permutation_type="samples", random_state=seed).pvalue
+        assert ours == pytest.approx(float(scipys), abs=0.02)
+
+
+def test_sets_of_thousands_of_images_are_tested() -> None:
+    values = drawn(17, 2025, 0.5, 0.05)
+    assert paired_difference(scores(values), scores([0.0] * 2025), seed="a").p < 0.01
+    assert paired_difference(scores(values - values.mean()), scores([0.0] * 2025), seed="a").p > 0.9
+    assert can_be_significant(2025, 12)
+
+
 def test_five_images_tie_whatever_they_say_and_six_suffice() -> None:
     few = {"a": scores([9, 8, 9, 8, 9]), "b": scores([1, 2, 1, 2, 1])}
     assert rank(few, seed="a").best == {"a", "b"}
