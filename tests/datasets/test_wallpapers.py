@@ -1,0 +1,47 @@
+"""Training photographs from Debian's wallpapers: reduced, complete or refused by name, and none of the test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restorebench.datasets.errors import DataError
+from restorebench.datasets.wallpapers import LOMIRI, LONGEST, PLASMA, main, reduce_all, sources
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Path:
+    """Packages as dpkg leaves them, with small pictures of one large one."""
+    folder = tmp_path / "unpacked"
+    for index, name in enumerate((*LOMIRI, *PLASMA)):
+        path = folder / "usr/share/backgrounds" / f"{name}.jpg"
+        if name in PLASMA:
+            path = folder / "usr/share/wallpapers" / name / "contents/images/2560x1600.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (1600, 400) if index == 0 else (60, 40)
+        Image.new("RGB", size, (10 * index, 100, 200)).save(path, quality=95)
+    return folder
+
+
+def test_every_photograph_is_written_and_large_ones_are_reduced(unpacked: Path, tmp_path: Path) -> None:
+    written = reduce_all(unpacked, tmp_path / "out")
+    assert len(written) == len(LOMIRI) + len(PLASMA) == 22
+    sizes = {path.stem: Image.open(path).size for path in written}
+    assert sizes.pop(LOMIRI[0]) == (LONGEST, 256)
+    assert set(sizes.values()) == {(60, 40)}
+    middle = np.asarray(Image.open(tmp_path / "out" / f"{PLASMA[0]}.png"))[20, 30]
+    assert np.abs(middle.astype(int) - (10 * len(LOMIRI), 100, 200)).max() <= 3
+
+
+def test_what_is_missing_is_named(unpacked: Path) -> None:
+    (unpacked / "usr/share/backgrounds" / f"{LOMIRI[3]}.jpg").unlink()
+    with pytest.raises(DataError, match=LOMIRI[3]):
+        sources(unpacked)
+
+
+def test_the_module_is_a_command(unpacked: Path, tmp_path: Path) -> None:
+    main([str(unpacked), str(tmp_path / "out")])
+    assert len(list((tmp_path / "out").glob("*.png"))) == 22
