@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from .cells import Contender, Group
+from .published_columns import PAPERS_PROTOCOLS, PLACES
 from .published_results import (
     AVERAGE,
     PublishedComplexity,
@@ -24,17 +25,6 @@ CostName = Literal["params", "macs", "latency_ms", "peak_mib"]
 Conditions: TypeAlias = tuple[tuple[int, int], int]
 """Size (height, width) of the images and number of images in a batch."""
 
-STANDARD_SETS = {
-    "dehaze": "SOTS-Outdoor",
-    "derain": "Rain100L",
-    "denoise": "CBSD68",
-    "deblur": "GoPro",
-    "lowlight": "LOL-v1",
-}
-"""The test sets that the averages in papers are over."""
-PAPERS_SUITES = ("3d", "5d", "cdd11")
-PAPERS_PROTOCOLS = ("promptir", "moceir")
-"""Protocols whose PSNR is that of the papers' averages."""
 MACS_SIZE = "256x256"
 
 
@@ -162,11 +152,12 @@ def incomplete(group: Group) -> list[str]:
 
 def not_comparable(group: Group) -> str:
     """Why printed averages may not stand beside this group's; empty if they may."""
-    if group.suite not in PAPERS_SUITES:
+    places = PLACES.get(group.suite)
+    if places is None:
         return f"papers print no average of the suite {group.suite}"
-    others = [key for key in group.tasks if _standard_set(group, key) != key.partition("@")[2]]
-    if others:
-        names = sorted({key.partition("@")[2] for key in others})
+    keys = [key.partition("@") for key in group.tasks]
+    names = sorted({dataset for task, _, dataset in keys if task not in places or places[task].measured != dataset})
+    if names:
         return f"measured on {', '.join(names)}, not on the papers' test sets"
     if group.protocol.partition("@")[0] not in PAPERS_PROTOCOLS:
         return f"measured under {group.protocol}, papers' averages are under promptir@1"
@@ -263,10 +254,6 @@ def _published_costs(model: str) -> tuple[float | None, float | None, str]:
     counted = [(row.macs_g, row.source) for row in rows if row.macs_g is not None and row.input_size == MACS_SIZE]
     macs, source = counted[0] if counted else (None, "")
     return (None if params is None else params * 1e6), (None if macs is None else macs * 1e9), source
-
-
-def _standard_set(group: Group, key: str) -> str:
-    return "CDD-11" if group.suite == "cdd11" else STANDARD_SETS.get(key.partition("@")[0].partition("-")[0], "")
 
 
 def _means(contender: Contender, name: Literal["psnr", "input_psnr"]) -> list[float]:

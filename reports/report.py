@@ -15,7 +15,7 @@ from .figure_style import save, styles
 from .figures import write_figures
 from .methods import methods_text
 from .page import write_page
-from .paper_table import table_text, write_table
+from .paper_table import paper_table, table_text, write_formats, write_table
 from .publish import publish, replace_file
 from .published_results import SETTINGS
 from .terminal import terminal_table
@@ -42,22 +42,13 @@ def write_report(results: Path) -> Report:
     found = _groups(results)
     files = list(publish(results).files)
     for group, stem in zip(found, stems(found), strict=True):
-        files += _tables(group, stem, results / TABLES)
+        files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, results / TABLES)
     if found:
         files.append(replace_file(results / "methods.txt", methods_text(found) + "\n"))
     files += _budgets(found, results)
     files += write_figures(found, results / FIGURES)
     files.append(page_of(results))
     return Report(terminal_table(found), files)
-
-
-def _tables(group: Group, stem: str, folder: Path) -> list[Path]:
-    written: list[Path] = []
-    for fmt in FORMATS:
-        written += write_table(
-            group, suite=group.suite, fmt=fmt, columns=COLUMNS, rows=None, published=(), folder=folder, stem=stem
-        )
-    return written
 
 
 def _budgets(found: Sequence[Group], results: Path) -> list[Path]:

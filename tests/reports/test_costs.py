@@ -11,7 +11,6 @@ import pytest
 
 from restorebench.reports.cells import Group, StoredCell, groups, read_cells
 from restorebench.reports.costs import (
-    STANDARD_SETS,
     CostPoint,
     common_conditions,
     cost_points,
@@ -22,6 +21,7 @@ from restorebench.reports.costs import (
     pareto,
     published_points,
 )
+from restorebench.reports.published_columns import PLACES
 
 from .stores import write_store
 
@@ -40,7 +40,7 @@ def changed(root: Path, change: Change | None = None, **options: Any) -> list[Gr
 def on_standard_sets(cell: StoredCell) -> dict[str, Any]:
     """The changes that make a cell one of the papers' test sets."""
     tasks = [key.partition("@")[0] for key in cell.record.suite_tasks]
-    keys = tuple(f"{task}@{STANDARD_SETS[task.partition('-')[0]]}" for task in tasks)
+    keys = tuple(f"{task}@{PLACES[cell.record.suite][task].measured}" for task in tasks)
     own = keys[cell.record.suite_tasks.index(cell.record.task_key)]
     identity = {**cell.record.identity, "task": own}
     return {"suite_tasks": keys, "dataset": own.partition("@")[2], "identity": identity}

@@ -1,0 +1,110 @@
+"""The bundled weights restore: thresholds of the embedded suites for each of the four, real photographs unharmed."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from restorebench.benchmarks.protocols import get_protocol
+from restorebench.datasets import folder_suite
+from restorebench.datasets.samples import Sample, Task
+from restorebench.datasets.suites import resolve
+from restorebench.models import create_model, get_card
+from restorebench.models.restorer import Restorer
+from restorebench.models.selection import bundled_path
+
+NAMES = ("rbair", "anyir", "daair", "kbnet")
+PROTOCOL = get_protocol("promptir@1")
+DATA = Path(os.environ.get("RESTOREBENCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+
+real = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real test images in {DATA}")
+
+
+@cache
+def restorer(name: str) -> Restorer:
+    return create_model(name, variant="tiny", weights="bundled").eval()
+
+
+def gain(name: str, sample: Sample) -> float:
+    """PSNR of the restored sample over its input's, in dB."""
+    pair = PROTOCOL.prepare(sample)
+    with torch.inference_mode():
+        restored: Tensor = restorer(name)(pair.degraded[None])[0].float()
+    return PROTOCOL.score(restored, pair.clean).psnr - PROTOCOL.score(pair.degraded, pair.clean).psnr
+
+
+@cache
+def gains(name: str) -> dict[str, float]:
+    """Mean gain of every task of the embedded suites 3d and 5d, at 256x256."""
+    found = {}
+    for data in (*resolve("5d", source="embedded", size=256).data, *resolve("3d", source="embedded", size=256).data):
+        if data.task.label not in found:
+            found[data.task.label] = statistics.fmean(gain(name, data[index]) for index in range(len(data)))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("suite", ["3d", "5d"])
+def test_every_task_gains_and_the_average_gains_four_decibels(name: str, suite: str) -> None:
+    labels = [task.label for task in resolve(suite, source="embedded", size=256).suite.tasks]
+    found = {label: gains(name)[label] for label in labels}
+    assert statistics.fmean(found.values()) >= 4, found
+    for label, value in found.items():
+        assert value >= (0 if label == "deblur" else 1), found
+
+
+@real
+@pytest.mark.parametrize("name", NAMES)
+def test_real_noise_is_removed(name: str) -> None:
+    data = next(d for d in folder_suite(None, DATA / "cbsd68", "denoise").data if d.task.sigma == 25)
+    chosen = [data[index] for index in range(0, len(data), 6)]
+    assert len(chosen) == 12
+    assert statistics.fmean(gain(name, sample) for sample in chosen) >= 5
+
+
+def pair(task: str, degraded: Path, clean: Path) -> Sample:
+    images = [np.asarray(Image.open(path).convert("RGB")) for path in (clean, degraded)]
+    return Sample(degraded.name, images[0], images[1], Task(task, "real"))
+
+
+@real
+@pytest.mark.parametrize("name", NAMES)
+def test_real_rain_and_haze_are_not_made_worse(name: str) -> None:
+    rain = DATA / "rain100l"
+    # Two of the four pairs are matched by content: their names differ.
+    names = {"1.png": "1.png", "2.png": "2.png", "31.png": "31.png", "rain-020.png": "norain2.png"}
+    rainy = [pair("derain", rain / "input" / a, rain / "target" / b) for a, b in names.items()]
+    assert statistics.fmean(gain(name, sample) for sample in rainy) >= 0
+    haze = DATA / "sots_outdoor"
+    hazy = [
+        pair("dehaze", path, next(haze.rglob(f"{path.name.partition('_')[0]}.png"))) for path in haze.rglob("*.jpg")
+    ]
+    assert len(hazy) == 2
+    assert statistics.fmean(gain(name, sample) for sample in hazy) >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_is_small_and_tells_how_it_was_trained(name: str) -> None:
+    path = bundled_path(get_card(name))
+    assert path.stat().st_size <= 1.5e6
+    facts = restorer(name).weights.training
+    assert facts is not None
+    assert facts["finished"] is True
+    assert facts["images"] == sum(stage["images"] for stage in facts["stages"])
+    assert facts["history"][-1]["images"] == facts["images"]
+    assert {"machine", "recipe", "lists_sha256", "seconds"} <= facts.keys()
+
+
+def test_the_four_had_equal_budgets() -> None:
+    told = [restorer(name).weights.training or {} for name in NAMES]
+    for key in ("images", "steps", "lists_sha256", "recipe"):
+        assert len({facts[key] for facts in told}) == 1, key
+    assert len({tuple(stage["lists_sha256"] for stage in facts["stages"]) for facts in told}) == 1
