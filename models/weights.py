@@ -31,8 +31,8 @@ _CONTAINERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_
 _PREFIXES = ("net.", "module.")
 """What Lightning modules and DataParallel put in front of every key."""
 _FACTS = (
-    *("recipe", "data", "lists_sha256", "steps", "images", "seconds", "images_per_second", "finished", "history", "stages"),
-    *("machine", "seed", "ema", "git_revision", "version"),
+    *("recipe", "data", "lists_sha256", "steps", "images", "seconds", "images_per_second", "finished"),
+    *("history", "stages", "machine", "seed", "ema", "git_revision", "version"),
 )
 _COUNTER = "num_batches_tracked"
 """Batch normalisation's step counter: no output depends on it, and old checkpoints lack it."""
