@@ -3,7 +3,7 @@
 nox -s bench [-- overrides]   the main job on embedded photographs
 nox -s tests [-- pytest arguments]
 nox -s lint, types, build
-nox -s weights [-- folder]    train the bundled weights from scratch (hours; needs Debian's apt-get for the photographs)
+nox -s weights    train the bundled weights from scratch (hours)
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "restorebench"
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
 RESTORERS = ("rbair", "anyir", "daair", "kbnet")
-WALLPAPERS = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "plasma-workspace-wallpapers")
 DEFAULTS = ("model=rbair", "tasks=5d")
 
 nox.options.default_venv_backend = "none"
@@ -82,26 +81,15 @@ def perf(session: nox.Session) -> None:
 
 @nox.session
 def weights(session: nox.Session) -> None:
-    """Train the four bundled weights anew: dead leaves, then photographs; equal budgets, one thread each."""
+    """Train the four bundled weights anew, equal budgets, one thread each; what follows ``--`` goes to ``bench train``."""
     install(session)
-    python, bench = program(ENVIRONMENT, "python"), program(ENVIRONMENT, "bench")
-    runs = Path(session.posargs[0] if session.posargs else "runs").resolve()
-    unpacked, photographs = runs / "wallpapers", runs / "photographs"
-    unpacked.mkdir(parents=True, exist_ok=True)
-    with session.chdir(unpacked):
-        session.run("apt-get", "download", *WALLPAPERS, external=True)
-    for package in sorted(unpacked.glob("*.deb")):
-        session.run("dpkg-deb", "-x", str(package), str(unpacked), external=True)
-    session.run(python, "-m", "restorebench.datasets.wallpapers", str(unpacked), str(photographs), external=True)
+    bench = program(ENVIRONMENT, "bench")
     for model in RESTORERS:
-        first, second = runs / f"{model}-leaves", runs / f"{model}-photographs"
-        common = ("train", f"model={model}", "variant=tiny", "threads=1", "workers=0")
-        session.run(bench, *common, "recipe=embedded", f"run={first}", external=True)
-        start = f"weights={first / 'weights.safetensors'}"
-        folder = f"train.folder={photographs}"
-        session.run(bench, *common, "recipe=photographs", start, folder, f"run={second}", external=True)
+        run = ROOT / "runs" / f"{model}-tiny-embedded-0"
+        chosen = (f"model={model}", "variant=tiny", "recipe=embedded", "threads=1", "workers=0", f"run={run}")
+        session.run(bench, "train", *chosen, *session.posargs, external=True)
         bundled = ROOT / "models" / "bundled" / f"{model}-tiny.safetensors"
-        trained = str(second / "weights.safetensors")
+        trained = str(run / "weights.safetensors")
         session.run(bench, "weights", "convert", trained, str(bundled), "--half", "--force", external=True)
 
 

@@ -142,6 +142,7 @@ def restored_rows(
     """Rows in order; each comes as soon as its scores are there and the network has been given the next images."""
     device = torch.device(runner.numerics.device)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer") as pool:
+        work_alone(pool)
         waiting: deque[ImageRow | Future[ImageRow]] = deque()
         for group in groups:
             pairs = [pair for _, pair in group if isinstance(pair, Pair)]
@@ -158,6 +159,16 @@ def restored_rows(
                 yield result_of(waiting.popleft())
         while waiting:
             yield result_of(waiting.popleft())
+
+
+def work_alone(pool: ThreadPoolExecutor) -> None:
+    """Let torch use one thread in the pool: on the CPU its others would wait for the threads that load and restore.
+
+    The number that a thread sets is its own and that of threads yet to come, so this thread sets its own anew.
+    """
+    threads = torch.get_num_threads()
+    pool.submit(torch.set_num_threads, 1).result()
+    torch.set_num_threads(threads)
 
 
 def is_done(row: ImageRow | Future[ImageRow]) -> bool:

@@ -133,8 +133,7 @@ def _ssim(restored: Tensor, clean: Tensor, data_range: float, kernel: _Kernel, s
     scores = clean.new_empty((channels, height - border, width - border))
     for channel, row, column in _tiles(scores, border):
         grown = (channel, slice(row.start, row.stop + border), slice(column.start, column.stop + border))
-        tile = _ssim_map(restored[grown], clean[grown], shift[channel], constants, kernel, scale)
-        scores[channel, row, column] = tile
+        _ssim_map(restored[grown], clean[grown], shift[channel], constants, kernel, scale, scores[channel, row, column])
     return _mean(scores.sum(dim=-1), scores.numel())
 
 
@@ -144,13 +143,18 @@ def _tiles(scores: Tensor, border: int) -> Iterator[tuple[slice, slice, slice]]:
     if scores.device.type != "cpu":
         yield slice(0, channels), slice(0, height), slice(0, width)
         return
-    across = min(width, TILE_WIDTH)
-    down = SERIAL_ELEMENTS // (across + border) - border
+    across = _shared_out(width, TILE_WIDTH)
+    down = _shared_out(height, SERIAL_ELEMENTS // (across + border) - border)
     for channel in range(channels):
         for top in range(0, height, down):
             for left in range(0, width, across):
                 right, bottom = min(left + across, width), min(top + down, height)
                 yield slice(channel, channel + 1), slice(top, bottom), slice(left, right)
+
+
+def _shared_out(length: int, largest: int) -> int:
+    """The side of equal tiles, as few as `largest` allows, that cover `length`."""
+    return math.ceil(length / math.ceil(length / largest))
 
 
 def _ssim_map(
@@ -160,8 +164,9 @@ def _ssim_map(
     constants: tuple[float, float],
     kernel: _Kernel,
     scale: float,
-) -> Tensor:
-    """SSIM at every pixel whose window lies inside (C, h, w).
+    out: Tensor,
+) -> None:
+    """SSIM at every pixel whose window lies inside (C, h, w), into `out` (C, h - side + 1, w - side + 1).
 
     In the clean image y, the restored x and their difference d = x - y, the two factors of SSIM are
         luminance           1 - mean(d)^2 / (mean(x)^2 + mean(y)^2 + C1)
@@ -186,7 +191,7 @@ def _ssim_map(
     n_shift = n * shift
     of_means.addcmul_(sum_y.add_(sum_x), 2 * n_shift).add_(2 * n_shift * n_shift + n * n * c1)
     luminance = square_d.div_(of_means)
-    return luminance.sub_(1).mul_(structure.sub_(1))
+    torch.mul(luminance.sub_(1), structure.sub_(1), out=out)
 
 
 @dataclass(frozen=True)
