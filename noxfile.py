@@ -81,7 +81,7 @@ def perf(session: nox.Session) -> None:
 
 @nox.session
 def weights(session: nox.Session) -> None:
-    """Train the four bundled weights anew, equal budgets, one thread each; what follows ``--`` goes to ``bench train``."""
+    """Train the four bundled weights anew, equal budgets; what follows ``--`` goes to ``bench train``."""
     install(session)
     bench = program(ENVIRONMENT, "bench")
     for model in RESTORERS:

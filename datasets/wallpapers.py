@@ -1,7 +1,7 @@
 """Photographs for training that any Debian machine can have: wallpapers of its packages, reduced to 1024 pixels.
 
-For ``train.folder=``, as in ``recipe=photographs``. None of them is in a test set: `leaks` finds no pair with the embedded
-photographs, CBSD68, Rain100H or Rain100L.
+For ``train.folder=``, as in ``recipe=photographs``. None of them is in a test set: `leaks` finds no pair with the
+embedded photographs, CBSD68, Rain100H or Rain100L.
 
     apt-get download lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 plasma-workspace-wallpapers
     for package in *.deb; do dpkg-deb -x $package unpacked; done
