@@ -74,7 +74,7 @@ def _task(row: Row) -> str:
 
 def _lack(row: Row) -> str:
     """What a line lacks or a reader must know, in words."""
-    return row.note or ("incomplete" if row.status != "complete" else "")
+    return row.note if row.status == "complete" else f"incomplete; {row.note}".removesuffix("; ")
 
 
 def _without_repeats(lines: list[list[str]]) -> list[list[str]]:
