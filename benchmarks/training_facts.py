@@ -24,7 +24,7 @@ def gains(validation: Iterable[Mapping[str, str]]) -> list[dict[str, float]]:
         gained = [float(row["psnr"]) - float(row["input_psnr"]) for row in rows if row["task"] != CLEAN]
         if gained:
             images, seconds = int(rows[0]["images"]), float(rows[0]["seconds"])
-            history.append({"images": images, "seconds": round(seconds, 1), "gain": math.fsum(gained) / len(gained)})
+            history.append({"images": images, "seconds": round(seconds, 3), "gain": math.fsum(gained) / len(gained)})
     return history
 
 
@@ -40,7 +40,7 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
     earlier = told.get("stages") or [{key: told[key] for key in STAGE if key in told}]
     sums = {key: told.get(key, 0) + facts[key] for key in ("steps", "images", "seconds")}
     shifted = [
-        {**point, **{key: round(point[key] + told.get(key, 0), 1) for key in ("images", "seconds")}}
+        {**point, **{key: round(point[key] + told.get(key, 0), 3) for key in ("images", "seconds")}}
         for point in facts["history"]
     ]
     return {
