@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import shutil
 import struct
+import threading
 import uuid
 import zlib
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ SUFFIXES: dict[ImageFormat, str] = {"npy": ".npy", "png16": ".png", "png8": ".pn
 READABLE = (".npy", *FORMATS)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB = 0, 2
+_HEADER = threading.Lock()
+"""numpy parses the header with `ast`, which in Python 3.11 now and then fails in several threads (gh-106905)."""
 LARGEST = 16.0
 """Beyond this, floating point values are taken for grey levels of another scale, and refused."""
 
@@ -129,7 +132,8 @@ def read_restored(path: Path) -> NDArray[np.float32]:
 def _read_npy(path: Path) -> NDArray[np.float32]:
     data = read_bytes(path)
     try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
+        with _HEADER:
+            array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{label(path)}: not a plain numpy array: {error}") from error
     if not isinstance(array, np.ndarray) or array.ndim != 3 or 3 not in (array.shape[0], array.shape[2]):
