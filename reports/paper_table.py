@@ -63,64 +63,24 @@ def paper_table(
     )
 
 
-def table_text(
-    group: Group | None,
-    *,
-    suite: str,
-    fmt: str,
-    columns: Sequence[str] = METRICS,
-    rows: Sequence[str] | None = None,
-    published: Sequence[str] = (),
-    stem: str | None = None,
-) -> str:
-    """The table in a format of `EXTENSIONS`; LaTeX as a document of its own.
-
-    Raises:
-        ReportError: see `paper_table`; or an unknown format.
-    """
-    _known_format(fmt)
-    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published, stem=stem)
-    return render(table, fmt)
-
-
-def write_table(
-    group: Group | None,
-    *,
-    suite: str,
-    fmt: str,
-    columns: Sequence[str] = METRICS,
-    rows: Sequence[str] | None = None,
-    published: Sequence[str] = (),
-    folder: Path,
-    stem: str | None = None,
-) -> list[Path]:
-    """Write the table, for LaTeX also its body for ``\\input``, and the ``.bib`` of printed rows beside it.
-
-    Raises:
-        ReportError: see `table_text`.
-    """
-    _known_format(fmt)
-    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published, stem=stem)
-    return write_formats(table, [fmt], folder)
-
-
 def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> list[Path]:
-    """Write one table in several formats, without computing its statistics again; see `write_table`."""
+    """Write one table in each format, for LaTeX also its body for ``\\input``, and the ``.bib`` of printed rows beside.
+
+    Raises:
+        ReportError: an unknown format.
+    """
+    for fmt in formats:
+        if fmt not in EXTENSIONS:
+            raise ReportError(f"--format {fmt}: give one of {', '.join(EXTENSIONS)}")
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for fmt in formats:
-        _known_format(fmt)
         files.append(replace_file(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
         if fmt == "latex":
             files.append(replace_file(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
     if table.citations:
         files.append(replace_file(folder / f"{table.stem}.bib", bibtex(table.citations)))
     return files
-
-
-def _known_format(fmt: str) -> None:
-    if fmt not in EXTENSIONS:
-        raise ReportError(f"--format {fmt}: give one of {', '.join(EXTENSIONS)}")
 
 
 def _metrics(columns: Sequence[str]) -> list[Metric]:

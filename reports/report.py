@@ -15,15 +15,15 @@ from .figure_style import save, styles
 from .figures import write_figures
 from .methods import methods_text
 from .page import write_page
-from .paper_table import paper_table, table_text, write_formats, write_table
+from .paper_table import paper_table, write_formats
 from .publish import publish, replace_file
 from .published_results import SETTINGS
+from .table_formats import render
 from .terminal import terminal_table
 
 logger = logging.getLogger("restorebench")
 
 FORMATS = ("latex", "markdown", "csv", "html")
-COLUMNS = ("psnr", "ssim")
 PAGE = "report"
 TABLES = "tables"
 FIGURES = "figures"
@@ -39,7 +39,7 @@ class Report:
 
 def write_report(results: Path) -> Report:
     """Write leaderboard, tables in all formats, methods, training budgets, figures and page of a results folder."""
-    found = _groups(results)
+    found, problems = _stored(results)
     files = list(publish(results).files)
     for group, stem in zip(found, stems(found), strict=True):
         files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, results / TABLES)
@@ -47,7 +47,7 @@ def write_report(results: Path) -> Report:
         files.append(replace_file(results / "methods.txt", methods_text(found) + "\n"))
     files += _budgets(found, results)
     files += write_figures(found, results / FIGURES)
-    files.append(page_of(results))
+    files.append(write_page(found, results / PAGE, problems=problems))
     return Report(terminal_table(found), files)
 
 
@@ -83,13 +83,9 @@ def paper_table_files(
         ReportError: no such suite, several protocols or sets of images, an unknown column or restorer, or no row.
         PublishedError: an unknown paper.
     """
-    for column in columns:
-        if column not in COLUMNS:
-            raise ReportError(f"--columns {column}: give {' or '.join(COLUMNS)}, or both with a comma")
     group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=bool(published))
-    wanted = tuple(columns) or COLUMNS
-    files = write_table(group, suite=suite, fmt=fmt, columns=wanted, rows=rows, published=published, folder=folder)
-    return files, table_text(group, suite=suite, fmt=fmt, columns=wanted, rows=rows, published=published)
+    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published)
+    return write_formats(table, [fmt], folder), render(table, fmt)
 
 
 def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool, alone: bool) -> Group | None:
@@ -133,12 +129,17 @@ def figures_of(results: Path, *, images: Mapping[str, str], count: int) -> list[
 
 def page_of(results: Path) -> Path:
     """The static page."""
-    cells, problems = read_cells(results)
-    return write_page(groups(cells), results / PAGE, problems=problems)
+    found, problems = _stored(results)
+    return write_page(found, results / PAGE, problems=problems)
 
 
 def _groups(results: Path) -> list[Group]:
+    return _stored(results)[0]
+
+
+def _stored(results: Path) -> tuple[list[Group], list[str]]:
+    """The groups of a results folder, and a line, also logged, for each cell that could not be read."""
     cells, problems = read_cells(results)
     for problem in problems:
         logger.warning("left out of the report: %s", problem)
-    return groups(cells)
+    return groups(cells), problems

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from .cells import Contender, Group, StoredCell
+from ..benchmarks.records import Record
+from .cells import Group
 from .leaderboard import AVERAGE, Row, average_row, cell_row
 from .tables import MISSING, gain, number, task_label
 
@@ -27,8 +28,9 @@ def _table(group: Group) -> str:
     shown = restorers or list(group.contenders)
     lines, missing = [], []
     for contender in shown:
-        rows = [cell_row(cell.record) for cell in _in_order(contender, group)]
-        speeds = [images_per_second(contender, row) for row in rows]
+        records = [contender.cells[key].record for key in group.tasks if key in contender.cells]
+        rows = [cell_row(record) for record in records]
+        speeds = [images_per_second(record) for record in records]
         if len(group.tasks) > 1:
             rows.append(average_row(contender.entry, rows))
             speeds.append(None)
@@ -44,13 +46,8 @@ def _table(group: Group) -> str:
     return "\n".join([group.title, "", body, *missing])
 
 
-def _in_order(contender: Contender, group: Group) -> list[StoredCell]:
-    return [contender.cells[key] for key in group.tasks if key in contender.cells]
-
-
-def images_per_second(contender: Contender, row: Row) -> float | None:
+def images_per_second(record: Record) -> float | None:
     """Images of a cell by the wall seconds that its last run took for them; None where it computed none."""
-    record = next(cell.record for cell in contender.cells.values() if cell.record.cell == row.cell)
     return record.computed / record.seconds if record.computed and record.seconds else None
 
 

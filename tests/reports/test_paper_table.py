@@ -12,7 +12,7 @@ import pytest
 from restorebench.benchmarks.records import mean_rows
 from restorebench.reports.cells import Group, groups
 from restorebench.reports.errors import ReportError
-from restorebench.reports.paper_table import paper_table, table_text, write_table
+from restorebench.reports.paper_table import paper_table, write_formats
 from restorebench.reports.table_model import PaperTable, TableRow
 
 from .tables import STANDARD, changed, embedded_group
@@ -124,7 +124,7 @@ def test_mistakes_are_one_line_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="without rows"):
         paper_table(None, suite="5d")
     with pytest.raises(ReportError, match="--format word"):
-        table_text(group, suite="5d", fmt="word")
+        write_formats(paper_table(group, suite="5d"), ["word"], tmp_path)
     with pytest.raises(ReportError, match="3d, 5d, cdd11"):
         paper_table(None, suite="derain", published=["RBaIR"])
 
@@ -251,14 +251,14 @@ def test_a_single_task_has_no_average(tmp_path: Path) -> None:
 
 def test_files_are_the_table_its_body_and_the_bibliography(tmp_path: Path) -> None:
     folder = tmp_path / "tables"
-    files = write_table(None, suite="5d", fmt="latex", published=PAPERS, folder=folder)
+    files = write_formats(paper_table(None, suite="5d", published=PAPERS), ["latex"], folder)
     assert [path.name for path in files] == ["5d-published.tex", "5d-published-body.tex", "5d-published.bib"]
     entries = files[2].read_text()
     for key in paper_table(None, suite="5d", published=PAPERS).citations:
         assert f"{{{key}," in entries
         assert f"\\cite{{{key}}}" in files[1].read_text()
     group = embedded_group(tmp_path / "results")
-    named = write_table(group, suite="5d", fmt="csv", folder=folder, stem="mine")
+    named = write_formats(paper_table(group, suite="5d", stem="mine"), ["csv"], folder)
     assert [path.name for path in named] == ["mine.csv"]
     lines = list(csv.DictReader(io.StringIO(named[0].read_text())))
     assert len(lines) == 5 * (2 + 12)

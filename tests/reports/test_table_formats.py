@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.reports.paper_table import paper_table, table_text, write_table
+from restorebench.reports.paper_table import paper_table, write_formats
 from restorebench.reports.table_formats import CSV_HEADER, EXTENSIONS, render
 from restorebench.reports.table_latex import latex_escape
 from restorebench.reports.table_model import Block, Column, Number, PaperTable, TableRow
@@ -107,7 +107,7 @@ def compile_latex(path: Path) -> None:
 
 
 def test_latex_of_printed_rows_compiles_and_holds_the_papers_numbers(tmp_path: Path) -> None:
-    path, body, bib = write_table(None, suite="5d", fmt="latex", published=PAPERS, folder=tmp_path)
+    path, body, bib = write_formats(paper_table(None, suite="5d", published=PAPERS), ["latex"], tmp_path)
     check_latex(path.read_text())
     compile_latex(path)
     assert body.read_text() in path.read_text()
@@ -127,7 +127,7 @@ def test_latex_of_printed_rows_compiles_and_holds_the_papers_numbers(tmp_path: P
 
 def test_latex_of_measured_rows_compiles(tmp_path: Path) -> None:
     group = changed(embedded_group(tmp_path / "a"), datasets=STANDARD, variant="paper", provenance="official")
-    path = write_table(group, suite="5d", fmt="latex", published=["all"], folder=tmp_path)[0]
+    path = write_formats(paper_table(group, suite="5d", published=["all"]), ["latex"], tmp_path)[0]
     text = path.read_text()
     check_latex(text)
     compile_latex(path)
@@ -164,7 +164,7 @@ def test_latex_specials_are_harmless() -> None:
 
 
 def test_markdown_has_a_cell_for_every_column(tmp_path: Path) -> None:
-    text = table_text(embedded_group(tmp_path), suite="5d", fmt="markdown", columns=["psnr"], published=PAPERS)
+    text = render(paper_table(embedded_group(tmp_path), suite="5d", columns=["psnr"], published=PAPERS), "markdown")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {10}
     assert len(table) == 2 + 5 + 1 + 7
@@ -180,7 +180,7 @@ def test_markdown_has_a_cell_for_every_column(tmp_path: Path) -> None:
 
 def test_csv_has_a_line_for_every_method_task_and_metric(tmp_path: Path) -> None:
     group = embedded_group(tmp_path)
-    text = table_text(group, suite="5d", fmt="csv", published=["RBaIR"])
+    text = render(paper_table(group, suite="5d", published=["RBaIR"]), "csv")
     lines = list(csv.DictReader(io.StringIO(text)))
     assert tuple(lines[0]) == CSV_HEADER
     assert len(lines) == 6 * (2 + 12)
@@ -240,7 +240,7 @@ def read(text: str) -> Reader:
 
 
 def test_html_is_a_whole_page_with_a_semantic_table(tmp_path: Path) -> None:
-    text = table_text(embedded_group(tmp_path), suite="5d", fmt="html", published=PAPERS)
+    text = render(paper_table(embedded_group(tmp_path), suite="5d", published=PAPERS), "html")
     page = read(text)
     assert page.widths[0] == 3 + 12
     assert page.widths[1] == 12  # the first three reach down
