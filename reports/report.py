@@ -103,7 +103,8 @@ def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool
         logger.info("%s has no cells of suite %s: published rows only", results, suite)
         return None
     suites = ", ".join(sorted({group.suite for group in found})) or "none"
-    raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; give one of these, or run it first (bench list tasks)")
+    hint = "give one of these, or run it first (bench list tasks)"
+    raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
 
 
 def methods_of(results: Path) -> str:
