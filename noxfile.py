@@ -81,16 +81,22 @@ def perf(session: nox.Session) -> None:
 
 @nox.session
 def weights(session: nox.Session) -> None:
-    """Train the four bundled weights anew, equal budgets; what follows ``--`` goes to ``bench train``."""
+    """Train the four bundled weights anew, equal budgets, two stages; what follows ``--`` goes to ``bench train``."""
     install(session)
     bench = program(ENVIRONMENT, "bench")
+    photographs = ROOT / "runs" / "photographs"
+    if not photographs.is_dir():
+        python = program(ENVIRONMENT, "python")
+        session.run(python, "-m", "restorebench.datasets.wallpapers", str(photographs), external=True)
     for model in RESTORERS:
-        run = ROOT / "runs" / f"{model}-tiny-embedded-0"
-        chosen = (f"model={model}", "variant=tiny", "recipe=embedded", "threads=1", "workers=0", f"run={run}")
-        session.run(bench, "train", *chosen, *session.posargs, external=True)
+        stages = [ROOT / "runs" / f"{model}-tiny-{recipe}-0" for recipe in ("embedded", "photographs")]
+        chosen = (f"model={model}", "variant=tiny", "threads=1", "workers=0")
+        session.run(bench, "train", *chosen, "recipe=embedded", f"run={stages[0]}", *session.posargs, external=True)
+        trained = [str(run / "weights.safetensors") for run in stages]
+        second = ("recipe=photographs", f"weights={trained[0]}", f"train.folder={photographs}", f"run={stages[1]}")
+        session.run(bench, "train", *chosen, *second, *session.posargs, external=True)
         bundled = ROOT / "models" / "bundled" / f"{model}-tiny.safetensors"
-        trained = str(run / "weights.safetensors")
-        session.run(bench, "weights", "convert", trained, str(bundled), "--half", "--force", external=True)
+        session.run(bench, "weights", "convert", trained[1], str(bundled), "--half", "--force", external=True)
 
 
 @nox.session

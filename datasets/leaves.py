@@ -29,7 +29,7 @@ from . import photographs
 from .errors import DataError
 from .streams import stream
 
-VERSION = 1
+VERSION = 2
 """Raised whenever an image changes."""
 
 MINIMUM_SIZE = 32
@@ -50,6 +50,8 @@ _CONES_TO_RGB = np.array([[4.4679, -3.5873, 0.1193], [-1.2186, 2.3809, -0.1624],
 _DAYLIGHT = 0.2
 """Red-green that goes with yellow-blue: natural colours lie between orange and sky blue, not yellow and violet."""
 _GAMMA = 2.2
+_CLIPPED = 0.35
+"""Share of the images with burnt highlights and blocked shadows, as photographs have; blurred, their edges ring."""
 
 Floats = NDArray[np.float32]
 
@@ -230,6 +232,9 @@ def _developed(light: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
     grey = np.maximum(grey - black, 0)
     grey *= np.float32(rng.uniform(0.36, 0.62) / max(float(grey.mean()), 1e-6))  # the mean grey level
     shoulder = grey / (1 + grey**6) ** np.float32(1 / 6)
+    if rng.random() < _CLIPPED:
+        low, high = np.quantile(shoulder, [rng.uniform(0.0, 0.08), 1 - rng.uniform(0.0, 0.08)]).astype(np.float32)
+        shoulder = (shoulder - low) / max(high - low, np.float32(0.25))
     return np.asarray(np.clip(np.rint(shoulder * 255), 0, 255), dtype=np.uint8)
 
 

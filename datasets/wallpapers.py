@@ -1,17 +1,18 @@
 """Photographs for training that any Debian machine can have: wallpapers of its packages, reduced to 1024 pixels.
 
-For ``train.folder=``, as in ``recipe=photographs``. None of them is in a test set: `leaks` finds no pair with the
-embedded photographs, CBSD68, Rain100H or Rain100L.
+For ``train.folder=``, as in ``recipe=photographs``. Nothing is installed: the packages are only unpacked. None of the
+photographs is in a test set: `leaks` finds no pair with the embedded photographs, CBSD68, Rain100H or Rain100L.
 
-    apt-get download lomiri-wallpapers-16.04 lomiri-wallpapers-20.04 plasma-workspace-wallpapers
-    for package in *.deb; do dpkg-deb -x $package unpacked; done
-    python -m restorebench.datasets.wallpapers unpacked photographs
+    python -m restorebench.datasets.wallpapers photographs
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +45,29 @@ LOMIRI = (
 """Winners of Ubuntu Touch's wallpaper contests; CC BY 4.0, CC BY-SA 3.0 or 4.0, or CC0 (the packages' copyright)."""
 PLASMA = ("BytheWater", "ColdRipple", "ColorfulCups", "EveningGlow", "FallenLeaf", "Kite", "OneStandsOut", "Path")
 """Photographs among Plasma's wallpapers (see the package's copyright file for their authors)."""
+
+
+def fetch(folder: Path) -> Path:
+    """Download the packages with ``apt-get`` (121 MB) and unpack them below `folder`; where they then lie.
+
+    Raises:
+        DataError: this is no Debian, or a package cannot be had.
+    """
+    for program in ("apt-get", "dpkg-deb"):
+        if shutil.which(program) is None:
+            raise DataError(f"{program} is missing: unpack Debian's {', '.join(PACKAGES)} and name the folder")
+    unpacked = folder / "unpacked"
+    _run(["apt-get", "download", "--quiet", *PACKAGES], folder)
+    for package in sorted(folder.glob("*.deb")):
+        _run(["dpkg-deb", "--extract", str(package), str(unpacked)], folder)
+    return unpacked
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+        raise DataError(f"{' '.join(command[:2])} failed: {reason}")
 
 
 def sources(unpacked: Path) -> dict[str, Path]:
@@ -82,13 +106,15 @@ def reduce_all(unpacked: Path, folder: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """``python -m restorebench.datasets.wallpapers UNPACKED OUT``."""
-    parser = argparse.ArgumentParser(description="Reduce wallpapers of Debian packages to training photographs.")
-    parser.add_argument("unpacked", type=Path, help="folder into which the packages were unpacked")
+    """``python -m restorebench.datasets.wallpapers OUT [--unpacked FOLDER]``."""
+    parser = argparse.ArgumentParser(description="Photographs for training, from wallpapers of Debian packages.")
     parser.add_argument("out", type=Path, help="folder for the photographs")
+    parser.add_argument("--unpacked", type=Path, help="where the packages are unpacked (else downloaded)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logger.info("%d photographs in %s", len(reduce_all(options.unpacked, options.out)), options.out)
+    with tempfile.TemporaryDirectory() as temporary:
+        written = reduce_all(options.unpacked or fetch(Path(temporary)), options.out)
+    logger.info("%d photographs in %s", len(written), options.out)
 
 
 if __name__ == "__main__":

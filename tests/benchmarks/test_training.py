@@ -364,7 +364,7 @@ def test_the_weights_carry_the_facts_of_their_training(reference: Path, tmp_path
     assert (facts["restorebench.steps"], facts["restorebench.images"]) == ("18", "48")
     assert facts["restorebench.finished"] == "true"
     assert facts["restorebench.recipe"] == "embedded"
-    assert "dead leaves v1" in facts["restorebench.data"]
+    assert "dead leaves v2" in facts["restorebench.data"]
     assert facts["restorebench.lists_sha256"] == build_mixture(configured(tmp_path, cache)).fingerprint()
     assert {"restorebench.git_revision", "restorebench.seed", "restorebench.ema"} <= facts.keys()
     restorer = create_model("small", weights=path, width=12)

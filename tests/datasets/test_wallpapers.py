@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image
 
 from restorebench.datasets.errors import DataError
-from restorebench.datasets.wallpapers import LOMIRI, LONGEST, PLASMA, main, reduce_all, sources
+from restorebench.datasets.wallpapers import LOMIRI, LONGEST, PACKAGES, PLASMA, fetch, main, reduce_all, sources
 
 
 @pytest.fixture
@@ -43,5 +45,39 @@ def test_what_is_missing_is_named(unpacked: Path) -> None:
 
 
 def test_the_module_is_a_command(unpacked: Path, tmp_path: Path) -> None:
-    main([str(unpacked), str(tmp_path / "out")])
+    main([str(tmp_path / "out"), "--unpacked", str(unpacked)])
     assert len(list((tmp_path / "out").glob("*.png"))) == 22
+
+
+def programs(folder: Path, scripts: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand-ins for Debian's programs, the only ones on the path."""
+    folder.mkdir()
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!{shutil.which('sh')}\nPATH={os.environ['PATH']}\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_packages_are_downloaded_and_unpacked_without_being_installed(
+    unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = {
+        "apt-get": f'test "$1" = download && echo "$@" > {tmp_path}/asked && touch a.deb b.deb',
+        "dpkg-deb": f'test "$1" = --extract && test -f "$2" && cp -r {unpacked} "$3"',
+    }
+    programs(tmp_path / "bin", scripts, monkeypatch)
+    main([str(tmp_path / "out")])
+    assert len(list((tmp_path / "out").glob("*.png"))) == 22
+    assert set(PACKAGES) < set((tmp_path / "asked").read_text().split())
+
+
+def test_a_machine_without_debian_and_a_failed_download_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = {"apt-get": 'echo "E: Unable to locate package x" >&2; exit 100', "dpkg-deb": "exit 0"}
+    programs(tmp_path / "bin", failing, monkeypatch)
+    with pytest.raises(DataError, match="apt-get download failed: E: Unable to locate package x"):
+        fetch(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DataError, match="apt-get is missing"):
+        fetch(tmp_path)
