@@ -61,6 +61,11 @@ class Row:
     note: str
     cell: str
 
+    @property
+    def lpips(self) -> float | None:
+        """Mean LPIPS by its protocol's backbone, the only one it can have."""
+        return self.lpips_vgg if self.lpips_alex is None else self.lpips_alex
+
 
 COLUMNS = tuple(field.name for field in fields(Row))
 

@@ -42,7 +42,7 @@ def markdown(entries: Sequence[Entry]) -> str:
         datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
         backbone = str(group[0].any.lpips["backbone"])  # the protocol's, so it is the same in all of them
         body = tabulate(
-            [markdown_cells(row, backbone) for row in rows],
+            [markdown_cells(row) for row in rows],
             headers=[
                 *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
                 f"lpips_{backbone}",
@@ -57,18 +57,13 @@ def markdown(entries: Sequence[Entry]) -> str:
     return "\n\n".join(parts) + "\n" if parts else "No finished cells yet.\n"
 
 
-def lpips_of(row: Row, backbone: str) -> float | None:
-    """Mean LPIPS by that backbone."""
-    return row.lpips_vgg if backbone == "vgg" else row.lpips_alex
-
-
 def position(row: Row, order: dict[str, int]) -> tuple[int, float, str, str]:
     """Tasks in the suite's order, the average last; within a task by PSNR, best first, incomplete ones last."""
     key = row.task if row.sigma is None else f"{row.task}-{row.sigma}"
     return (order.get(key, len(order)), -(row.psnr if row.psnr is not None else -1e9), row.model, row.variant)
 
 
-def markdown_cells(row: Row, backbone: str) -> list[str]:
+def markdown_cells(row: Row) -> list[str]:
     """The cells of one Markdown line."""
     provenance = (
         row.provenance if row.weights.startswith((row.provenance, "none")) else f"{row.provenance} {row.weights}"
@@ -83,7 +78,7 @@ def markdown_cells(row: Row, backbone: str) -> list[str]:
         number(row.psnr, 2),
         gain(row),
         number(row.ssim, 4),
-        NOT_AVAILABLE if (lpips := lpips_of(row, backbone)) is None else number(lpips, 4),
+        NOT_AVAILABLE if row.lpips is None else number(row.lpips, 4),
         scaled(row.params, 1e6, 3),
         scaled(row.macs_256, 1e9, 2),
         row.dtype,

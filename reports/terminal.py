@@ -11,14 +11,15 @@ from .cells import Group
 from .leaderboard import AVERAGE, Row, average_row, cell_row
 from .tables import MISSING, gain, number, task_label
 
-HEADERS = ("restorer", "task", "images", "input PSNR", "SSIM", "PSNR (dB)", "SSIM", "gain", "images/s")
+LPIPS = "LPIPS"
+HEADERS = ("restorer", "task", "images", "input PSNR", "SSIM", "PSNR (dB)", "SSIM", "gain", LPIPS, "images/s")
 
 
 def terminal_table(groups: Sequence[Group]) -> str:
     """A compact table for each group: a line a task of each restorer, then its average.
 
-    The degraded input has lines of its own only where nothing else was run: its scores stand in every line. Below each
-    table stands what it lacks.
+    The degraded input has lines of its own only where nothing else was run: its scores stand in every line. LPIPS has a
+    column where any line has it. Below each table stands what it lacks.
     """
     return "\n\n".join(_table(group) for group in groups) or "No finished cells yet."
 
@@ -36,12 +37,13 @@ def _table(group: Group) -> str:
             speeds.append(None)
         lines += [_line(contender.label, row, speed) for row, speed in zip(rows, speeds, strict=True)]
         missing += [f"- {contender.label}, {_task(row)}: {_lack(row)}" for row in rows if _lack(row)]
+    kept = [i for i, header in enumerate(HEADERS) if header != LPIPS or any(line[i] != MISSING for line in lines)]
     body = tabulate(
-        _without_repeats(lines),
-        headers=HEADERS,
+        [[line[i] for i in kept] for line in _without_repeats(lines)],
+        headers=[HEADERS[i] for i in kept],
         tablefmt="simple",
         disable_numparse=True,
-        colalign=("left", "left") + ("right",) * (len(HEADERS) - 2),
+        colalign=("left", "left") + ("right",) * (len(kept) - 2),
     )
     return "\n".join([group.title, "", body, *missing])
 
@@ -61,6 +63,7 @@ def _line(label: str, row: Row, speed: float | None) -> list[str]:
         number(row.psnr, 2),
         number(row.ssim, 3),
         gain(row),
+        number(row.lpips, 3),
         MISSING if speed is None else f"{speed:.3g}",
     ]
 

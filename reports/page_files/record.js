@@ -26,7 +26,7 @@ bench.record = (() => {
   }
 
   function cells(row) {
-    const head = ["Task", "Images", "PSNR", "SSIM", "Files", "Cell", "Finished", "Seconds", "Latency, ms",
+    const head = ["Task", "Images", "PSNR", "SSIM", "LPIPS", "Files", "Cell", "Finished", "Seconds", "Latency, ms",
       "Memory, MiB"];
     return el("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "Cells of this row" },
       el("table", { class: "numbers" },
@@ -37,6 +37,7 @@ bench.record = (() => {
           el("td", { text: `${cell.scored} of ${cell.expected}` }),
           el("td", { text: number(cell.psnr) }),
           el("td", { text: number(cell.ssim, 4) }),
+          el("td", { text: number(cell.lpips, 4) }),
           el("td", {}, el("a", { href: cell.record, text: "record.json" }), " ", el("a", { href: cell.images, text: "images.csv" })),
           el("td", {}, el("code", { text: cell.id })),
           el("td", { text: cell.finished }),

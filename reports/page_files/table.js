@@ -60,6 +60,9 @@ bench.table = (() => {
         best: "desc" },
       ...tasks,
       { head: "SSIM", unit: average ? "average" : "", cell: (row) => plain(row.ssim, number(row.ssim, 4)), best: "desc" },
+      ...(group.rows.some((row) => row.lpips !== null)
+        ? [{ head: "LPIPS", unit: average ? "average" : "", cell: (row) => plain(row.lpips, number(row.lpips, 4)), best: "asc" }]
+        : []),
       { head: "Params", unit: "M", cell: (row) => plain(row.params, short(row.params)), best: "asc" },
       { head: "MACs", unit: "G", cell: (row) => plain(row.macs, short(row.macs)), best: "asc" },
       { head: "Latency", unit: "ms", cell: (row) => plain(row.latency, short(row.latency)), best: "asc" },

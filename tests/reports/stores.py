@@ -41,6 +41,7 @@ def write_store(
     protocol: str = "promptir@1",
     previews: bool = True,
     side: int = 64,
+    lpips: Mapping[str, float] | None = None,
 ) -> Path:
     """Write cells of restorers `gains` on `suites` and give back the results folder.
 
@@ -51,7 +52,7 @@ def write_store(
     for suite in suites:
         for task in SUITES[suite]:
             for model, gain in gains.items():
-                _write_cell(root, suite, task, model, gain, names, protocol, previews, side)
+                _write_cell(root, suite, task, model, gain, names, protocol, previews, side, (lpips or {}).get(model))
     return root
 
 
@@ -65,6 +66,7 @@ def _write_cell(
     protocol: str,
     previews: bool,
     side: int,
+    lpips: float | None,
 ) -> None:
     name, _, sigma = task.partition("-")
     difficulty = _rng(task).normal(0, 3, len(names))
@@ -78,6 +80,7 @@ def _write_cell(
             ssim=float(1 - 1 / (floor[i] + gain + deviation[i])),
             input_psnr=float(floor[i]),
             input_ssim=float(1 - 1 / floor[i]),
+            **({} if lpips is None else {"lpips": lpips, "lpips_by": "alex 0123abcd"}),
         )
         for i, image in enumerate(names)
     ]

@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from restorebench.reports import page
 from restorebench.reports.cells import groups, read_cells
 from restorebench.reports.page import write_page
 
@@ -29,7 +27,6 @@ ABSENT = [
     if not found
 ]
 needs_browser = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")
-VENDOR = Path(page.__file__).parent / "page_files" / "vendor"
 VIEWS = [(width, theme) for width in (390, 1440) for theme in ("light", "dark")]
 
 
@@ -389,6 +386,27 @@ def test_names_are_text_and_never_markup(browser: Any, tmp_path: Path) -> None:
 
 
 @needs_browser
+def test_lpips_has_a_column_where_a_run_computed_it(browser: Any, tmp_path: Path) -> None:
+    results = write_store(
+        tmp_path, suites=("5d",), gains={"rbair": 3, "anyir": 2}, images=2, previews=False, lpips={"rbair": 0.1234}
+    )
+    opened = Tab(browser, write_page(groups(read_cells(results)[0]), tmp_path / "report").as_uri())
+    assert "LPIPS" in opened.page.locator("#board thead").inner_text()
+    shown = {name: opened.page.locator("#board tbody tr", has_text=name).inner_text() for name in ("RBaIR", "AnyIR")}
+    assert "0.1234" in shown["RBaIR"]
+    assert "0.1234" not in shown["AnyIR"]
+    opened.page.get_by_role("button", name="RBaIR").first.click()
+    assert opened.page.locator("dialog").get_by_text("0.1234").count() == 5
+    assert opened.trouble == []
+    opened.close()
+
+
+def test_lpips_has_no_column_where_no_run_computed_it(tab: Tab) -> None:
+    assert "SSIM" in tab.page.locator("#board thead").inner_text()
+    assert "LPIPS" not in tab.page.locator("#board thead").inner_text()
+
+
+@needs_browser
 def test_a_page_without_results_says_so(browser: Any, tmp_path: Path) -> None:
     target = write_page([], tmp_path / "report")
     context = browser.new_context()
@@ -400,59 +418,6 @@ def test_a_page_without_results_says_so(browser: Any, tmp_path: Path) -> None:
     assert not opened.locator("#leaderboard").is_visible()
     assert errors == []
     context.close()
-
-
-def test_files_of_others_are_those_the_readme_names() -> None:
-    rows = re.findall(
-        r"^\| `[^`]+` \| [\d.]+ \| `[^`]+` \| `([^`]+)` \| MIT, `([^`]+)` \| `([0-9a-f]{64})` \|$",
-        (VENDOR / "README.md").read_text(encoding="utf-8"),
-        re.MULTILINE,
-    )
-    present = {path.name for path in VENDOR.iterdir()} - {"README.md"}
-    assert present == {name for row in rows for name in row[:2]}
-    for name, licence, digest in rows:
-        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest, name
-        assert "Permission is hereby granted" in (VENDOR / licence).read_text(encoding="utf-8")
-
-
-def test_writing_again_leaves_one_whole_page_and_no_stale_image(tmp_path: Path) -> None:
-    results = write_store(tmp_path / "results", suites=("3d",), gains={"identity": 0, "rbair": 3}, images=3, side=16)
-    folder = results / "report"
-
-    def write() -> set[str]:
-        write_page(groups(read_cells(results)[0]), folder)
-        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-
-    (folder / "figures").mkdir(parents=True)
-    (folder / "figures" / "mine.pdf").write_bytes(b"kept")
-    first, text = write(), (folder / "index.html").read_text(encoding="utf-8")
-    assert write() == first
-    assert (folder / "index.html").read_text(encoding="utf-8") == text
-    for path in results.glob("3d/rbair/*/previews/*.png"):
-        Image.new("RGB", (16, 16), "red").save(path)
-    third = write()
-    assert len(third) == len(first)
-    assert third != first
-    text = (folder / "index.html").read_text(encoding="utf-8")
-    assert {name for name in third if name.startswith("images/")} == set(re.findall(r'"(images/[^"]+\.png)"', text))
-    assert (folder / "figures" / "mine.pdf").read_bytes() == b"kept"
-    assert [path.name for path in results.iterdir() if path.name.startswith(".")] == []
-
-
-def test_a_failed_page_leaves_the_old_one_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "report"
-    target = write_page([], folder)
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-    def fail(*_: object) -> str:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(page, "_fill", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_page([], folder)
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    assert target.is_file()
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
 def _rgb(colour: str) -> str:

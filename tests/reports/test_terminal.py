@@ -31,6 +31,17 @@ def test_a_line_a_task_with_input_restored_gain_and_speed(tmp_path: Path) -> Non
     assert max(map(len, shown)) <= 100
 
 
+def test_lpips_has_a_column_where_a_line_has_it(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 6.0, "anyir": 5.0}, previews=False, lpips={"rbair": 0.1234})
+    shown = lines(tmp_path)
+    place = shown[2].index("LPIPS")
+    column = [line[place : place + 5].strip() for line in shown[4:]]
+    assert column.count("0.123") == 6
+    assert set(column) == {"0.123", "-"}
+    write_store(tmp_path / "without", suites=("5d",), gains={"rbair": 6.0}, previews=False)
+    assert not any("LPIPS" in line for line in lines(tmp_path / "without"))
+
+
 def test_the_input_alone_is_shown(tmp_path: Path) -> None:
     write_store(tmp_path, suites=("3d",), gains={"identity": 0.0}, previews=False)
     assert sum("+0.00" in line for line in lines(tmp_path)) == 6
