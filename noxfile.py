@@ -21,6 +21,8 @@ ENVIRONMENT = ROOT / ".nox" / "restorebench"
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
 RESTORERS = ("rbair", "anyir", "daair", "kbnet")
 DEFAULTS = ("model=rbair", "tasks=5d")
+STAGES = ((0, "embedded"), (0, "photographs"), (1, "photographs_large"))
+"""Seeds and recipes that the bundled weights go through, one after the other."""
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint", "types"]
@@ -81,7 +83,7 @@ def perf(session: nox.Session) -> None:
 
 @nox.session
 def weights(session: nox.Session) -> None:
-    """Train the four bundled weights anew, equal budgets, two stages; what follows ``--`` goes to ``bench train``."""
+    """Train the four bundled weights anew, equal budgets, in `STAGES`; what follows ``--`` goes to ``bench train``."""
     install(session)
     bench = program(ENVIRONMENT, "bench")
     photographs = ROOT / "runs" / "photographs"
@@ -89,14 +91,17 @@ def weights(session: nox.Session) -> None:
         python = program(ENVIRONMENT, "python")
         session.run(python, "-m", "restorebench.datasets.wallpapers", str(photographs), external=True)
     for model in RESTORERS:
-        stages = [ROOT / "runs" / f"{model}-tiny-{recipe}-0" for recipe in ("embedded", "photographs")]
-        chosen = (f"model={model}", "variant=tiny", "threads=1", "workers=0")
-        session.run(bench, "train", *chosen, "recipe=embedded", f"run={stages[0]}", *session.posargs, external=True)
-        trained = [str(run / "weights.safetensors") for run in stages]
-        second = ("recipe=photographs", f"weights={trained[0]}", f"train.folder={photographs}", f"run={stages[1]}")
-        session.run(bench, "train", *chosen, *second, *session.posargs, external=True)
+        weights = "none"
+        for seed, recipe in STAGES:
+            run = ROOT / "runs" / f"{model}-tiny-{recipe}-{seed}"
+            chosen = [f"model={model}", "variant=tiny", f"recipe={recipe}", f"seed={seed}", f"weights={weights}"]
+            if recipe != "embedded":
+                chosen.append(f"train.folder={photographs}")
+            placed = (f"run={run}", "threads=1", "workers=0")
+            session.run(bench, "train", *chosen, *placed, *session.posargs, external=True)
+            weights = str(run / "weights.safetensors")
         bundled = ROOT / "models" / "bundled" / f"{model}-tiny.safetensors"
-        session.run(bench, "weights", "convert", trained[1], str(bundled), "--half", "--force", external=True)
+        session.run(bench, "weights", "convert", weights, str(bundled), "--half", "--force", external=True)
 
 
 @nox.session

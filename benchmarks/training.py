@@ -221,9 +221,8 @@ class Trainer:
     def _step(self, request: Request, batch: Batch, started: float) -> tuple[float, float, float, bool]:
         """One optimiser step: loss, seconds (means over all processes), learning rate, whether a checkpoint is due."""
         config = self.config
-        rate = set_learning_rate(
-            self.schedule, self.raw_optimizer, self.plan.budget.progress(request.first, self.done.seconds)
-        )
+        progress = self.plan.budget.progress(request.first, self.done.seconds)
+        rate = set_learning_rate(self.schedule, self.raw_optimizer, progress * config.schedule.part)
         key = stream("training step", config.seed, request.step, self.fabric.global_rank)
         torch.manual_seed(int(key.integers(2**63)))
         clean = self._on_device(batch.clean)

@@ -78,10 +78,16 @@ class OptimizerConfig:
 
 @dataclass
 class ScheduleConfig:
-    """Linear warm-up over the part `warmup` of the budget, then a cosine down to the learning rate `minimum`."""
+    """Linear warm-up over the part `warmup` of the schedule, then a cosine down to the learning rate `minimum`.
+
+    Attributes:
+        part: how far the budget goes through the schedule: below 1 the learning rate is still high at the end, for a
+            stage that another one follows.
+    """
 
     warmup: float = 0.02
     minimum: float = 1e-6
+    part: float = 1.0
 
 
 @dataclass
@@ -222,6 +228,8 @@ def check(config: TrainConfig) -> None:
     for key, part in (("mix.natural", config.mix.natural), ("schedule.warmup", config.schedule.warmup)):
         if not 0 <= part <= 1:
             raise UserError(f"{key}={part}: give a part from 0 to 1")
+    if not 0 < config.schedule.part <= 1:
+        raise UserError(f"schedule.part={config.schedule.part}: give a part above 0, up to 1")
     if not 0 <= config.ema < 1:
         raise UserError(f"ema={config.ema}: give a decay from 0 (none) to below 1, such as 0.999")
     _check_phases(config)

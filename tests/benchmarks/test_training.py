@@ -114,6 +114,15 @@ def assert_same_run(run: Path, reference: Path) -> None:
     assert {path.name for path in run.iterdir()} <= {path.name for path in reference.iterdir()}
 
 
+def test_part_of_a_schedule_is_the_beginning_of_the_whole(reference: Path, cache: Path, tmp_path: Path) -> None:
+    half = ("budget.images=24", "patches=[{size: 16, batch: 2, until: 1.0}]", "schedule.part=0.5", "validation.times=1")
+    train(tmp_path / "run", cache, *half)
+    found, whole = table(tmp_path / "run" / "losses.csv"), table(reference / "losses.csv")
+    assert int(found[-1]["images"]) == 24
+    assert float(found[-1]["lr"]) > 0.4 * max(float(row["lr"]) for row in whole)
+    assert found == whole[: len(found)]
+
+
 # Resume
 
 
@@ -302,6 +311,7 @@ def test_a_gradient_that_is_not_finite_stops_too(tmp_path: Path, cache: Path, mo
         (["patches=[{size: 16, batch: 2, until: 0.5}]"], "must rise to 1"),
         (["precision=fp16"], "use float32, bfloat16"),
         (["ema=1"], "ema=1.0"),
+        (["schedule.part=0"], "schedule.part=0.0: give a part above 0"),
         (["variant=papr"], "has no variant 'papr'"),
         (["model=identity"], "nothing to train"),
         (["validation.tasks=6d"], "6d"),
@@ -459,7 +469,10 @@ def test_five_degradations_goes_through_the_lists_as_promptir_does(tmp_path: Pat
     )
 
 
-@pytest.mark.parametrize("recipe", ["embedded", "denoise", "three_degradations", "five_degradations"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["embedded", "photographs", "photographs_large", "denoise", "three_degradations", "five_degradations"],
+)
 def test_every_recipe_composes_for_every_restorer_it_is_meant_for(recipe: str) -> None:
     for model in ("anyir", "daair"):
         config = COMMAND.compose([f"model={model}", f"recipe={recipe}"]).configs[0]
