@@ -31,7 +31,6 @@ __all__ = [
     "RestorationError",
     "Scores",
     "get_protocol",
-    "group_mean",
     "list_protocols",
     "mean_psnr",
 ]
@@ -323,24 +322,6 @@ def mean_psnr(values: Iterable[float]) -> PsnrMean:
     finite = [value for value in scores if math.isfinite(value)]
     mean = math.fsum(finite) / len(finite) if finite else math.inf
     return PsnrMean(mean, len(scores) - len(finite))
-
-
-def group_mean(means: Mapping[str, float], group: str) -> float:
-    """Average of a group: the plain mean of its sets' scores.
-
-    Args:
-        means: set score by task label (``dehaze``, ``denoise-25``); others are ignored.
-        group: a name in `GROUPS`.
-
-    Raises:
-        UserError: if the group is unknown or one of its sets is missing: an average over fewer is another number.
-    """
-    if group not in GROUPS:
-        raise UserError(f"unknown group {group!r}{nearest(group, GROUPS)}; use {' or '.join(GROUPS)}")
-    missing = [task for task in GROUPS[group] if task not in means]
-    if missing:
-        raise UserError(f"the {group} average needs {', '.join(missing)} as well")
-    return math.fsum(means[task] for task in GROUPS[group]) / len(GROUPS[group])
 
 
 def list_protocols() -> tuple[str, ...]:

@@ -35,15 +35,15 @@ class CellBusyError(Exception):
     """Another live process is computing the cell; the text says which."""
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new, never a part."""
+def write_atomically(path: Path, text: str) -> Path:
+    """Write a text file so that a reader sees the old content or the new, never a part; its path."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        return temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

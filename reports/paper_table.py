@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..benchmarks.store import write_atomically
 from .beside_published import blocks
 from .bibliography import bibtex
 from .captions import conditions, macs_size, task_label
@@ -14,7 +15,6 @@ from .cells import Group
 from .errors import ReportError
 from .leaderboard import AVERAGE
 from .measured_rows import Measured, few_images, measured_rows
-from .publish import replace_file
 from .published_columns import PLACES, column_notes, places, published_rows
 from .statistics import RESAMPLES, SIGNIFICANT, TEST
 from .table_formats import EXTENSIONS, render
@@ -75,11 +75,11 @@ def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> li
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for fmt in formats:
-        files.append(replace_file(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
+        files.append(write_atomically(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
         if fmt == "latex":
-            files.append(replace_file(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
+            files.append(write_atomically(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
     if table.citations:
-        files.append(replace_file(folder / f"{table.stem}.bib", bibtex(table.citations)))
+        files.append(write_atomically(folder / f"{table.stem}.bib", bibtex(table.citations)))
     return files
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.records import Record, read_records
+from ..benchmarks.store import write_atomically
 from .leaderboard import Entry, entries, leaderboard, write_csv
 from .tables import markdown
 
@@ -27,13 +28,6 @@ class Published:
     files: list[Path]
 
 
-def replace_file(path: Path, text: str) -> Path:
-    """Write a derived file so that two processes deriving it at once never leave a mixture."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text, encoding="utf-8")
-    return temporary.replace(path)
-
-
 def publish(results: Path) -> Published:
     """Derive ``leaderboard.csv`` and ``leaderboard.md`` from the records of a results folder."""
     records, problems = read_records(results)
@@ -41,7 +35,7 @@ def publish(results: Path) -> Published:
         logger.warning("left out of the leaderboard: %s", problem)
     table = entries(records)
     files = [write_leaderboard_csv(records, results / "leaderboard.csv")]
-    files.append(replace_file(results / "leaderboard.md", "# Leaderboard\n\n" + markdown(table)))
+    files.append(write_atomically(results / "leaderboard.md", "# Leaderboard\n\n" + markdown(table)))
     return Published(table, files)
 
 

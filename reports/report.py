@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..benchmarks.store import write_atomically
 from .budget import budget_markdown, curves_csv
 from .budget_figure import draw_budgets
 from .cells import Group, groups, read_cells, stems
@@ -16,7 +17,7 @@ from .figures import write_figures
 from .methods import methods_text
 from .page import write_page
 from .paper_table import paper_table, write_formats
-from .publish import publish, replace_file
+from .publish import publish
 from .published_results import SETTINGS
 from .table_formats import render
 from .terminal import terminal_table
@@ -44,7 +45,7 @@ def write_report(results: Path) -> Report:
     for group, stem in zip(found, stems(found), strict=True):
         files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, results / TABLES)
     if found:
-        files.append(replace_file(results / "methods.txt", methods_text(found) + "\n"))
+        files.append(write_atomically(results / "methods.txt", methods_text(found) + "\n"))
     files += _budgets(found, results)
     files += write_figures(found, results / FIGURES)
     files.append(write_page(found, results / PAGE, problems=problems))
@@ -56,13 +57,13 @@ def _budgets(found: Sequence[Group], results: Path) -> list[Path]:
     written: list[Path] = []
     text = "\n".join(filter(None, map(budget_markdown, found)))
     if text:
-        written.append(replace_file(results / "training.md", "# What the weights cost\n\n" + text))
+        written.append(write_atomically(results / "training.md", "# What the weights cost\n\n" + text))
     looks = styles(c.label for group in found for c in group.contenders if not c.is_input)
     for group, stem in zip(found, stems(found), strict=True):
         figure = draw_budgets(group, looks)
         if figure is not None:
             written += save(figure, results / FIGURES, f"{stem}-training")
-            written.append(replace_file(results / FIGURES / f"{stem}-training.csv", curves_csv(group)))
+            written.append(write_atomically(results / FIGURES / f"{stem}-training.csv", curves_csv(group)))
     return written
 
 

@@ -10,47 +10,26 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
 
-from restorebench.benchmarks.config import RunConfig
 from restorebench.benchmarks.errors import UserError
-from restorebench.benchmarks.job import CellOutcome, Job
-from restorebench.benchmarks.plan import make_plan
+from restorebench.benchmarks.job import CellOutcome
 from restorebench.benchmarks.previews import preview_count
 from restorebench.datasets.suites import resolve
-from restorebench.models import register
-from restorebench.models.card import ModelCard, Variant
-from restorebench.models.registry import unregister
 from restorebench.reports.cells import StoredCell, read_cells
+
+from . import scaling_network
 
 
 @pytest.fixture(autouse=True)
 def darker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A registered restorer that is no identity; torch's cache is empty."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-
-    class Darker(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = nn.Parameter(torch.tensor(0.5))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return x * self.scale
-
-    variants = {"only": Variant()}
-    card = ModelCard(name="darker", title="", variants=variants, paper="", url="", year=2026, code_licence="")
-    register(card)(Darker)
-    yield
-    unregister("darker")
+    with scaling_network.registered("darker", 0.5):
+        yield
 
 
 def run(results: Path, **changes: Any) -> list[CellOutcome]:
-    """A job on embedded images of 72x72: promptir@1 crops them to 64x64."""
-    config = RunConfig(model="darker", weights="none", tasks="derain", protocol="promptir@1", device="cpu")
-    config.data.source, config.data.size, config.results, config.progress = "embedded", 72, str(results), False
-    for key, value in changes.items():
-        setattr(config, key, value)
-    return Job(make_plan(config), "bench run").run()
+    return scaling_network.run("darker", results, **changes)
 
 
 def only_cell(results: Path) -> StoredCell:

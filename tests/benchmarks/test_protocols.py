@@ -20,11 +20,11 @@ from restorebench.benchmarks.protocols import (
     GROUPS,
     Protocol,
     get_protocol,
-    group_mean,
     list_protocols,
     mean_psnr,
 )
 from restorebench.datasets.samples import Sample, Task
+from restorebench.datasets.suites import resolve
 
 PROMPTIR = get_protocol("promptir@1")
 DENOISE_25 = Task("denoise", "embedded-256", 25)
@@ -289,12 +289,7 @@ def test_mean_psnr_counts_infinite_values_and_keeps_them_out() -> None:
             mean_psnr(nothing)
 
 
-def test_group_averages_count_denoising_three_times_in_3d() -> None:
-    means = {"dehaze": 30.0, "derain": 40.0, "denoise-15": 34.0, "denoise-25": 31.0, "denoise-50": 28.0}
-    assert group_mean(means, "3d") == pytest.approx((30 + 40 + 34 + 31 + 28) / 5)
-    with pytest.raises(UserError, match="5d average needs deblur, lowlight"):
-        group_mean(means, "5d")
-    assert group_mean({**means, "deblur": 29.0, "lowlight": 23.0}, "5d") == pytest.approx((30 + 40 + 31 + 29 + 23) / 5)
-    with pytest.raises(UserError, match=r"unknown group '4d'.*use 3d or 5d"):
-        group_mean(means, "4d")
-    assert set(GROUPS) == {"3d", "5d"}
+def test_groups_are_the_tasks_of_the_suites_denoising_three_times_in_3d() -> None:
+    for name, labels in GROUPS.items():
+        assert tuple(data.task.label for data in resolve(name, source="embedded", size=64).data) == labels
+    assert sum(label.startswith("denoise") for label in GROUPS["3d"]) == 3

@@ -11,21 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from restorebench.benchmarks import score_command
 from restorebench.benchmarks.config import RunConfig
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.image_files import stored_format
-from restorebench.benchmarks.job import CellOutcome, Job
-from restorebench.benchmarks.plan import make_plan
+from restorebench.benchmarks.job import CellOutcome
 from restorebench.benchmarks.records import parse_rows, read_records
 from restorebench.datasets.suites import resolve
-from restorebench.models import register
-from restorebench.models.card import ModelCard, Variant
-from restorebench.models.registry import unregister
 from restorebench.reports.publish import publish
 
+from . import scaling_network
 from .lpips_weights import alexnet_file
 
 
@@ -33,29 +29,12 @@ from .lpips_weights import alexnet_file
 def brighter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A registered restorer that is no identity; torch's cache is empty."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-
-    class Brighter(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = nn.Parameter(torch.tensor(1.01))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return x * self.scale
-
-    variants = {"only": Variant()}
-    card = ModelCard(name="brighter", title="", variants=variants, paper="", url="", year=2026, code_licence="")
-    register(card)(Brighter)
-    yield
-    unregister("brighter")
+    with scaling_network.registered("brighter", 1.01):
+        yield
 
 
 def run(results: Path, **changes: Any) -> list[CellOutcome]:
-    """A job on embedded images of 72x72: promptir@1 crops them to 64x64."""
-    config = RunConfig(model="brighter", weights="none", tasks="derain", protocol="promptir@1", device="cpu")
-    config.data.source, config.data.size, config.results, config.progress = "embedded", 72, str(results), False
-    for key, value in changes.items():
-        setattr(config, key, value)
-    return Job(make_plan(config), "bench run").run()
+    return scaling_network.run("brighter", results, **changes)
 
 
 def cell(results: Path, suite: str = "derain") -> Path:

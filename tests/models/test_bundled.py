@@ -52,21 +52,18 @@ def gains(name: str) -> dict[str, float]:
 
 
 SHORT = {
-    ("anyir", "5d", "deblur"),
     ("daair", "3d", "average"),
     ("daair", "3d", "dehaze"),
     ("daair", "3d", "derain"),
     ("daair", "5d", "dehaze"),
     ("daair", "5d", "derain"),
     ("daair", "5d", "deblur"),
-    ("kbnet", "3d", "average"),
-    ("kbnet", "3d", "derain"),
-    ("kbnet", "5d", "derain"),
     ("kbnet", "5d", "deblur"),
     ("rbair", "3d", "derain"),
     ("rbair", "5d", "derain"),
+    ("rbair", "5d", "deblur"),
 }
-"""What 32,000 images of training were too few for; strict, so that better weights must take their line out."""
+"""What 58,000 images of training were too few for; strict, so that better weights must take their line out."""
 
 LABELS = {
     "3d": ("dehaze", "derain", "denoise-15", "denoise-25", "denoise-50", "average"),
@@ -92,8 +89,8 @@ def test_every_task_gains_a_decibel_blur_none_is_lost_and_the_average_four(name:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_blur_is_hardly_made_worse_and_every_other_task_gains(name: str) -> None:
-    assert gains(name)["deblur"] > -1.2
-    assert all(gain > 0.1 for task, gain in gains(name).items() if task != "deblur")
+    assert gains(name)["deblur"] > -0.2
+    assert all(gain > 0.4 for task, gain in gains(name).items() if task != "deblur")
 
 
 @real
@@ -114,12 +111,8 @@ def pair(task: str, degraded: Path, clean: Path) -> Sample:
 @pytest.mark.parametrize(
     "name",
     [
-        "anyir",
-        "daair",
-        *(
-            pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="Rain100L: too little training"))
-            for name in ("rbair", "kbnet")
-        ),
+        pytest.param("rbair", marks=pytest.mark.xfail(strict=True, reason="Rain100L: too little training")),
+        *(name for name in NAMES if name != "rbair"),
     ],
 )
 def test_real_rain_and_haze_are_not_made_worse(name: str) -> None:
