@@ -112,8 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--unpacked", type=Path, help="where the packages are unpacked (else downloaded)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with tempfile.TemporaryDirectory() as temporary:
-        written = reduce_all(options.unpacked or fetch(Path(temporary)), options.out)
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            written = reduce_all(options.unpacked or fetch(Path(temporary)), options.out)
+    except DataError as error:
+        parser.exit(2, f"{error}\n")
     logger.info("%d photographs in %s", len(written), options.out)
 
 

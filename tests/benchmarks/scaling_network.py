@@ -32,8 +32,10 @@ def registered(name: str, factor: float) -> Iterator[None]:
 
     variants = {"only": Variant()}
     register(ModelCard(name=name, title="", variants=variants, paper="", url="", year=2026, code_licence=""))(Scaling)
-    yield
-    unregister(name)
+    try:
+        yield
+    finally:
+        unregister(name)
 
 
 def run(name: str, results: Path, **changes: Any) -> list[CellOutcome]:

@@ -49,6 +49,14 @@ def test_the_module_is_a_command(unpacked: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("*.png"))) == 22
 
 
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path / "out"), "--unpacked", str(tmp_path)])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path} lacks ")
+
+
 def programs(folder: Path, scripts: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins for Debian's programs, the only ones on the path."""
     folder.mkdir()

@@ -136,6 +136,7 @@ def test_the_file_is_small_and_tells_how_it_was_trained(name: str) -> None:
     facts = restorer(name).weights.training
     assert facts is not None
     assert facts["finished"] is True
+    assert facts["images"] == sum(stage["images"] for stage in facts["stages"])
     assert facts["history"][-1]["images"] == facts["images"]
     assert {"machine", "recipe", "lists_sha256", "seconds"} <= facts.keys()
 
@@ -144,3 +145,4 @@ def test_the_four_had_equal_budgets() -> None:
     told = [restorer(name).weights.training or {} for name in NAMES]
     for key in ("images", "steps", "lists_sha256", "recipe"):
         assert len({facts[key] for facts in told}) == 1, key
+    assert len({tuple(stage["lists_sha256"] for stage in facts["stages"]) for facts in told}) == 1

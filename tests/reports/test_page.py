@@ -401,6 +401,7 @@ def test_lpips_has_a_column_where_a_run_computed_it(browser: Any, tmp_path: Path
     opened.close()
 
 
+@needs_browser
 def test_lpips_has_no_column_where_no_run_computed_it(tab: Tab) -> None:
     assert "SSIM" in tab.page.locator("#board thead").inner_text()
     assert "LPIPS" not in tab.page.locator("#board thead").inner_text()
