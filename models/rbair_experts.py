@@ -5,66 +5,17 @@ The expert outputs are accumulated, each through its own columns of the fusing c
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import LayerNorm2d, gelu, pixels, planes
+from .depthwise import depthwise, dilated_by_phases, full_precision
 from .strips import rows_of_strip, strips_pay
 
 GATE_WIDTH = 12
 """Hidden width of the gate that weights the experts."""
 EXPERTS = 6
-WIDEST_HALF_KERNEL = 11
-"""Widest kernel that a CPU convolves in half precision here: oneDNN 3.13 (PyTorch 2.15) never returns from a bfloat16
-depthwise convolution of at most 16 channels-last channels with a kernel of 15 columns or more."""
-
-
-def _full_precision(device_type: str) -> AbstractContextManager[object]:
-    """Autocast off, on devices that know it (meta tensors, on which networks are counted, do not)."""
-    if torch.amp.autocast_mode.is_autocast_available(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return nullcontext()
-
-
-def dilated_by_phases(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Same-padded dilated depthwise convolution as undilated ones on the dilation's phases; equal to ``conv(x)``.
-
-    Pixels that a dilated kernel joins have the same row and column modulo the dilation. Libraries have quick kernels
-    for dense windows only, so each of the d x d phases becomes an image of its own.
-
-    Args:
-        x: (B, C, H, W), any size.
-        conv: square depthwise convolution with an odd kernel, stride 1, no bias and padding ``kernel // 2 * dilation``.
-    """
-    batch, channels, height, width = x.shape
-    d = conv.dilation[0]
-    right, bottom = -width % d, -height % d
-    if right or bottom:
-        x = F.pad(x, (0, right, 0, bottom))
-    rows, columns = (height + bottom) // d, (width + right) // d
-    phases = x.permute(0, 2, 3, 1).reshape(batch, rows, d, columns, d, channels).permute(0, 2, 4, 1, 3, 5)
-    phases = phases.reshape(batch * d * d, rows, columns, channels).permute(0, 3, 1, 2)
-    out = F.conv2d(phases, conv.weight, padding=conv.kernel_size[0] // 2, groups=channels)
-    out = out.permute(0, 2, 3, 1).reshape(batch, d, d, rows, columns, channels).permute(0, 3, 1, 4, 2, 5)
-    out = out.reshape(batch, rows * d, columns * d, channels).permute(0, 3, 1, 2)
-    return out[:, :, :height, :width]
-
-
-def depthwise(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """``conv(x)`` of an expert's depthwise convolution, (B, C, H, W) -> (B, C, H, W), the quickest safe way."""
-    if conv.dilation != (1, 1):
-        return dilated_by_phases(x, conv)
-    if x.device.type == "cpu" and conv.kernel_size[1] > WIDEST_HALF_KERNEL:
-        half = x.dtype in {torch.bfloat16, torch.float16} or torch.is_autocast_enabled("cpu")
-        if half:
-            with _full_precision("cpu"):
-                wide = F.conv2d(x.float(), conv.weight.float(), padding=conv.padding, groups=conv.groups)
-            return wide.to(x.dtype)
-    out: Tensor = conv(x)
-    return out
 
 
 class ConvExpert(nn.Module):
@@ -168,7 +119,7 @@ class FourierExpert(nn.Module):
                 part.imag.copy_((magnitude * phase.sin()).view(part.shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        with _full_precision(x.device.type):
+        with full_precision(x.device.type):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             return x + self.filtered(x)
 

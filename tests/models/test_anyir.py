@@ -17,6 +17,8 @@ from restorebench.models import anyir, create_model, get_card
 from restorebench.models.anyir import CARD, AnyIR, GatedDA, GroupedGDFN, Mix
 from restorebench.models.blocks import GDFN
 
+from .comparison import relative_error
+
 TESTS = Path(__file__).resolve().parents[1]
 REFERENCE = TESTS / "reference"
 TINY = dict(CARD.variants["tiny"].arguments)
@@ -47,10 +49,6 @@ def filled(network: nn.Module) -> nn.Module:
 
 def image(name: str, *shape: int) -> Tensor:
     return torch.from_numpy(fill.image(name, shape))
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).double().norm() / expected.double().norm())
 
 
 def count_gmacs(network: nn.Module, size: int) -> float:

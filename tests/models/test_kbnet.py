@@ -21,6 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from restorebench.models import create_model, get_card
 from restorebench.models.kbnet import CARD, KBNet
 
+from .comparison import relative_error
+
 TESTS = Path(__file__).resolve().parents[1]
 REFERENCE = TESTS / "reference"
 S_FEW: dict[str, Any] = {
@@ -74,10 +76,6 @@ def pair(shape: str, **changes: Any) -> tuple[nn.Module, nn.Module]:
 
 def image(name: str, *shape: int) -> Tensor:
     return torch.from_numpy(fill.image(name, shape))
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).detach().double().norm() / expected.detach().double().norm())
 
 
 def count_gmacs(network: nn.Module, size: int) -> float:

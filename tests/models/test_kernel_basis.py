@@ -15,6 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from restorebench.models import kernel_basis
 from restorebench.models.kernel_basis import Implementation, kernel_basis_attention, kernel_basis_macs
 
+from .comparison import relative_error
+
 Layout = torch.memory_format
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -61,10 +63,6 @@ def by_loops(u: Tensor, a: Tensor, w: Tensor, b: Tensor, group_channels: int) ->
                                 total = total + kernel[i, dy, dx] * u[image, source, y + dy - 1, x + dx - 1]
                     out[image, c, y, x] = total
     return out
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).detach().double().norm() / expected.double().norm().detach())
 
 
 @pytest.mark.parametrize("implementation", ["fast", "reference"])

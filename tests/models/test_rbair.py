@@ -22,8 +22,10 @@ from restorebench.models import create_model, get_card, strips
 from restorebench.models.blocks import LayerNorm2d
 from restorebench.models.rbair import CARD, RBaIR
 from restorebench.models.rbair_dyrba import DyRBA, DyRBAShape, RadialBasis, embed_at
-from restorebench.models.rbair_experts import ConvExpert, FourierExpert, MoCE, dilated_by_phases
+from restorebench.models.rbair_experts import ConvExpert, FourierExpert, MoCE
 from restorebench.models.weights import canonical_state_dict
+
+from .comparison import relative_error
 
 TESTS = Path(__file__).resolve().parents[1]
 REFERENCE = TESTS / "reference"
@@ -55,10 +57,6 @@ def filled(network: nn.Module) -> nn.Module:
 
 def image(name: str, *shape: int) -> Tensor:
     return torch.from_numpy(fill.image(name, shape))
-
-
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).detach().double().norm() / expected.detach().double().norm())
 
 
 @pytest.fixture(scope="module")
@@ -143,18 +141,6 @@ def test_strips_of_any_size_give_the_restored_image(paper: nn.Module, monkeypatc
             monkeypatch.setattr(strips, "STRIP_BYTES", size)
             # Rounding can move the phase of a frequency across the negative real axis, which shows in the image.
             assert relative_error(paper(degraded), expected) < 2e-3
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (13, 21), (17, 8)])
-def test_dilated_convolution_by_phases_equals_the_dilated_one(shape: tuple[int, int]) -> None:
-    conv = nn.Conv2d(4, 4, 9, padding=32, dilation=8, groups=4, bias=False)
-    x = torch.randn(2, 4, *shape).requires_grad_()
-    found, expected = dilated_by_phases(x, conv), conv(x)
-    assert relative_error(found, expected) < 1e-5
-    cotangent = torch.randn_like(expected)
-    gradients = [torch.autograd.grad((y * cotangent).sum(), [x, conv.weight]) for y in (found, expected)]
-    for one, other in zip(*gradients, strict=True):
-        assert relative_error(one, other) < 1e-5
 
 
 def test_embedding_at_samples_equals_sampling_the_full_embedding_with_its_gradients() -> None:
