@@ -53,7 +53,8 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: tuple[int, int]) -> Ten
     rows, columns = (
         torch.arange(-side, side + 1, device=x.device) % length for side, length in zip(reach, size, strict=True)
     )
-    return correlation[:, rows[:, None], columns][:, None]
+    around: Tensor = correlation[:, rows[:, None], columns]
+    return around[:, None]
 
 
 class WideDepthwise(torch.autograd.Function):
