@@ -115,11 +115,10 @@ def depthwise(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """
     if conv.dilation != (1, 1):
         return dilated_by_phases(x, conv)
-    if x.device.type == "cpu" and conv.kernel_size[1] > WIDEST_HALF_KERNEL:
-        half = x.dtype in {torch.bfloat16, torch.float16} or torch.is_autocast_enabled("cpu")
-        if half:
-            with full_precision("cpu"):
-                return _undilated(x.float(), conv, conv.weight.float()).to(x.dtype)
+    half = x.dtype in {torch.bfloat16, torch.float16} or torch.is_autocast_enabled("cpu")
+    if half and x.device.type == "cpu" and conv.kernel_size[1] > WIDEST_HALF_KERNEL:
+        with full_precision("cpu"):
+            return _undilated(x.float(), conv, conv.weight.float()).to(x.dtype)
     return _undilated(x, conv, conv.weight)
 
 

@@ -1,8 +1,10 @@
 """Fixtures of the models' tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from restorebench.models import list_models, registry, selection
 
@@ -24,3 +26,12 @@ def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RESTOREBENCH_WEIGHTS", str(folder))
     monkeypatch.setattr(selection, "BUNDLED", tmp_path / "bundled")
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread's processor time says what work costs even on a machine that others use."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from restorebench.models.depthwise import WIDE_KERNEL, WideDepthwise, depthwise, dilated_by_phases
 
 from .comparison import relative_error
+from .processor_time import processor_seconds
 
 
 def same_padded(channels: int, kernel: tuple[int, int]) -> nn.Conv2d:
@@ -84,22 +83,19 @@ def test_under_bfloat16_autocast_the_weight_learns_in_float32() -> None:
     assert relative_error(found, expected) < 0.02
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_gradients_of_a_wide_kernel_take_less_than_half_of_the_librarys_time() -> None:
     # 0.15 of it on one thread of a Xeon at this size (float32, torch 2.15.0).
     torch.manual_seed(0)
     x = torch.randn(8, 24, 64, 64).contiguous(memory_format=torch.channels_last).requires_grad_()
     conv, cotangent = same_padded(24, (21, 21)), torch.randn(8, 24, 64, 64)
 
-    def processor_seconds(convolve: Callable[[], Tensor]) -> float:
-        start = time.process_time()
-        torch.autograd.grad(convolve(), [x, conv.weight], cotangent)
-        return time.process_time() - start
+    def ours() -> None:
+        torch.autograd.grad(depthwise(x, conv), [x, conv.weight], cotangent)
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        rounds = [(processor_seconds(lambda: depthwise(x, conv)), processor_seconds(lambda: conv(x))) for _ in range(4)]
-    finally:
-        torch.set_num_threads(threads)
-    ours, plain = (statistics.median(times) for times in zip(*rounds[1:], strict=True))
-    assert ours < 0.5 * plain
+    def plain() -> None:
+        torch.autograd.grad(conv(x), [x, conv.weight], cotangent)
+
+    rounds = [(processor_seconds(ours), processor_seconds(plain)) for _ in range(4)]
+    quick, slow = (statistics.median(times) for times in zip(*rounds[1:], strict=True))
+    assert quick < 0.5 * slow

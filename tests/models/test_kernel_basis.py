@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -16,6 +14,7 @@ from restorebench.models import kernel_basis
 from restorebench.models.kernel_basis import Implementation, kernel_basis_attention, kernel_basis_macs
 
 from .comparison import relative_error
+from .processor_time import processor_seconds
 
 Layout = torch.memory_format
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -194,21 +193,6 @@ def test_what_does_not_fit_is_said_in_one_line(changed: dict[str, object], messa
     options = {"group_channels": 4} | {k: v for k, v in changed.items() if k not in given}
     with pytest.raises(ValueError, match=message):
         kernel_basis_attention(*tensors, **options)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread's processor time says what work costs even on a machine that others use."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def processor_seconds(work: Callable[[], object]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
 
 
 @pytest.mark.usefixtures("one_thread")
