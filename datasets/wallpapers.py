@@ -1,4 +1,4 @@
-"""Photographs for training that any Debian machine can have: wallpapers of its packages, reduced to 1024 pixels.
+"""Photographs for training that any Debian machine can have: wallpapers of its packages, in two sizes.
 
 For ``train.folder=``, as in ``recipe=photographs``. Nothing is installed: the packages are only unpacked. None of the
 photographs is in a test set: `leaks` finds no pair with the embedded photographs, CBSD68, Rain100H or Rain100L.
@@ -22,9 +22,16 @@ from .errors import DataError
 
 logger = logging.getLogger("restorebench")
 
-PACKAGES = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "plasma-workspace-wallpapers")
-LONGEST = 1024
-"""Longest side in pixels: the originals have 2 to 15 megapixels, in which a patch of 64 pixels shows nothing."""
+PACKAGES = (
+    "lomiri-wallpapers-16.04",
+    "lomiri-wallpapers-20.04",
+    "mate-backgrounds",
+    "palapeli-data",
+    "plasma-workspace-wallpapers",
+)
+SIDES = (1024, 400)
+"""Longest sides in pixels: the originals have 1 to 15 megapixels, in which a patch of 64 pixels shows nothing. In the
+smaller size a patch of 128 shows much of the scene, as test images do."""
 
 LOMIRI = (
     "Bridge_by_Sander_Klootwijk",
@@ -43,12 +50,35 @@ LOMIRI = (
     "sunset_by_Aitzol_Berasategi",
 )
 """Winners of Ubuntu Touch's wallpaper contests; CC BY 4.0, CC BY-SA 3.0 or 4.0, or CC0 (the packages' copyright)."""
+MATE = (
+    "Aqua",
+    "Blinds",
+    "Dune",
+    "FreshFlower",
+    "Garden",
+    "GreenMeadow",
+    "LadyBird",
+    "RainDrops",
+    "Storm",
+    "TwoWings",
+    "Wood",
+    "YellowFlower",
+)
+"""MATE's pictures of nature."""
+PALAPELI = (
+    "castle-maintenon",
+    "cincinnati-bridge",
+    "citrus-fruits",
+    "european-honey-bee",
+    "panther-chameleon-female",
+)
+"""Pictures of KDE's jigsaw puzzles."""
 PLASMA = ("BytheWater", "ColdRipple", "ColorfulCups", "EveningGlow", "FallenLeaf", "Kite", "OneStandsOut", "Path")
-"""Photographs among Plasma's wallpapers (see the package's copyright file for their authors)."""
+"""Photographs among Plasma's wallpapers (for authors and licences of these three see the packages' copyright files)."""
 
 
 def fetch(folder: Path) -> Path:
-    """Download the packages with ``apt-get`` (121 MB) and unpack them below `folder`; where they then lie.
+    """Download the packages with ``apt-get`` (170 MB) and unpack them below `folder`; where they then lie.
 
     Raises:
         DataError: this is no Debian, or a package cannot be had.
@@ -76,9 +106,11 @@ def sources(unpacked: Path) -> dict[str, Path]:
     Raises:
         DataError: naming those that are not there.
     """
-    backgrounds, wallpapers = (unpacked / "usr" / "share" / name for name in ("backgrounds", "wallpapers"))
-    found = {name: backgrounds / f"{name}.jpg" for name in LOMIRI}
-    found |= {name: wallpapers / name / "contents" / "images" / "2560x1600.jpg" for name in PLASMA}
+    share = unpacked / "usr" / "share"
+    found = {name: share / "backgrounds" / f"{name}.jpg" for name in LOMIRI}
+    found |= {name: share / "backgrounds" / "mate" / "nature" / f"{name}.jpg" for name in MATE}
+    found |= {name: share / "palapeli" / "collection" / f"{name}.jpg" for name in PALAPELI}
+    found |= {name: share / "wallpapers" / name / "contents" / "images" / "2560x1600.jpg" for name in PLASMA}
     missing = sorted(name for name, path in found.items() if not path.is_file())
     if missing:
         raise DataError(f"{unpacked} lacks {', '.join(missing)}: unpack {', '.join(PACKAGES)} there")
@@ -86,7 +118,9 @@ def sources(unpacked: Path) -> dict[str, Path]:
 
 
 def reduce_all(unpacked: Path, folder: Path) -> list[Path]:
-    """Write every photograph as RGB PNG, its longest side at most `LONGEST` pixels (Lanczos).
+    """Write every photograph as RGB PNG in each of `SIDES`, the longest side at most that many pixels (Lanczos).
+
+    Files are called ``NAME-SIDE.png``.
 
     Raises:
         DataError: see `sources`.
@@ -96,12 +130,11 @@ def reduce_all(unpacked: Path, folder: Path) -> list[Path]:
     for name, path in sorted(sources(unpacked).items()):
         with Image.open(path) as original:
             image = original.convert("RGB")
-        scale = LONGEST / max(image.size)
-        if scale < 1:
+        for side in SIDES:
+            scale = min(1, side / max(image.size))
             size = (round(image.width * scale), round(image.height * scale))
-            image = image.resize(size, Image.Resampling.LANCZOS)
-        image.save(folder / f"{name}.png")
-        written.append(folder / f"{name}.png")
+            written.append(folder / f"{name}-{side}.png")
+            image.resize(size, Image.Resampling.LANCZOS).save(written[-1])
     return written
 
 
@@ -117,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             written = reduce_all(options.unpacked or fetch(Path(temporary)), options.out)
     except DataError as error:
         parser.exit(2, f"{error}\n")
-    logger.info("%d photographs in %s", len(written), options.out)
+    logger.info("%d images in %s", len(written), options.out)
 
 
 if __name__ == "__main__":

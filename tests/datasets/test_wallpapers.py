@@ -11,31 +11,34 @@ import pytest
 from PIL import Image
 
 from restorebench.datasets.errors import DataError
-from restorebench.datasets.wallpapers import LOMIRI, LONGEST, PACKAGES, PLASMA, fetch, main, reduce_all, sources
+from restorebench.datasets.wallpapers import LOMIRI, MATE, PACKAGES, PALAPELI, PLASMA, fetch, main, reduce_all, sources
 
 
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
     """Packages as dpkg leaves them, with small pictures of one large one."""
     folder = tmp_path / "unpacked"
-    for index, name in enumerate((*LOMIRI, *PLASMA)):
-        path = folder / "usr/share/backgrounds" / f"{name}.jpg"
-        if name in PLASMA:
-            path = folder / "usr/share/wallpapers" / name / "contents/images/2560x1600.jpg"
+    paths = [f"backgrounds/{name}.jpg" for name in LOMIRI]
+    paths += [f"backgrounds/mate/nature/{name}.jpg" for name in MATE]
+    paths += [f"palapeli/collection/{name}.jpg" for name in PALAPELI]
+    paths += [f"wallpapers/{name}/contents/images/2560x1600.jpg" for name in PLASMA]
+    for index, place in enumerate(paths):
+        path = folder / "usr/share" / place
         path.parent.mkdir(parents=True, exist_ok=True)
         size = (1600, 400) if index == 0 else (60, 40)
-        Image.new("RGB", size, (10 * index, 100, 200)).save(path, quality=95)
+        Image.new("RGB", size, (5 * index, 100, 200)).save(path, quality=95)
     return folder
 
 
-def test_every_photograph_is_written_and_large_ones_are_reduced(unpacked: Path, tmp_path: Path) -> None:
+def test_every_photograph_is_written_in_two_sizes_and_large_ones_are_reduced(unpacked: Path, tmp_path: Path) -> None:
     written = reduce_all(unpacked, tmp_path / "out")
-    assert len(written) == len(LOMIRI) + len(PLASMA) == 22
+    assert len(written) == 2 * len((*LOMIRI, *MATE, *PALAPELI, *PLASMA)) == 78
     sizes = {path.stem: Image.open(path).size for path in written}
-    assert sizes.pop(LOMIRI[0]) == (LONGEST, 256)
+    assert sizes.pop(f"{LOMIRI[0]}-1024") == (1024, 256)
+    assert sizes.pop(f"{LOMIRI[0]}-400") == (400, 100)
     assert set(sizes.values()) == {(60, 40)}
-    middle = np.asarray(Image.open(tmp_path / "out" / f"{PLASMA[0]}.png"))[20, 30]
-    assert np.abs(middle.astype(int) - (10 * len(LOMIRI), 100, 200)).max() <= 3
+    middle = np.asarray(Image.open(tmp_path / "out" / f"{PLASMA[0]}-400.png"))[20, 30]
+    assert np.abs(middle.astype(int) - (5 * len((*LOMIRI, *MATE, *PALAPELI)), 100, 200)).max() <= 3
 
 
 def test_what_is_missing_is_named(unpacked: Path) -> None:
@@ -46,7 +49,7 @@ def test_what_is_missing_is_named(unpacked: Path) -> None:
 
 def test_the_module_is_a_command(unpacked: Path, tmp_path: Path) -> None:
     main([str(tmp_path / "out"), "--unpacked", str(unpacked)])
-    assert len(list((tmp_path / "out").glob("*.png"))) == 22
+    assert len(list((tmp_path / "out").glob("*.png"))) == 78
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +78,7 @@ def test_packages_are_downloaded_and_unpacked_without_being_installed(
     }
     programs(tmp_path / "bin", scripts, monkeypatch)
     main([str(tmp_path / "out")])
-    assert len(list((tmp_path / "out").glob("*.png"))) == 22
+    assert len(list((tmp_path / "out").glob("*.png"))) == 78
     assert set(PACKAGES) < set((tmp_path / "asked").read_text().split())
 
 
