@@ -29,7 +29,7 @@ from .training_config import TrainConfig
 from .training_data import Batch, BatchMaker, Request, Shard, build_mixture, prepare_leaves
 from .training_facts import added_up, gains, machine, metadata_text
 from .training_folder import RunFolder
-from .training_losses import TERMS, MovingAverage, RunningMeans, loss_terms
+from .training_losses import TERMS, MovingAverage, RunningMeans, blended, loss_terms
 from .training_plot import plot
 from .training_schedule import Done, Plan, budget_of, cosine, set_learning_rate
 from .training_setup import run_folder, synchronised, untrained_twin
@@ -127,7 +127,8 @@ class Trainer:
         restorer = restorer.to(self.device)
         average = untrained_twin(restorer)
         self.average = MovingAverage(average.network, config.ema)
-        self.averaged = average
+        self.start = untrained_twin(restorer).network.state_dict() if config.start_share else {}
+        self.written = untrained_twin(restorer) if config.start_share else average
         trained = [parameter for parameter in restorer.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
             trained,
@@ -222,7 +223,7 @@ class Trainer:
         """One optimiser step: loss, seconds (means over all processes), learning rate, whether a checkpoint is due."""
         config = self.config
         progress = self.plan.budget.progress(request.first, self.done.seconds)
-        rate = set_learning_rate(self.schedule, self.raw_optimizer, progress * config.schedule.part)
+        rate = set_learning_rate(self.schedule, self.raw_optimizer, progress)
         key = stream("training step", config.seed, request.step, self.fabric.global_rank)
         torch.manual_seed(int(key.integers(2**63)))
         clean = self._on_device(batch.clean)
@@ -300,11 +301,14 @@ class Trainer:
         return self.progress >= 1 or (times > 0 and math.floor(self.progress * times) > self.validated)
 
     def _validate(self) -> None:
-        """Score the averaged weights, write them with what is known about them, and a checkpoint."""
+        """Score the averaged weights (blended, see `start_share`), write them and what is known, and a checkpoint."""
         times = max(self.config.validation.times, 1)
         self.validated = times if self.progress >= 1 else math.floor(self.progress * times)
+        if self.config.start_share:
+            trained = self.average.network.state_dict()
+            self.written.network.load_state_dict(blended(self.start, trained, self.config.start_share))
         if self.fabric.is_global_zero:
-            rows = self.validation.scores(self.averaged, self.device) if self.config.validation.times else []
+            rows = self.validation.scores(self.written, self.device) if self.config.validation.times else []
             for row in rows:
                 entry = {
                     "step": self.done.steps,
@@ -347,7 +351,7 @@ class Trainer:
     def _save_weights(self) -> None:
         facts = self._facts()
         metadata = {f"restorebench.{key}": metadata_text(value) for key, value in facts.items()}
-        save_weights(self.averaged.network.state_dict(), self.folder.weights, metadata)
+        save_weights(self.written.network.state_dict(), self.folder.weights, metadata)
         environment = describe_environment(str(self.device))
         self.folder.save_facts({**facts, "environment": environment, "config": asdict(self.config)})
 
@@ -374,6 +378,7 @@ class Trainer:
             "history": gains(self.folder.validation.rows()),
             "machine": machine(str(self.device)),
             "ema": self.config.ema,
+            "start_share": self.config.start_share,
             "seed": self.config.seed,
             "git_revision": git_revision(),
             "version": package_version("restorebench"),

@@ -39,6 +39,7 @@ class MixConfig:
         leaves: generated images; used by the order ``weights``.
         natural: part of the samples that come from ``train.folder`` where it is given (order ``weights``), 0 to 1.
         ranges: parameters of synthetic degradations that differ from the embedded sets', by task.
+        contrast: least factor, up to 1, that lowers the contrast of half of the clean patches, but not of hazy ones.
     """
 
     name: str = MISSING
@@ -47,6 +48,7 @@ class MixConfig:
     leaves: LeavesConfig = field(default_factory=LeavesConfig)
     natural: float = 0.5
     ranges: dict[str, Any] = field(default_factory=dict)
+    contrast: float = 1.0
 
 
 @dataclass
@@ -78,16 +80,10 @@ class OptimizerConfig:
 
 @dataclass
 class ScheduleConfig:
-    """Linear warm-up over the part `warmup` of the schedule, then a cosine down to the learning rate `minimum`.
-
-    Attributes:
-        part: how far the budget goes through the schedule: below 1 the learning rate is still high at the end, for a
-            stage that another one follows.
-    """
+    """Linear warm-up over the part `warmup` of the budget, then a cosine down to the learning rate `minimum`."""
 
     warmup: float = 0.02
     minimum: float = 1e-6
-    part: float = 1.0
 
 
 @dataclass
@@ -162,6 +158,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     ema: float = 0.999
+    start_share: float = 0.0
     clip: float | None = 1.0
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
@@ -228,10 +225,12 @@ def check(config: TrainConfig) -> None:
     for key, part in (("mix.natural", config.mix.natural), ("schedule.warmup", config.schedule.warmup)):
         if not 0 <= part <= 1:
             raise UserError(f"{key}={part}: give a part from 0 to 1")
-    if not 0 < config.schedule.part <= 1:
-        raise UserError(f"schedule.part={config.schedule.part}: give a part above 0, up to 1")
     if not 0 <= config.ema < 1:
         raise UserError(f"ema={config.ema}: give a decay from 0 (none) to below 1, such as 0.999")
+    if not -1 < config.start_share < 1:
+        raise UserError(f"start_share={config.start_share}: give a part above -1 and below 1, 0 for none")
+    if config.start_share and config.weights == "none":
+        raise UserError(f"start_share={config.start_share} needs weights to start from: give weights=PATH")
     _check_phases(config)
 
 

@@ -89,7 +89,7 @@ def build_mixture(config: TrainConfig) -> Mixture:
         parts = _weighted_parts(config, shares, natural)
     else:
         parts = _listed_parts(config, shares, natural, cache)
-    return Mixture(tuple(parts), cast("Order", config.mix.order), config.seed, config.mix.ranges)
+    return Mixture(tuple(parts), cast("Order", config.mix.order), config.seed, config.mix.ranges, config.mix.contrast)
 
 
 def _weighted_parts(config: TrainConfig, shares: dict[str, float], natural: CleanImages | None) -> list[Part]:

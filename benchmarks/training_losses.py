@@ -108,3 +108,17 @@ class MovingAverage:
                 value.copy_(trained[key])
         if averages:
             torch._foreach_lerp_(averages, news, 1 - decay)
+
+
+@torch.no_grad()
+def blended(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """`share` of the state before training and the rest of the one after it: floating point tensors, others as trained.
+
+    Training that corrects a network in one respect unlearns others; a straight line in the space of the weights goes
+    from the one to the other (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, section 3). A share
+    below 0 goes on along the line: more of what training changed.
+    """
+    return {
+        key: torch.lerp(value, start[key].to(value), share) if value.is_floating_point() else value
+        for key, value in trained.items()
+    }

@@ -105,15 +105,19 @@ class Mixture:
             parts, each repeated `share` times, form an epoch, which is shuffled anew every time (as PromptIR does).
         seed: of all streams.
         ranges: parameters of the synthetic degradations that differ from the embedded sets', by task.
+        contrast: least factor that multiplies the contrast of clean patches about their mean, for half of those that
+            are not made hazy: a scene may be pale without haze. Uniform from `contrast` to 1; 1 changes nothing.
 
     Raises:
-        DataError: no part, a share or label that cannot be, an empty list, an unknown parameter.
+        DataError: no part, a share or label that cannot be, an empty list, an unknown parameter, a contrast that
+            is not above 0 and up to 1.
     """
 
     parts: tuple[Part, ...]
     order: Order = "weights"
     seed: int = 0
     ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    contrast: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -126,6 +130,8 @@ class Mixture:
             if not len(part.images):
                 raise DataError(f"the training list of {part.label} is empty")
         adjusted(self.ranges)
+        if not 0 < self.contrast <= 1:
+            raise DataError(f"mix.contrast={self.contrast}: give a factor above 0, up to 1")
 
     @property
     def epoch(self) -> int:
@@ -136,7 +142,8 @@ class Mixture:
 
     def identity(self) -> str:
         """Everything that determines the sequence of samples (patch size aside), one line a part."""
-        lines = [f"{self.order} seed {self.seed}"]
+        softened = "" if self.contrast == 1 else f", contrast from {self.contrast:g} for half of all but haze"
+        lines = [f"{self.order} seed {self.seed}{softened}"]
         for part in self.parts:
             origin = part.images if part.pairs is None else part.pairs
             how = "real pairs" if part.pairs is not None else _how(part.label, self.ranges)
@@ -193,6 +200,8 @@ class Mixture:
         side = patch + 2 * margin
         box = _box(image.shape, side, rng)
         clean = turned(_cut(image, box, side), turn)
+        if self.contrast < 1 and label != "dehaze" and rng.random() < 0.5:
+            clean = _softened(clean, rng.uniform(self.contrast, 1))
         if label == IDENTITY:
             return clean, clean
         if label.startswith("denoise-"):
@@ -290,6 +299,13 @@ def _cut(image: Image, corner: tuple[int, int], side: int) -> Image:
     if any(missing):
         square = np.pad(square, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
     return square
+
+
+def _softened(image: Image, factor: float) -> Image:
+    """The image with its contrast about the mean grey level multiplied by a factor up to 1."""
+    mean = image.mean()
+    softened: Image = np.rint(mean + factor * (image - mean)).astype(np.uint8)
+    return softened
 
 
 def turned(image: Image, turn: int) -> Image:

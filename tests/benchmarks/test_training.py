@@ -114,15 +114,6 @@ def assert_same_run(run: Path, reference: Path) -> None:
     assert {path.name for path in run.iterdir()} <= {path.name for path in reference.iterdir()}
 
 
-def test_part_of_a_schedule_is_the_beginning_of_the_whole(reference: Path, cache: Path, tmp_path: Path) -> None:
-    half = ("budget.images=24", "patches=[{size: 16, batch: 2, until: 1.0}]", "schedule.part=0.5", "validation.times=1")
-    train(tmp_path / "run", cache, *half)
-    found, whole = table(tmp_path / "run" / "losses.csv"), table(reference / "losses.csv")
-    assert int(found[-1]["images"]) == 24
-    assert float(found[-1]["lr"]) > 0.4 * max(float(row["lr"]) for row in whole)
-    assert found == whole[: len(found)]
-
-
 # Resume
 
 
@@ -311,7 +302,8 @@ def test_a_gradient_that_is_not_finite_stops_too(tmp_path: Path, cache: Path, mo
         (["patches=[{size: 16, batch: 2, until: 0.5}]"], "must rise to 1"),
         (["precision=fp16"], "use float32, bfloat16"),
         (["ema=1"], "ema=1.0"),
-        (["schedule.part=0"], "schedule.part=0.0: give a part above 0"),
+        (["start_share=1"], "start_share=1.0"),
+        (["start_share=0.1"], "give weights=PATH"),
         (["variant=papr"], "has no variant 'papr'"),
         (["model=identity"], "nothing to train"),
         (["validation.tasks=6d"], "6d"),
@@ -403,6 +395,24 @@ def test_the_weights_are_the_moving_average_and_hooks_were_called(reference: Pat
     assert all(torch.equal(v, trained[k]) for k, v in load_file(plain.folder.weights).items())
 
 
+@pytest.mark.parametrize("share", [0.25, -0.1])
+def test_a_part_of_the_starting_weights_stays_in_the_result(
+    share: float, reference: Path, tmp_path: Path, cache: Path
+) -> None:
+    start = f"weights={reference / 'weights.safetensors'}"
+    plain, kept = (
+        train(tmp_path / name, cache, start, f"start_share={part}", "budget.images=8", "validation.times=1")
+        for name, part in (("plain", 0), ("kept", share))
+    )
+    before, after = load_file(reference / "weights.safetensors"), load_file(plain.folder.weights)
+    for key, value in load_file(kept.folder.weights).items():
+        torch.testing.assert_close(value, share * before[key] + (1 - share) * after[key], rtol=1e-5, atol=1e-7)
+    states = [torch.load(run.folder.path / "checkpoint.pt", weights_only=True)["average"] for run in (plain, kept)]
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())  # training itself is the same
+    scores = [table(run.folder.path / "validation.csv") for run in (plain, kept)]
+    assert scores[0] != scores[1]  # of the weights that are written
+
+
 def test_training_lowers_the_loss(tmp_path: Path, cache: Path) -> None:
     settings = ["budget.images=1000", "patches=[{size: 16, batch: 4, until: 1.0}]", "validation.times=0"]
     mix = ["mix.parts={denoise-50: 1.0}", "optimizer.lr=1e-2", "log_every=25", "checkpoint_minutes=9"]
@@ -471,7 +481,7 @@ def test_five_degradations_goes_through_the_lists_as_promptir_does(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "recipe",
-    ["embedded", "photographs", "photographs_large", "denoise", "three_degradations", "five_degradations"],
+    ["embedded", "photographs", "restraint", "denoise", "three_degradations", "five_degradations"],
 )
 def test_every_recipe_composes_for_every_restorer_it_is_meant_for(recipe: str) -> None:
     for model in ("anyir", "daair"):

@@ -234,3 +234,32 @@ def test_images_are_decoded_once_as_long_as_they_fit_in_memory(tmp_path: Path) -
     np.testing.assert_array_equal(folder.clean(2), kept[2])
     with pytest.raises(ValueError, match="read-only"):
         kept[0][:] = 0
+
+
+def test_contrast_is_lowered_about_the_mean_for_half_of_all_but_hazy_patches() -> None:
+    part = {label: (Part(label, 1, Noise(1)),) for label in ("identity", "denoise-25", "deblur", "dehaze")}
+    for label, parts in part.items():
+        plain, soft = Mixture(parts), Mixture(parts, contrast=0.5)
+        factors = []
+        for k in range(200):
+            before, after = plain.sample(k, 16).clean.astype(float), soft.sample(k, 16).clean.astype(float)
+            factors.append(after.std() / before.std())
+            assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.999
+            assert after.mean() == pytest.approx(before.mean(), abs=4), label
+        if label == "dehaze":
+            assert factors == [1] * 200
+        else:
+            lowered = [factor for factor in factors if factor < 0.999]
+            assert len(lowered) == pytest.approx(100, abs=25)
+            assert min(lowered) == pytest.approx(0.5, abs=0.04)
+            assert np.mean(lowered) == pytest.approx(0.75, abs=0.04)
+    soft = Mixture(part["identity"], contrast=0.5)
+    assert soft.fingerprint() != Mixture(part["identity"]).fingerprint()
+    sample = soft.sample(0, 16)
+    np.testing.assert_array_equal(sample.degraded, sample.clean)
+
+
+@pytest.mark.parametrize("contrast", [0, 1.5])
+def test_contrast_outside_its_range_is_refused(contrast: float) -> None:
+    with pytest.raises(DataError, match=r"mix\.contrast=.*above 0, up to 1"):
+        Mixture((Part("identity", 1, Noise(1)),), contrast=contrast)
