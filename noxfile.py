@@ -21,7 +21,7 @@ ENVIRONMENT = ROOT / ".nox" / "restorebench"
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
 RESTORERS = ("rbair", "anyir", "daair", "kbnet")
 DEFAULTS = ("model=rbair", "tasks=5d")
-STAGES = ((0, "embedded"), (0, "photographs"), (1, "photographs_large"))
+STAGES = ((0, "embedded"), (0, "photographs"), (1, "restraint"))
 """Seeds and recipes that the bundled weights go through, one after the other."""
 
 nox.options.default_venv_backend = "none"
