@@ -150,9 +150,13 @@ def test_equals_the_plain_network_forward_and_backward(seed: int) -> None:
     assert (gradients[0]["x"] - gradients[1]["x"]).norm() < 1e-5 * gradients[1]["x"].norm()
 
 
-def test_equals_the_plain_network_in_inference_of_a_larger_image() -> None:
-    network = lively(tiny()).eval()
-    plain = load_oracle("daair_plain").PlainDaAIR(**TINY).eval()
+FOUR_LEVELS = {"dim": 8, "encoder_blocks": (1, 2, 1, 1), "decoder_blocks": (1, 1, 1), "heads": (1, 2, 4, 8)}
+
+
+@pytest.mark.parametrize("overrides", [{}, FOUR_LEVELS], ids=["tiny", "four levels, as the paper's"])
+def test_equals_the_plain_network_in_inference_of_a_larger_image(overrides: dict[str, object]) -> None:
+    network = lively(tiny(**overrides)).eval()
+    plain = load_oracle("daair_plain").PlainDaAIR(**{**TINY, **overrides}).eval()
     plain.load_state_dict(network.state_dict())
     x = images(1, 160, 168)
     with torch.no_grad():
@@ -265,7 +269,7 @@ def test_controller_experts_are_stored_but_not_trained_by_gradient() -> None:
 
 def test_decoder_attends_from_the_learner_to_the_controller() -> None:
     block = lively(tiny()).eval().decoder[1][0]
-    x = torch.randn(1, 24, 8, 8)
+    x = torch.randn(1, 2 * TINY["dim"], 8, 8)
     seen: list[Tensor] = []
     block.attn.register_forward_pre_hook(lambda _module, inputs: seen.extend(inputs))
     block(x)
@@ -426,7 +430,7 @@ def test_card_says_reconstructed() -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "said"),
-    [({"decoder_blocks": (2, 2, 2)}, "decoder level 0 has 2 blocks"), ({"heads": (1, 2, 4)}, "must be as many")],
+    [({"decoder_blocks": (2, 2)}, "decoder level 0 has 2 blocks"), ({"heads": (1, 2, 4, 8)}, "must be as many")],
 )
 def test_levels_that_do_not_match_are_refused(overrides: dict[str, object], said: str) -> None:
     with pytest.raises(ModelError, match=said):

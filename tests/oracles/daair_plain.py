@@ -199,23 +199,23 @@ class PlainDaAIR(nn.Module):
             c = dim * 2**level
             return nn.Sequential(*[PlainBlock(kind, c, heads[level], expansion, c // 4, experts) for _ in range(count)])
 
-        c1, c2, c3, c4 = dim, 2 * dim, 4 * dim, 8 * dim
+        widths = [dim * 2**level for level in range(len(heads))]
+        upper, lower = widths[:-1], widths[1:]
         self.patch_embed = nn.Module()
-        self.patch_embed.proj = conv3(3, c1)
-        self.encoder = nn.ModuleList([stage("encoder", level, encoder_blocks[level]) for level in range(4)])
-        self.downs = nn.ModuleList([PlainResample(c, c // 2, nn.PixelUnshuffle(2)) for c in (c1, c2, c3)])
-        self.ups = nn.ModuleList([PlainResample(c, 2 * c, nn.PixelShuffle(2)) for c in (c2, c3, c4)])
-        self.fuses = nn.ModuleList([conv1(2 * c, c) for c in (c1, c2, c3)])
-        self.decoder = nn.ModuleList([stage("decoder", level, decoder_blocks[level]) for level in range(3)])
+        self.patch_embed.proj = conv3(3, dim)
+        self.encoder = nn.ModuleList([stage("encoder", level, count) for level, count in enumerate(encoder_blocks)])
+        self.downs = nn.ModuleList([PlainResample(c, c // 2, nn.PixelUnshuffle(2)) for c in upper])
+        self.ups = nn.ModuleList([PlainResample(c, 2 * c, nn.PixelShuffle(2)) for c in lower])
+        self.fuses = nn.ModuleList([conv1(2 * c, c) for c in upper])
+        self.decoder = nn.ModuleList([stage("decoder", level, count) for level, count in enumerate(decoder_blocks)])
         self.refinement = stage("refinement", 0, refinement_blocks)
-        self.output = conv3(c1, 3)
+        self.output = conv3(dim, 3)
 
     def forward(self, image: Tensor) -> Tensor:
-        e1 = self.encoder[0](self.patch_embed.proj(image))
-        e2 = self.encoder[1](self.downs[0](e1))
-        e3 = self.encoder[2](self.downs[1](e2))
-        latent = self.encoder[3](self.downs[2](e3))
-        d3 = self.decoder[2](self.fuses[2](torch.cat([self.ups[2](latent), e3], dim=1)))
-        d2 = self.decoder[1](self.fuses[1](torch.cat([self.ups[1](d3), e2], dim=1)))
-        d1 = self.decoder[0](self.fuses[0](torch.cat([self.ups[0](d2), e1], dim=1)))
-        return self.output(self.refinement(d1)) + image
+        encoded = [self.encoder[0](self.patch_embed.proj(image))]
+        for down, encoder in zip(self.downs, self.encoder[1:], strict=True):
+            encoded.append(encoder(down(encoded[-1])))
+        x = encoded.pop()
+        for level in range(len(encoded) - 1, -1, -1):
+            x = self.decoder[level](self.fuses[level](torch.cat([self.ups[level](x), encoded[level]], dim=1)))
+        return self.output(self.refinement(x)) + image
