@@ -304,10 +304,10 @@ class Trainer:
         """Score the averaged weights (blended, see `start_share`), write them and what is known, and a checkpoint."""
         times = max(self.config.validation.times, 1)
         self.validated = times if self.progress >= 1 else math.floor(self.progress * times)
-        if self.config.start_share:
-            trained = self.average.network.state_dict()
-            self.written.network.load_state_dict(blended(self.start, trained, self.config.start_share))
         if self.fabric.is_global_zero:
+            if self.config.start_share:
+                trained = self.average.network.state_dict()
+                self.written.network.load_state_dict(blended(self.start, trained, self.config.start_share))
             rows = self.validation.scores(self.written, self.device) if self.config.validation.times else []
             for row in rows:
                 entry = {

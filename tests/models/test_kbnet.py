@@ -7,7 +7,6 @@ import functools
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -272,15 +271,6 @@ FEW_WIDE: dict[str, dict[str, Any]] = {
     "l": L_FEW | {"width": 48, "bases": 32, "encoder_blocks": (1, 1, 1), "refinement_blocks": 0},
 }
 """Published widths with few blocks: what is said of time and memory holds block by block."""
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread's processor time says what work costs even on a machine that others use."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.usefixtures("one_thread")
