@@ -89,7 +89,7 @@ def weights(session: nox.Session) -> None:
     photographs = ROOT / "runs" / "photographs"
     if not photographs.is_dir():
         python = program(ENVIRONMENT, "python")
-        session.run(python, "-m", "restorebench.datasets.wallpapers", str(photographs), external=True)
+        session.run(python, "-m", "restorebench.datasets.training.wallpapers", str(photographs), external=True)
     for model in RESTORERS:
         weights = "none"
         for seed, recipe in STAGES:

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from ..models import ModelCard, Restorer, Variant, create_model, save_weights
+from ..models.hooks import HasAuxiliaryLoss
 from ..models.registry import build_network, one_line
-from ..models.training_hooks import HasAuxiliaryLoss
-from .complexity import Complexity, count_macs
-from .numerics import Numerics
-from .restoration import restore_in_tiles
+from .inference.numerics import Numerics
+from .inference.runner import restore_in_tiles
+from .profiling.macs import Complexity, count_macs
 
 Status = Literal["pass", "fail", "skip"]
 

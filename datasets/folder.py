@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from .errors import DataError, unknown
-from .files import FileTask, members
-from .hashes import file_hashes
-from .pairing import Listing, list_folder, list_pairs
+from .files.hashes import file_hashes
+from .files.pairing import Listing, list_folder, list_pairs
+from .files.task import FileTask, members
 from .samples import TASK_NAMES, Task
 from .suites import ResolvedSuite, Suite
 

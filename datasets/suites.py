@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from . import standard
-from .degradations import DEGRADATIONS
-from .embedded import EmbeddedTask, Size, check_size, crops, dataset_name
+from .degradations.registry import DEGRADATIONS
+from .embedded.tasks import EmbeddedTask, Size, check_size, crops, dataset_name
 from .errors import DataError, unknown
-from .files import FileTask
+from .files.task import FileTask
 from .samples import CDD11_TASKS, Task, TaskData
-from .standard import Part, StandardSet
+from .standard import layout as standard
+from .standard.layout import Part, StandardSet
 
 Source = Literal["auto", "embedded", "standard"]
 

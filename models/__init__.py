@@ -12,8 +12,8 @@ from .card import Checkpoint, ModelCard, Provenance, PublishedFigure, SizeRule, 
 from .registry import ModelError, build_network, create_model, get_card, list_models, register, unregister
 
 if TYPE_CHECKING:
+    from .checkpoint import WeightsInfo, save_weights
     from .restorer import Restorer
-    from .weights import WeightsInfo, save_weights
 
 __all__ = [
     "Checkpoint",
@@ -35,7 +35,7 @@ __all__ = [
     "unregister",
 ]
 
-_LAZY = {"Restorer": ".restorer", "WeightsInfo": ".weights", "save_weights": ".weights"}
+_LAZY = {"Restorer": ".restorer", "WeightsInfo": ".checkpoint", "save_weights": ".checkpoint"}
 """Names whose modules import torch, found on first use."""
 
 

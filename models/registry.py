@@ -162,9 +162,9 @@ def create_model(
     Raises:
         ModelError: unknown name, variant or argument; weights that are missing, unreadable or do not fit.
     """
+    from .checkpoint import canonical_state_dict, load_state, read_checkpoint
     from .restorer import Restorer
-    from .selection import choose_weights
-    from .weights import canonical_state_dict, load_state, read_checkpoint
+    from .weights import choose_weights
 
     found = _lookup(name)
     if variant is not None:
@@ -291,14 +291,14 @@ def _lookup(name: str) -> _Registered:
 
 
 def _discover() -> None:
-    """Import every module of this package, then the plug-ins; once per process."""
+    """Import every module of `networks`, then the plug-ins; once per process."""
     global _discovered
     with _discovery:
         if _discovered:
             return
-        package = import_module(__package__)
+        package = import_module(".networks", __package__)
         for module in pkgutil.iter_modules(package.__path__):
-            _import(import_module, f"{__package__}.{module.name}")
+            _import(import_module, f"{package.__name__}.{module.name}")
         _discovered = True  # before the plug-ins: one that lists the models while it is imported must not start again
         for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP):
             _load_plugin(entry_point)

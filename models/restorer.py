@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from .card import ModelCard, SizeRule
+from .checkpoint import WeightsInfo
 from .registry import ModelError
-from .weights import WeightsInfo
 
 
 class Restorer(nn.Module):

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..benchmarks.records import Record
-from .cells import Group
-from .statistics import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
+from ..benchmarks.store.records import Record
+from .analysis.cells import Group
+from .analysis.statistics import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
 
 WIDTH = 110
 DIGITS = 12

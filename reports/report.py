@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmarks.store import write_atomically
-from .budget import budget_markdown, curves_csv
-from .budget_figure import draw_budgets
-from .cells import Group, groups, read_cells, stems
+from ..benchmarks.store.folders import write_atomically
+from .analysis.budget import budget_markdown, curves_csv
+from .analysis.cells import Group, groups, read_cells, stems
 from .errors import ReportError
-from .figure_style import save, styles
-from .figures import write_figures
+from .figures.all import write_figures
+from .figures.budget import draw_budgets
+from .figures.style import save, styles
 from .methods import methods_text
-from .page import write_page
-from .paper_table import paper_table, write_formats
-from .publish import publish
-from .published_results import SETTINGS
-from .table_formats import render
-from .terminal import terminal_table
+from .page.build import write_page
+from .published.results import SETTINGS
+from .tables.formats import render
+from .tables.leaderboard_files import publish
+from .tables.paper import paper_table, write_formats
+from .tables.terminal import terminal_table
 
 logger = logging.getLogger("restorebench")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.benchmarks.plan import make_plan
-from restorebench.benchmarks.run_command import COMMAND
+from restorebench.benchmarks.commands.run import COMMAND
+from restorebench.benchmarks.evaluation.plan import make_plan
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .benchmarks.commands import leaderboard
+from .benchmarks.command_line import leaderboard
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")

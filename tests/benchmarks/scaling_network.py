@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restorebench.benchmarks.config import RunConfig
-from restorebench.benchmarks.job import CellOutcome, Job
-from restorebench.benchmarks.plan import make_plan
+from restorebench.benchmarks.evaluation.config import RunConfig
+from restorebench.benchmarks.evaluation.job import CellOutcome, Job
+from restorebench.benchmarks.evaluation.plan import make_plan
 from restorebench.models import register
 from restorebench.models.card import ModelCard, Variant
 from restorebench.models.registry import unregister

@@ -62,8 +62,8 @@ def enter() -> None:
 
 
 if __name__ == "__main__":
-    from restorebench.benchmarks import cli
+    from restorebench.benchmarks.commands import main as cli
 
     enter()
-    cli.COMMANDS.setdefault("train", cli.Command("train a restorer", "train_command"))
+    cli.COMMANDS.setdefault("train", cli.Command("train a restorer", "train"))
     sys.exit(cli.main())

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from restorebench.benchmarks.cli import main
+from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.conformance import CHECKS, COUNTS, Result, Subject, run_check, run_checks
 from restorebench.models import ModelCard, SizeRule, Tiling, Variant, get_card, list_models, register, registry
 

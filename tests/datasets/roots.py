@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restorebench.datasets.samples import CDD11_TASKS
-from restorebench.datasets.standard import ALL_SETS
+from restorebench.datasets.standard.layout import ALL_SETS
 
 
 def arrange(test_data: Path, root: Path) -> Path:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from restorebench.models import list_models, registry, selection
+from restorebench.models import list_models, registry
+from restorebench.models import weights as selection
 
 
 @pytest.fixture

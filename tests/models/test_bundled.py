@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from restorebench.benchmarks.protocols import get_protocol
+from restorebench.benchmarks.protocols.protocol import get_protocol
 from restorebench.datasets import folder_suite
 from restorebench.datasets.samples import Sample, Task
 from restorebench.datasets.suites import resolve
 from restorebench.models import create_model, get_card
 from restorebench.models.restorer import Restorer
-from restorebench.models.selection import bundled_path
+from restorebench.models.weights import bundled_path
 
 NAMES = ("rbair", "anyir", "daair", "kbnet")
 PROTOCOL = get_protocol("promptir@1")

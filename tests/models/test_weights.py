@@ -1,320 +1,246 @@
-"""Reading checkpoints without running their code, and fitting them into networks."""
+"""Which weights a restorer gets, and what its row will say."""
 
-import argparse
-import builtins
-import hashlib
-import os
-import pickle
-from collections.abc import Callable
+import dataclasses
+import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
-from restorebench.models import ModelCard, ModelError, Variant, save_weights
-from restorebench.models.weights import canonical_state_dict, file_sha256, load_state, read_checkpoint, read_metadata
+from restorebench.models import (
+    Checkpoint,
+    ModelCard,
+    ModelError,
+    Restorer,
+    Variant,
+    create_model,
+    register,
+    save_weights,
+)
+from restorebench.models.checkpoint import file_sha256
+from restorebench.models.weights import bundled_path, weights_folder
 
-State = dict[str, torch.Tensor]
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
-class Small(nn.Module):
-    """Has a counter, a buffer and a part that is itself called ``net``."""
-
-    def __init__(self, width: int = 4) -> None:
+class Toy(nn.Module):
+    def __init__(self, width: int = 4, bias: bool = True) -> None:
         super().__init__()
-        self.net = nn.Conv2d(3, width, 1)
-        self.norm = nn.BatchNorm2d(width)
-        self.DaCA = nn.Conv2d(width, 3, 1)
-        self.register_buffer("center", torch.linspace(-1, 1, 5))
+        self.body = nn.Sequential(nn.Conv2d(3, width, 1, bias=bias), nn.Conv2d(width, 3, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        restored: torch.Tensor = self.body(x)
+        return restored
 
 
-class Inner(nn.Module):
-    """All keys begin with ``net.``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Conv2d(3, 3, 1))
-
-
+CHECKPOINTS = (
+    Checkpoint(variant="paper", file_name="first.pth", url="", licence="", trained_for="rain"),
+    Checkpoint(
+        variant="paper", file_name="second.pth", url="", licence="", trained_for="haze", overrides={"bias": False}
+    ),
+    Checkpoint(variant="large", file_name="large.pth", url="", licence="", trained_for="noise"),
+)
 CARD = ModelCard(
-    name="small", title="Small",
-    variants={"paper": Variant(arguments={"width": 4}), "large": Variant(arguments={"width": 6})},
-    paper="", url="", year=2024, code_licence="MIT",
-    key_map=((r"^DCCA\.", "DaCA."), (r"^centre$", "center")),
+    name="toy", title="Toy",
+    variants={
+        "paper": Variant(arguments={"width": 4}),
+        "large": Variant(arguments={"width": 6}),
+        "tiny": Variant(arguments={"width": 2}),
+    },
+    paper="", url="", year=2024, code_licence="MIT", checkpoints=CHECKPOINTS,
 )  # fmt: skip
 
 
-def published() -> State:
-    """State of a trained network in reference keys, all values distinct."""
-    state = Small().state_dict()
-    return {
-        key: torch.arange(value.numel()).reshape(value.shape).to(value.dtype) + index
-        for index, (key, value) in enumerate(state.items())
-    }
+@pytest.fixture
+def toy(weights_folder: Path) -> ModelCard:
+    register(CARD)(Toy)
+    return CARD
 
 
-def load_into_new(path: Path) -> State:
-    network = Small()
-    state = canonical_state_dict(read_checkpoint(path), CARD, expected=network.state_dict().keys())
-    load_state(network, state, CARD, path)
-    return network.state_dict()
+def save(path: Path, width: int = 4, bias: bool = True) -> Toy:
+    network = Toy(width, bias)
+    torch.save({"params": network.state_dict()}, path)
+    return network
 
 
-def same(one: State, other: State) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+def bundle(card: ModelCard) -> Toy:
+    network = Toy(2)
+    save_weights(network.state_dict(), bundled_path(card), {})
+    return network
 
 
-def prefixed(prefix: str, state: State) -> State:
-    return {prefix + key: value for key, value in state.items()}
+def holds(restorer: Restorer, network: Toy) -> bool:
+    own, other = restorer.network.state_dict(), network.state_dict()
+    return own.keys() == other.keys() and all(torch.equal(own[key], other[key]) for key in own)
 
 
-LAYOUTS: dict[str, Callable[[State], Any]] = {
-    "bare": lambda s: s,
-    "lightning": lambda s: {"epoch": 3, "state_dict": prefixed("net.", s), "optimizer_states": [{"lr": 1.0}]},
-    "params": lambda s: {"params": s},
-    "params_ema before params": lambda s: {"params": {k: v * 0 for k, v in s.items()}, "params_ema": s},
-    "net, module": lambda s: {"net": prefixed("module.", s), "iteration": 7},
-    "model, module": lambda s: {"model": prefixed("module.", s)},
-    "lightning of a parallel network": lambda s: {"state_dict": prefixed("net.module.", s)},
-    "nested": lambda s: {"model": {"state_dict": s}},
-    "other spelling": lambda s: {k.replace("DaCA", "DCCA"): v for k, v in s.items()},
-    "other spelling in lightning": lambda s: {
-        "state_dict": {"net." + k.replace("DaCA", "DCCA").replace("center", "centre"): v for k, v in s.items()}
-    },
-}
+def row(restorer: Restorer) -> tuple[str, str, str]:
+    return restorer.variant, restorer.weights.kind, restorer.weights.provenance
 
 
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_published_layouts_load_as_they_are(tmp_path: Path, layout: str, legacy: bool) -> None:
-    state = published()
-    path = tmp_path / "model.ckpt"
-    torch.save(LAYOUTS[layout](state), path, _use_new_zipfile_serialization=not legacy)
-    assert same(load_into_new(path), state)
+def test_the_weights_folder_is_the_users_choice_or_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RESTOREBENCH_WEIGHTS", str(tmp_path))
+    assert weights_folder() == tmp_path
+    monkeypatch.setenv("RESTOREBENCH_WEIGHTS", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert weights_folder() == tmp_path / ".cache" / "restorebench" / "weights"
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.pth"])
-def test_safetensors_are_recognised_by_content(tmp_path: Path, name: str) -> None:
-    state = published()
-    save_file(prefixed("module.", state), tmp_path / name)
-    assert same(load_into_new(tmp_path / name), state)
+def test_by_default_the_published_checkpoint_in_the_folder_is_used(toy: ModelCard, weights_folder: Path) -> None:
+    bundle(toy)
+    network = save(weights_folder / "first.pth")
+    restorer = create_model("toy")
+    assert row(restorer) == ("paper", "file", "official")
+    assert holds(restorer, network)
+    assert restorer.weights.path == weights_folder / "first.pth"
+    assert restorer.weights.sha256 == file_sha256(weights_folder / "first.pth")
+    assert "trained for rain" in restorer.weights.description
 
 
-def test_without_the_networks_keys_prefixes_are_stripped_and_the_containers_may_still_be_there() -> None:
-    state = {"a.weight": torch.ones(1), "DCCA.b": torch.ones(2)}
-    found = canonical_state_dict({"state_dict": prefixed("net.module.", state)}, CARD)
-    assert set(found) == {"a.weight", "DaCA.b"}
+def test_a_checkpoints_own_arguments_are_used(toy: ModelCard, weights_folder: Path) -> None:
+    network = save(weights_folder / "second.pth", bias=False)
+    for restorer in (create_model("toy"), create_model("toy", weights=weights_folder / "second.pth")):
+        assert holds(restorer, network)
+        assert restorer.overrides == {"bias": False}
 
 
-@pytest.mark.parametrize("prefix", ["", "net.", "module."])
-def test_a_network_whose_own_keys_begin_with_net_keeps_them(prefix: str) -> None:
-    own = Inner().state_dict()
-    found = canonical_state_dict(prefixed(prefix, own), CARD, expected=own.keys())
-    assert same(found, own)
+def test_an_explicit_variant_takes_its_own_checkpoint(toy: ModelCard, weights_folder: Path) -> None:
+    save(weights_folder / "first.pth")
+    network = save(weights_folder / "large.pth", 6)
+    restorer = create_model("toy", variant="large")
+    assert row(restorer) == ("large", "file", "official")
+    assert holds(restorer, network)
 
 
-def test_two_keys_that_become_one_are_refused() -> None:
-    both = {"DaCA.bias": torch.ones(1), "DCCA.bias": torch.zeros(1)}
-    with pytest.raises(ModelError, match=r"keys 'DaCA\.bias' and 'DCCA\.bias' of the checkpoint are both 'DaCA\.bias'"):
-        canonical_state_dict(both, CARD)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_stored_dtypes_are_cast_to_the_networks(tmp_path: Path, dtype: torch.dtype) -> None:
-    state = published()
-    torch.save({k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}, tmp_path / "half.pth")
-    loaded = load_into_new(tmp_path / "half.pth")
-    assert {key: value.dtype for key, value in loaded.items()} == {key: value.dtype for key, value in state.items()}
-    assert same(loaded, state)  # small integers, exact in every dtype
-
-
-def test_missing_step_counters_are_no_error_and_other_missing_buffers_are(tmp_path: Path) -> None:
-    state = published()
-    del state["norm.num_batches_tracked"]
-    torch.save(state, tmp_path / "old.pth")
-    assert same({k: v for k, v in load_into_new(tmp_path / "old.pth").items() if k in state}, state)
-
-    del state["norm.running_mean"]
-    torch.save(state, tmp_path / "older.pth")
-    with pytest.raises(ModelError, match=r"1 of 10 keys missing \(first 'norm\.running_mean'\)"):
-        load_into_new(tmp_path / "older.pth")
-
-
-def test_a_mismatch_names_counts_and_first_keys(tmp_path: Path) -> None:
-    state = published()
-    del state["DaCA.weight"], state["net.bias"]
-    state["extra.b"] = state["extra.a"] = torch.ones(1)
-    state["center"] = torch.ones(9)
-    torch.save(state, tmp_path / "odd.pth")
-    network = Small()
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    with pytest.raises(ModelError) as caught:
-        load_state(network, read_checkpoint(tmp_path / "odd.pth"), CARD, tmp_path / "odd.pth")
-    message = str(caught.value)
-    assert message == (
-        f"{tmp_path / 'odd.pth'} does not fit this small: 2 of 10 keys missing (first 'net.bias'), "
-        "2 of 10 unexpected (first 'extra.b'), 1 of wrong shape (first 'center': (9,), not (5,)); "
-        "it fits no variant of the card"
-    )
-    assert same(before, network.state_dict())
-
-
-def test_a_mismatch_names_the_variant_that_fits(tmp_path: Path) -> None:
-    torch.save({"params": Small(6).state_dict()}, tmp_path / "large.pth")
-    with pytest.raises(ModelError, match=r"it fits variant large: pass variant=large$"):
-        load_into_new(tmp_path / "large.pth")
-
-
-class Payload:
-    """Pickles as a call of `function`, which unpickling would run."""
-
-    def __init__(self, function: Callable[..., Any], argument: str) -> None:
-        self.call = function, (argument,)
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return self.call
-
-
-def save_zip(stored: object, path: Path) -> None:
-    torch.save(stored, path)
-
-
-def save_legacy(stored: object, path: Path) -> None:
-    torch.save(stored, path, _use_new_zipfile_serialization=False)
-
-
-def save_pickle(stored: object, path: Path) -> None:
-    path.write_bytes(pickle.dumps(stored, protocol=2))
-
-
-@pytest.mark.parametrize("save", [save_zip, save_legacy, save_pickle])
-@pytest.mark.parametrize("way", ["system", "exec"])
-@pytest.mark.parametrize("forced", [False, True])
-def test_code_in_a_file_is_never_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: Callable[[object, Path], None], way: str, forced: bool
+def test_without_a_checkpoint_the_bundled_tiny_weights_are_used_and_said(
+    toy: ModelCard, weights_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    marker = tmp_path / "marker"
-    attack = (
-        Payload(os.system, f"touch {marker}")
-        if way == "system"
-        else Payload(builtins.exec, f"open({str(marker)!r}, 'w')")
+    network = bundle(toy)
+    with caplog.at_level(logging.INFO, "restorebench"):
+        restorer = create_model("toy")
+    assert row(restorer) == ("tiny", "bundled", "bundled")
+    assert holds(restorer, network)
+    assert restorer.weights.sha256 == file_sha256(bundled_path(toy))
+    (message,) = caplog.messages
+    assert message == (
+        f"toy: {weights_folder} has no checkpoint of variant paper (first.pth, second.pth); "
+        "using the tiny variant with its bundled weights"
     )
-    if save is save_pickle:
-        pickle.loads(pickle.dumps(attack, protocol=2))
-        assert marker.exists()  # the attack itself works
-        marker.unlink()
-    path = tmp_path / "model.pth"
-    save({"state_dict": {"a": torch.ones(2)} if save is not save_pickle else {}, "hook": attack}, path)
-    if forced:  # torch's own way to switch the protection off from outside
-        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    with pytest.raises(ModelError, match=rf"refused: reading it would run code \(\S*{way}\); pass a file") as caught:
-        read_checkpoint(path)
-    assert "\n" not in str(caught.value)
-    assert not marker.exists()
+    for asked in (create_model("toy", variant="tiny"), create_model("toy", weights="bundled")):
+        assert row(asked) == row(restorer)
 
 
-def test_harmless_classes_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "lightning.ckpt"
-    torch.save({"state_dict": published(), "hyper_parameters": argparse.Namespace(lr=1.0)}, path)
-    with pytest.raises(ModelError, match=r"would run code \(argparse\.Namespace\)"):
-        read_checkpoint(path)
+def test_with_nothing_at_all_tiny_is_untrained_and_that_is_said(
+    toy: ModelCard, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "restorebench"):
+        restorer = create_model("toy", seed=4)
+    assert row(restorer) == ("tiny", "none", "untrained")
+    assert restorer.weights.sha256 is None
+    assert "seed 4" in restorer.weights.description
+    (message,) = caplog.messages
+    assert "no weights are bundled; using the tiny variant UNTRAINED" in message
 
 
-def test_every_truncation_is_one_line(tmp_path: Path) -> None:
-    torch.save(published(), tmp_path / "zip.pth")
-    torch.save(published(), tmp_path / "legacy.pth", _use_new_zipfile_serialization=False)
-    save_file(published(), tmp_path / "safe.safetensors")
-    cut = tmp_path / "cut"
-    for whole in ("zip.pth", "legacy.pth", "safe.safetensors"):
-        content = (tmp_path / whole).read_bytes()
-        for length in range(0, len(content), max(1, len(content) // 40)):
-            path = cut.with_suffix(Path(whole).suffix)
-            path.write_bytes(content[:length])
-            with pytest.raises(ModelError) as caught:
-                read_checkpoint(path)
-            assert str(path) in str(caught.value)
-            assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("variant", ["paper", "large", "tiny"])
+def test_an_explicit_variant_without_weights_is_an_error(toy: ModelCard, variant: str) -> None:
+    with pytest.raises(ModelError, match=f"no weights for toy {variant}: pass weights=PATH, or weights=none"):
+        create_model("toy", variant=variant)
+    assert row(create_model("toy", variant=variant, weights="none")) == (variant, "none", "untrained")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"hello world", b"<!DOCTYPE html><html>", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04 no", b"version 1\n{}"]
-)
-@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
-def test_other_files_are_no_checkpoints(tmp_path: Path, content: bytes, name: str) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"is (no|not a)( readable)? (safetensors|checkpoint)") as caught:
-        read_checkpoint(path)
-    assert "\n" not in str(caught.value)
+def test_a_restorer_without_a_tiny_variant_asks_for_weights(weights_folder: Path) -> None:
+    register(dataclasses.replace(CARD, name="big", variants={"one": Variant()}, checkpoints=()))(Toy)
+    with pytest.raises(ModelError, match="no weights for big one"):
+        create_model("big")
 
 
-@pytest.mark.parametrize(
-    ("stored", "problem"),
-    [
-        ([torch.ones(1)], "holds no state dict but a list"),
-        (torch.ones(1), "holds no state dict but a Tensor"),
-        ({}, "holds no state dict but an empty dictionary"),
-        ({"state_dict": {}}, "holds no state dict but an empty dictionary"),
-        ({"a": torch.ones(1), "epoch": 3}, "its entry 'epoch' is a int, not a tensor"),
-        ({3: torch.ones(1)}, "its entry 3 is"),
-    ],
-)
-def test_checkpoints_without_a_state_dict_are_refused(tmp_path: Path, stored: object, problem: str) -> None:
-    torch.save(stored, tmp_path / "x.pth")
-    with pytest.raises(ModelError, match=problem):
-        read_checkpoint(tmp_path / "x.pth")
+def test_random_weights_are_of_the_default_variant(toy: ModelCard, weights_folder: Path) -> None:
+    save(weights_folder / "first.pth")
+    assert row(create_model("toy", weights="none")) == ("paper", "none", "untrained")
 
 
-def test_a_dictionary_that_contains_itself_is_refused(tmp_path: Path) -> None:
-    loop: dict[str, Any] = {"epoch": 1}
-    loop["state_dict"] = loop
-    torch.save(loop, tmp_path / "loop.pth")
-    with pytest.raises(ModelError, match="its entry 'epoch'"):
-        read_checkpoint(tmp_path / "loop.pth")
+def test_bundled_weights_belong_to_tiny(toy: ModelCard) -> None:
+    with pytest.raises(ModelError, match="no weights are bundled for toy"):
+        create_model("toy", weights="bundled")
+    bundle(toy)
+    with pytest.raises(ModelError, match="are of variant tiny: pass variant=tiny"):
+        create_model("toy", variant="paper", weights="bundled")
 
 
-def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no checkpoint at \S+gone\.pth: weights takes a path, 'bundled' or 'none'"):
-        read_checkpoint(tmp_path / "gone.pth")
-    with pytest.raises(ModelError, match="is a folder"):
-        read_checkpoint(tmp_path)
+def test_any_other_file_is_retrained(toy: ModelCard, tmp_path: Path) -> None:
+    network = save(tmp_path / "mine.pth", 6)
+    restorer = create_model("toy", variant="large", weights=str(tmp_path / "mine.pth"))
+    assert row(restorer) == ("large", "file", "retrained")
+    assert holds(restorer, network)
 
 
-def test_the_hash_is_of_the_files_bytes(tmp_path: Path) -> None:
-    content = os.urandom(300_001)
-    (tmp_path / "x").write_bytes(content)
-    assert file_sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+def test_a_file_of_another_variant_is_an_error_that_names_it(toy: ModelCard, tmp_path: Path) -> None:
+    save(tmp_path / "mine.pth", 6)
+    with pytest.raises(
+        ModelError, match=r"mine\.pth does not fit this toy: .*it fits variant large: pass variant=large"
+    ):
+        create_model("toy", weights=tmp_path / "mine.pth")
+    save(tmp_path / "mine.pth", 4, bias=False)
+    with pytest.raises(ModelError, match=r"it fits variant paper: pass variant=paper bias=False"):
+        create_model("toy", weights=tmp_path / "mine.pth")
 
 
-def test_saved_weights_come_back_with_their_metadata(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "small.safetensors"
-    shared = torch.rand(4, 4)
-    state = {"a": shared, "b": shared, "c": shared.T, "count": torch.tensor(3)}
-    save_weights(state, path, {"restorebench.provenance": "retrained", "note": "x"})
-    assert same(read_checkpoint(path), state)
-    assert read_metadata(path) == {"restorebench.provenance": "retrained", "note": "x"}
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+def test_a_known_file_says_its_variant(toy: ModelCard, tmp_path: Path) -> None:
+    save(tmp_path / "large.pth", 6)
+    assert row(create_model("toy", weights=tmp_path / "large.pth")) == ("large", "file", "official")
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "small.safetensors"
-    save_weights({"a": torch.ones(2)}, path, {})
+def test_a_known_hash_is_official_under_any_name_and_another_hash_is_not(
+    weights_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path / "renamed.pth", 6)
+    hashed = dataclasses.replace(CHECKPOINTS[2], sha256=file_sha256(tmp_path / "renamed.pth"))
+    register(dataclasses.replace(CARD, checkpoints=(hashed,)))(Toy)
+    assert row(create_model("toy", weights=tmp_path / "renamed.pth")) == ("large", "file", "official")
+    assert not caplog.messages
 
-    def full_disk(tensors: State, target: Path, metadata: dict[str, str]) -> None:
-        target.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("restorebench.models.weights.save_file", full_disk)
-    with pytest.raises(OSError, match="No space left"):
-        save_weights({"a": torch.zeros(2)}, path, {})
-    assert list(tmp_path.iterdir()) == [path]
-    assert torch.equal(load_file(path)["a"], torch.ones(2))
+    save(weights_folder / "large.pth", 6)
+    assert row(create_model("toy", variant="large")) == ("large", "file", "retrained")
+    assert "has the name of a published checkpoint but another sha256" in caplog.text
 
 
-def test_an_invented_provenance_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"restorebench\.provenance is 'best', must be one of official, retrained"):
-        save_weights({"a": torch.ones(2)}, tmp_path / "x.safetensors", {"restorebench.provenance": "best"})
-    assert not list(tmp_path.iterdir())
+def test_saved_weights_say_what_they_are(toy: ModelCard, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    save_weights(
+        Toy(6).state_dict(),
+        path,
+        {"restorebench.provenance": "untrained", "restorebench.model": "toy", "restorebench.variant": "large"},
+    )
+    assert row(create_model("toy", weights=path)) == ("large", "file", "untrained")
+    save_weights(Toy(4).state_dict(), path, {"restorebench.model": "rbair"})
+    with pytest.raises(ModelError, match="holds weights of rbair, not of toy"):
+        create_model("toy", weights=path)
+
+
+def test_a_reconstructed_network_stays_reconstructed_once_trained(weights_folder: Path, tmp_path: Path) -> None:
+    card = dataclasses.replace(CARD, network_provenance="reconstructed")
+    register(card)(Toy)
+    save(tmp_path / "mine.pth")
+    save(weights_folder / "large.pth", 6)
+    bundle(card)
+    assert create_model("toy", weights=tmp_path / "mine.pth").weights.provenance == "reconstructed"
+    assert create_model("toy", variant="large").weights.provenance == "reconstructed"
+    assert create_model("toy", variant="tiny").weights.provenance == "reconstructed"
+    assert create_model("toy", weights="none").weights.provenance == "untrained"
+    save_weights(Toy().state_dict(), tmp_path / "random.safetensors", {"restorebench.provenance": "untrained"})
+    assert create_model("toy", weights=tmp_path / "random.safetensors").weights.provenance == "untrained"
+
+
+def test_a_missing_file_is_an_error_not_a_fallback(toy: ModelCard, tmp_path: Path) -> None:
+    bundle(toy)
+    with pytest.raises(ModelError, match=r"no checkpoint at \S+gone\.pth"):
+        create_model("toy", weights=tmp_path / "gone.pth")
+
+
+def test_a_damaged_checkpoint_in_the_folder_is_an_error_not_a_fallback(toy: ModelCard, weights_folder: Path) -> None:
+    bundle(toy)
+    (weights_folder / "first.pth").write_bytes(b"half a file")
+    with pytest.raises(ModelError, match=r"first\.pth is not a checkpoint"):
+        create_model("toy")

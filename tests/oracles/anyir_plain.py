@@ -1,7 +1,7 @@
 """AnyIR written out term by term: the oracle of the fast network, and what its speed and memory are compared with.
 
 Plain NCHW layout, layer norm from mean and variance over the channel axis, strided parity split, normalised queries and
-keys written out, fusion in the Fourier domain. Same reference keys as `restorebench.models.anyir`, no shared code.
+keys written out, fusion in the Fourier domain. Same reference keys as `models/networks/anyir.py`, no shared code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """DaAIR written out term by term: the oracle of the fast network, and what its speed is compared with.
 
 Plain NCHW layout, every 1x1 convolution of every expert by itself, attention as Restormer writes it, and all three
-specialised experts run for all images, weighted by the one-hot top-1 gate. Same keys as `restorebench.models.daair`,
+specialised experts run for all images, weighted by the one-hot top-1 gate. Same keys as `models/networks/daair.py`,
 and nothing shared with it. Evaluation only: no noise, no balance loss, and the controllers are as the state dict says.
 """
 

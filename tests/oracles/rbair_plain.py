@@ -1,7 +1,7 @@
 """RBaIR written out term by term: the oracle of the fast network, and what its speed and memory are compared with.
 
 Plain NCHW layout, layer norm from mean and variance over the channel axis, attention matrices written out, the six
-experts concatenated. Same reference keys as `restorebench.models.rbair`, and nothing shared with it.
+experts concatenated. Same reference keys as `restorebench.models.networks.rbair`, and nothing shared with it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import skimage.data
 import torch
 from skimage.metrics import structural_similarity
 
-from restorebench.benchmarks.metrics import Window, ssim
+from restorebench.benchmarks.protocols.metrics import Window, ssim
 
 CASES: dict[Window, dict[str, object]] = {
     "uniform7": {},

@@ -23,11 +23,11 @@ from typing import NamedTuple
 
 import torch
 
-from restorebench.benchmarks.evaluation import Scorer, compute_rows, loaded
-from restorebench.benchmarks.numerics import Numerics
-from restorebench.benchmarks.protocols import Pair, get_protocol
-from restorebench.benchmarks.restoration import Runner
-from restorebench.benchmarks.store import CellFolder
+from restorebench.benchmarks.evaluation.pipeline import Scorer, compute_rows, loaded
+from restorebench.benchmarks.inference.numerics import Numerics
+from restorebench.benchmarks.inference.runner import Runner
+from restorebench.benchmarks.protocols.protocol import Pair, get_protocol
+from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.datasets import folder_suite
 from restorebench.datasets.samples import TaskData
 from restorebench.models import create_model

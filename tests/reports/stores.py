@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from restorebench.benchmarks.records import (
+from restorebench.benchmarks.store.records import (
     IMAGE_HEADER,
     SCHEMA_VERSION,
     ImageRow,
@@ -20,7 +20,7 @@ from restorebench.benchmarks.records import (
     previews_key,
 )
 
-from ..benchmarks.test_records import record
+from ..benchmarks.store.test_records import record
 
 SUITES = {
     "3d": ("dehaze", "derain", "denoise-15", "denoise-25", "denoise-50"),

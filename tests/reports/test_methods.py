@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.benchmarks.protocols import get_protocol
-from restorebench.reports.cells import groups, read_cells
+from restorebench.benchmarks.protocols.protocol import get_protocol
+from restorebench.reports.analysis.cells import groups, read_cells
 from restorebench.reports.methods import methods_text
 
 from .stores import write_store

@@ -1,0 +1,125 @@
+"""``bench check``: the conformance checks of `conformance` on registered restorers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+from ...models import ModelCard, get_card, list_models
+from ...models.registry import check_variant
+from ..conformance import CHECKS, Result, run_checks
+from ..errors import UserError, nearest
+from ..inference.numerics import resolve_device
+
+KEYS = ("model", "variant", "weights", "device")
+ALL = "all"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``bench check model=NAME|all [variant=NAME|all] [weights=PATH] [device=cpu] [--json]``.
+
+    Returns:
+        0 if no check failed, 1 otherwise.
+
+    Raises:
+        UserError, ModelError: what was asked for does not exist.
+    """
+    options = parser().parse_args(arguments)
+    asked = settings(options.settings)
+    cards = chosen(asked)
+    device = resolve_device(asked.get("device", "cpu"))
+    results = []
+    with tqdm(desc="checks", unit="check", disable=not sys.stderr.isatty(), leave=False) as bar:
+        for card in cards:
+            for result in run_checks(card, asked.get("variant"), weights=asked.get("weights", "none"), device=device):
+                results.append(result)
+                bar.update()
+    rows = [row(result) for result in results]
+    sys.stdout.write((json.dumps(rows, indent=2) if options.json else as_text(rows)) + "\n")
+    return 1 if any(result.finding.status == "fail" for result in results) else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's own parser."""
+    result = argparse.ArgumentParser(
+        prog="bench check",
+        description=f"Check that restorers do what the suite expects of them: {', '.join(CHECKS)}.",
+        epilog="Without variant=, the tiny size is checked if there is one; parameters and multiply-adds of all sizes.",
+    )
+    result.add_argument(
+        "settings",
+        nargs="*",
+        metavar="key=value",
+        help="model=NAME or model=all; variant=NAME or variant=all; weights=PATH; device=cpu, cuda, ...",
+    )
+    result.add_argument("--json", action="store_true", help="as JSON")
+    return result
+
+
+def settings(given: Sequence[str]) -> dict[str, str]:
+    """``key=value`` words as a dictionary.
+
+    Raises:
+        UserError: a word is none, or there is no such key, or the model is missing.
+    """
+    result: dict[str, str] = {}
+    for word in given:
+        key, equals, value = word.partition("=")
+        if not equals or not value:
+            raise UserError(f"cannot read {word!r}; write key=value, such as model=all")
+        if key not in KEYS:
+            raise UserError(f"there is no key {key!r}{nearest(key, KEYS)}; bench check takes {', '.join(KEYS)}")
+        result[key] = value
+    if "model" not in result:
+        raise UserError("which restorer? write bench check model=NAME, or model=all")
+    return result
+
+
+def chosen(asked: dict[str, str]) -> list[ModelCard]:
+    """Cards of the restorers to be checked.
+
+    Raises:
+        UserError, ModelError: a model, variant or file does not exist.
+    """
+    weights, variant = asked.get("weights"), asked.get("variant")
+    if asked["model"] == ALL:
+        if weights:
+            raise UserError("weights=PATH belongs to one restorer; write model=NAME with it")
+        if variant not in (None, ALL):
+            raise UserError(f"variant={variant} belongs to one restorer; write model=NAME with it, or variant=all")
+        return list_models()
+    card = get_card(asked["model"])
+    if variant != ALL:
+        check_variant(card, variant)
+    if weights and weights != "none" and not Path(weights).expanduser().is_file():
+        raise UserError(f"no checkpoint at {weights}; weights takes a path")
+    if card.built_from == "checkpoint" and weights in (None, "none"):
+        raise UserError(f"{card.name} takes its network from a checkpoint; add weights=PATH")
+    return [card]
+
+
+def row(result: Result) -> dict[str, Any]:
+    """A result as plain data."""
+    return {
+        "model": result.model,
+        "variant": result.variant,
+        "check": result.check,
+        "result": result.finding.status,
+        "seconds": round(result.seconds, 2),
+        "detail": result.finding.detail,
+    }
+
+
+def as_text(rows: list[dict[str, Any]]) -> str:
+    """Rows as a table, with how many there are of each result below."""
+    counts = Counter(str(entry["result"]) for entry in rows)
+    table = tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
+    return f"{table}\n\n{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped"

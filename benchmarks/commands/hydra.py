@@ -1,0 +1,177 @@
+"""What the commands with Hydra overrides share: a typed schema, composing beforehand, mistakes in one line.
+
+Hydra composes, sweeps and launches; it reports a mistake with its own words and exit code 1, so every job is composed
+once beforehand, where a mistake becomes one line that names the nearest right name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Generic, TypeVar
+
+import hydra
+from hydra import compose, initialize_config_module
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ..errors import UserError, nearest
+from ..evaluation.config import CONFIG_MODULE
+
+Schema = TypeVar("Schema")
+
+MOST_COMPOSED = 500
+"""Jobs of a sweep that are composed beforehand; those of a larger one meet their mistakes when they start."""
+
+
+@dataclass(frozen=True)
+class Composed(Generic[Schema]):
+    """What a command line asks for.
+
+    Attributes:
+        configs: the configuration of every job.
+        only_shown: Hydra is asked to show something (``--help``, ``--cfg``), not to run.
+    """
+
+    configs: list[Schema]
+    only_shown: bool
+
+
+@dataclass(frozen=True)
+class HydraCommand(Generic[Schema]):
+    """``bench NAME`` with its configuration ``conf/NAME.yaml``, whose defaults list begins with ``NAME_schema``.
+
+    Attributes:
+        name: of the command.
+        schema: dataclass with the types of its keys.
+    """
+
+    name: str
+    schema: type[Schema]
+
+    def compose(self, arguments: Sequence[str]) -> Composed[Schema]:
+        """The configuration of every job that these arguments ask for.
+
+        Raises:
+            UserError: if one cannot be composed.
+        """
+        ConfigStore.instance().store(name=f"{self.name}_schema", node=self.schema)
+        options = get_args_parser().parse_args(list(arguments))
+        only_shown = bool(options.help or options.hydra_help or options.cfg or options.info)
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            try:
+                configs = [self.typed(config) for config in self._jobs(options.overrides, multirun=options.multirun)]
+            except OverrideParseException as error:
+                place = str(error).splitlines()[0]
+                raise UserError(f"cannot read the override {error.override!r} ({place}); write key=value") from error
+            except MissingConfigException as error:
+                raise UserError(self._missing_config(error)) from error
+            except (ConfigCompositionException, OmegaConfBaseException) as error:
+                raise UserError(self._bad_override(error)) from error
+            except HydraException as error:
+                raise UserError(str(error)) from error
+        return Composed(configs, only_shown)
+
+    def launch(self, arguments: Sequence[str], job: Callable[[DictConfig], None]) -> None:
+        """Let Hydra run `job` once for every configuration."""
+        typed = sys.argv
+        sys.argv = [f"bench {self.name}", *arguments]
+        try:
+            hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(job)()
+        finally:
+            sys.argv = typed
+
+    def typed(self, config: DictConfig) -> Schema:
+        """The resolved configuration of one job as the schema's dataclass, without Hydra's own part."""
+        plain = {field.name: OmegaConf.select(config, field.name) for field in fields(self._dataclass)}
+        given = {key: value for key, value in plain.items() if value is not None}
+        merged = OmegaConf.merge(OmegaConf.structured(self.schema), given)
+        for key in plain.keys() - given.keys():
+            OmegaConf.update(merged, key, None)
+        result = OmegaConf.to_object(merged)
+        assert isinstance(result, self.schema)
+        return result
+
+    def known_keys(self) -> list[str]:
+        """All keys of the configuration, dotted."""
+
+        def walk(node: DictConfig, prefix: str) -> Iterable[str]:
+            for key in node:
+                yield f"{prefix}{key!s}"
+                child = node._get_node(key)
+                if isinstance(child, DictConfig) and is_dataclass(OmegaConf.get_type(child)):
+                    yield from walk(child, f"{prefix}{key!s}.")
+
+        return list(walk(OmegaConf.structured(self.schema), ""))
+
+    @property
+    def _dataclass(self) -> Any:
+        assert is_dataclass(self.schema)
+        return self.schema
+
+    def _jobs(self, overrides: Sequence[str], *, multirun: bool) -> Iterable[DictConfig]:
+        parser = OverridesParser.create()
+        parsed = parser.parse_overrides(list(overrides))
+        fixed = [o.input_line for o in parsed if o.input_line and not o.is_sweep_override()]
+        swept = [o for o in parsed if o.is_sweep_override()]
+        first = compose(self.name, overrides=fixed, return_hydra_config=True)
+        multirun = multirun or first.hydra.mode == RunMode.MULTIRUN
+        if swept and not multirun:
+            keys = ", ".join(str(o.get_key_element()) for o in swept)
+            remedy = f"bench {self.name} -m {shlex.join(overrides)}"
+            raise UserError(f"{keys} has several values; add -m to sweep over them: {remedy}")
+        prepared = [f"{key}={value}" for key, value in (first.hydra.sweeper.params or {}).items()] if multirun else []
+        choices = [
+            [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+            if o.is_sweep_override()
+            else [o.input_line]
+            for o in parser.parse_overrides(prepared) + swept
+        ]
+        for combination in itertools.islice(itertools.product(*choices), MOST_COMPOSED):
+            config = compose(self.name, overrides=[*(str(line) for line in combination), *fixed])
+            self._check_keys(config)
+            yield config
+
+    def _check_keys(self, config: DictConfig) -> None:
+        """Hydra's ``+key=value`` adds any key; one that nothing reads is a mistake."""
+        known = {field.name for field in fields(self._dataclass)}
+        for key in config:
+            if key not in known:
+                raise UserError(self._no_key(str(key), known))
+
+    def _no_key(self, key: str, known: Iterable[str], what: str = "key") -> str:
+        return f"there is no {what} {key!r}{nearest(key, known)}; bench {self.name} --help lists them"
+
+    def _bad_override(self, error: Exception) -> str:
+        """One line for a key that does not exist, or a value of the wrong type."""
+        text, cause = str(error), error.__cause__
+        missing = re.search(r"Could not override '([^']+)'", text)
+        if missing:
+            key = missing.group(1)
+            if key.startswith("overrides."):
+                return f"write +{key}=... to give the network a constructor argument"
+            return self._no_key(key, self.known_keys())
+        value = re.search(r"Error merging override (\S+)", text)
+        if value and cause:
+            return f"{value.group(1)}: {str(cause).splitlines()[0]}"
+        return text.splitlines()[0]
+
+    def _missing_config(self, error: MissingConfigException) -> str:
+        """One line for a choice that a config group does not have."""
+        missing = str(error.missing_cfg_file)
+        group, _, choice = missing.rpartition("/")
+        options = list(error.options or [])
+        if not group:
+            return f"there is no config {missing!r}"
+        if not options:
+            return self._no_key(group, self.known_keys(), "key or config group")
+        return f"{group}={choice}: no such choice{nearest(choice, options)}; there are {', '.join(options)}"

@@ -1,0 +1,124 @@
+"""The command line, ``bench``: each command is a module, imported when it is called, so that the help need not wait."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+
+EXIT_USER_ERROR = 2
+
+DESCRIPTION = "The comparative benchmark of all-in-one image restorers: resumable sweeps under named protocols."
+EPILOG = """\
+examples:
+  bench run model=rbair tasks=5d                     one restorer on the five-degradation suite
+  bench run -m model=identity,rbair tasks=3d,5d      a sweep; repeat the same line to resume it
+  bench list models                                  what there is
+
+`bench COMMAND --help` says more."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what the help says, and the module of this package whose ``main(arguments) -> int`` runs it."""
+
+    summary: str
+    module: str
+
+
+COMMANDS = {
+    "data": Command("check, locate and compare the standard test sets", "data"),
+    "run": Command("evaluate a restorer on a suite (takes Hydra overrides)", "run"),
+    "train": Command("train a restorer by a recipe (takes Hydra overrides)", "train"),
+    "score": Command("score a folder of restored images under one or several protocols", "score"),
+    "profile": Command("measure latency, memory and multiply-adds (takes Hydra overrides)", "profile"),
+    "check": Command("run the conformance tests of a restorer", "check"),
+    "weights": Command("list and convert published checkpoints", "weights"),
+    "report": Command("derive leaderboard and tables from the store", "report"),
+    "list": Command("show restorers, tasks or protocols", "list"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit code (0 done, 1 incomplete, 2 a mistake of the user)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments:
+        parser().print_help(sys.stderr)
+        return EXIT_USER_ERROR
+    # Only the command's name is parsed here: `run` takes Hydra's own command line, the others have their parsers.
+    name = parser().parse_args(arguments[:1]).command
+    set_up_logging()
+    return guarded(lambda: int(import_module(f".{COMMANDS[name].module}", __package__).main(arguments[1:])))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the first word."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    top = argparse.ArgumentParser(
+        prog="bench",
+        description=f"{DESCRIPTION}\n\ncommands:\n{commands}",
+        epilog=EPILOG,
+        usage="bench [--help] [--version] COMMAND ...",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"restorebench {version('restorebench')}")
+    top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    return top
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """Run a command; a mistake of the user becomes one line on standard error and exit code 2."""
+    try:
+        return action()
+    except KeyboardInterrupt:
+        sys.stderr.write("bench: interrupted; the same command resumes\n")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away; keep Python from complaining again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except ValueError as error:
+        if not is_user_error(error):
+            raise
+        sys.stderr.write(f"bench: {' '.join(str(error).split())}\n")
+        return EXIT_USER_ERROR
+
+
+def is_user_error(error: ValueError) -> bool:
+    """Whether an error is the user's to mend; other ValueErrors are ours, and keep their traceback."""
+    from ...datasets.errors import DataError
+    from ...models.registry import ModelError
+    from ...reports.errors import ReportError
+    from ...reports.published.results import PublishedError
+    from ..errors import UserError
+
+    return isinstance(error, UserError | DataError | ModelError | ReportError | PublishedError)
+
+
+class LineHandler(logging.Handler):
+    """Writes messages to standard error, above a progress bar that may be there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def set_up_logging() -> None:
+    """Messages of the suite go to standard error, a line each."""
+    logger = logging.getLogger("restorebench")
+    if not any(isinstance(handler, LineHandler) for handler in logger.handlers):
+        logger.addHandler(LineHandler())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

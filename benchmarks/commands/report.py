@@ -1,0 +1,155 @@
+"""``bench report``: what is derived from the store, written anew; no network runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import UserError
+
+FORMATS = ("latex", "markdown", "csv", "html")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``bench report [table|methods|figures|page|compare]``; without one of these, everything.
+
+    Raises:
+        UserError, ReportError, PublishedError: there is no store, or no such suite, restorer or paper.
+    """
+    options = parser().parse_args(arguments)
+    action: Callable[[argparse.Namespace], int] = options.run
+    return action(options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's own parser."""
+    top = argparse.ArgumentParser(
+        prog="bench report",
+        description="Derive leaderboard, tables, figures and page from the store. Without an action: all of them.",
+    )
+    _results(top)
+    top.set_defaults(run=everything)
+    actions = top.add_subparsers(metavar="table|methods|figures|page|compare")
+
+    table = actions.add_parser("table", help="a table for a paper, measured beside published")
+    _results(table, default=argparse.SUPPRESS)
+    table.add_argument("--suite", required=True, help="3d, 5d, ..; published rows are those of the suite's setting")
+    table.add_argument("--format", choices=FORMATS, default="latex", dest="fmt")
+    table.add_argument("--columns", default="psnr,ssim", help="psnr, ssim or both (default)")
+    table.add_argument("--rows", help="measured restorers by their names (rbair,anyir); default: all; none: no row")
+    table.add_argument("--published", default="", help="papers' rows by their names (PromptIR,AdaIR), or all")
+    table.add_argument("--protocol", help="where the store has the suite under several")
+    table.add_argument("--output", type=Path, metavar="DIR", help="folder of table and .bib (default: DIR/tables)")
+    table.set_defaults(run=paper_table)
+
+    methods = actions.add_parser("methods", help="the paragraph on how it was measured")
+    _results(methods, default=argparse.SUPPRESS)
+    methods.set_defaults(run=methods_paragraph)
+
+    figures = actions.add_parser("figures", help="figures as PDF and PNG")
+    _results(figures, default=argparse.SUPPRESS)
+    figures.add_argument("--image", action="append", default=[], metavar="TASK=NAME", help="a strip of this image")
+    figures.add_argument("--strips", type=int, default=1, metavar="N", help="strips a task, largest spread first")
+    figures.set_defaults(run=draw_figures)
+
+    page = actions.add_parser("page", help="the static page")
+    _results(page, default=argparse.SUPPRESS)
+    page.set_defaults(run=static_page)
+
+    compare = actions.add_parser("compare", help="two restorers, or two results folders, cell by cell")
+    compare.add_argument("first", metavar="A")
+    compare.add_argument("second", metavar="B")
+    _results(compare, default=argparse.SUPPRESS)
+    compare.set_defaults(run=comparison)
+    return top
+
+
+def _results(options: argparse.ArgumentParser, default: str = "results") -> None:
+    options.add_argument("--results", default=default, metavar="DIR", help="the store (default: results)")
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    results = Path(options.results).expanduser()
+    if not results.is_dir():
+        raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
+    return results
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _written(files: Sequence[Path]) -> str:
+    return "\n".join(["written:", *(f"  {path}" for path in files)])
+
+
+def everything(options: argparse.Namespace) -> int:
+    """All that can be derived."""
+    from ...reports.report import write_report
+
+    report = write_report(_folder(options))
+    _say(f"{report.summary}\n\n{_written(report.files)}")
+    return 0
+
+
+def paper_table(options: argparse.Namespace) -> int:
+    """A paper's table, printed and written beside its ``.bib``."""
+    from ...reports.report import paper_table_files
+
+    results = Path(options.results).expanduser()
+    files, text = paper_table_files(
+        results,
+        suite=options.suite,
+        protocol=options.protocol,
+        fmt=options.fmt,
+        columns=_names(options.columns),
+        rows=None if options.rows is None else [] if options.rows == "none" else _names(options.rows),
+        published=_names(options.published),
+        folder=options.output or results / "tables",
+    )
+    _say(f"{text}\n\n{_written(files)}")
+    return 0
+
+
+def methods_paragraph(options: argparse.Namespace) -> int:
+    """The paragraph for the paper."""
+    from ...reports.report import methods_of
+
+    _say(methods_of(_folder(options)))
+    return 0
+
+
+def draw_figures(options: argparse.Namespace) -> int:
+    """The figures, with the strips that were asked for."""
+    from ...reports.report import figures_of
+
+    images: dict[str, str] = {}
+    for item in options.image:
+        task, _, name = item.partition("=")
+        if not name:
+            raise UserError(f"--image {item}: give TASK=NAME, such as dehaze=coffee.png")
+        images[task] = name
+    _say(_written(figures_of(_folder(options), images=images, count=options.strips)))
+    return 0
+
+
+def static_page(options: argparse.Namespace) -> int:
+    """The page."""
+    from ...reports.report import page_of
+
+    _say(_written([page_of(_folder(options))]))
+    return 0
+
+
+def comparison(options: argparse.Namespace) -> int:
+    """Two restorers or folders, cell by cell."""
+    from ...reports.tables.comparison import compare
+
+    _say(compare(options.first, options.second, Path(options.results).expanduser()))
+    return 0

@@ -1,0 +1,62 @@
+"""The cell: the unit of work, of resume and of storage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ...datasets.samples import Task
+from ...models.checkpoint import WeightsInfo
+from ..inference.numerics import Numerics
+
+ID_LENGTH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One restorer with one set of weights on one task under one protocol with given numerics.
+
+    Attributes:
+        suite, suite_tasks: the suite that it is computed for (not part of its identity: suites share cells).
+        model, variant, overrides, revision: the network; `revision` is the card's.
+        weights: the weights; random ones are told apart by `seed`.
+        task, fingerprint: the task and the hash of its images.
+        protocol: the protocol's full description.
+        numerics: dtype, device kind and the options that can change a digit.
+    """
+
+    suite: str
+    suite_tasks: tuple[str, ...]
+    model: str
+    variant: str
+    overrides: dict[str, Any]
+    revision: int
+    weights: WeightsInfo
+    seed: int
+    task: Task
+    fingerprint: str
+    protocol: dict[str, Any]
+    numerics: Numerics
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change the scores, as plain JSON data."""
+        return {
+            "model": self.model,
+            "variant": self.variant,
+            "overrides": self.overrides,
+            "revision": self.revision,
+            "weights": self.weights.sha256,
+            "seed": self.seed if self.weights.kind == "none" else None,
+            "task": self.task.key,
+            "data": self.fingerprint,
+            "protocol": self.protocol,
+            "numerics": self.numerics.identity(),
+        }
+
+    @property
+    def id(self) -> str:
+        """Hexadecimal digest of the identity."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

@@ -1,0 +1,245 @@
+"""A job: the cells of one restorer on one suite, computed where they are missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from torch import nn
+
+from ...datasets.samples import TaskData
+from ...models import ModelCard, create_model
+from ...models.registry import build_network
+from ..environment import describe_environment
+from ..errors import UserError
+from ..inference.cost import cost_of
+from ..inference.numerics import check_dtype
+from ..inference.runner import Runner
+from ..profiling.macs import count_macs
+from ..protocols.lpips import Lpips, LpipsChoice
+from ..store.folders import CellBusyError, CellFolder
+from ..store.records import SCHEMA_VERSION, ImageRow, Record, in_order, mean_rows
+from .cells import Cell
+from .image_files import ImageFolder
+from .pipeline import Computed, Scorer, compute_rows
+from .plan import Plan
+from .previews import PREVIEWS, Previews, previews_of
+
+logger = logging.getLogger("restorebench")
+
+State = Literal["complete", "incomplete", "left alone"]
+COMPLEXITY_SIZE = (256, 256)
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """What a job did about one cell.
+
+    Attributes:
+        task: key of the task.
+        state: whether all its images have scores now; ``left alone`` with ``overwrite=never``.
+        computed: images computed by this job.
+        expected: images of the data set.
+        seconds: wall time spent on them.
+    """
+
+    task: str
+    state: State
+    computed: int
+    expected: int
+    seconds: float
+
+
+class Job:
+    """Runs a plan; the network is built only when some image is missing."""
+
+    def __init__(self, plan: Plan, command: str) -> None:
+        self.plan = plan
+        self.command = command
+        self._peaks: dict[tuple[int, int], tuple[float, str] | None] = {}
+
+    def run(self) -> list[CellOutcome]:
+        """Compute all cells: first those that are free, then those that another process was computing."""
+        self.plan.store.prepare()
+        outcomes: dict[str, CellOutcome] = {}
+        busy: list[TaskData] = []
+        for data in self.plan.suite.data:
+            try:
+                outcomes[data.task.key] = self._cell(data, wait_seconds=0)
+            except CellBusyError as error:
+                logger.info("%s: later", error)
+                busy.append(data)
+        for data in busy:
+            logger.info("waiting for %s, which another process is computing", data.task.key)
+            outcomes[data.task.key] = self._cell(data, wait_seconds=-1)
+        return [outcomes[data.task.key] for data in self.plan.suite.data]
+
+    @functools.cached_property
+    def runner(self) -> Runner:
+        """The restorer on its device."""
+        plan = self.plan
+        weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
+        restorer = create_model(plan.card.name, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
+        check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
+        return Runner(restorer, plan.numerics)
+
+    @property
+    def card(self) -> ModelCard:
+        """The card; where the checkpoint decides the network, as it holds for this checkpoint."""
+        return self.plan.card if self.plan.card.built_from == "arguments" else self.runner.restorer.card
+
+    @functools.cached_property
+    def complexity(self) -> dict[str, Any]:
+        """Parameters and multiply-adds at 256x256 as plain data; what defies counting still gets its scores."""
+        plan = self.plan
+        network: nn.Module | Callable[[], nn.Module]
+        if plan.card.built_from == "checkpoint":
+            network = self.runner.restorer.network
+        else:
+            network = functools.partial(build_network, plan.card.name, variant=plan.variant, **plan.overrides)
+        try:
+            cost = count_macs(network, COMPLEXITY_SIZE)
+        except (UserError, RuntimeError) as error:
+            logger.warning("%s: multiply-adds not counted: %s", plan.card.name, error)
+            built = network if isinstance(network, nn.Module) else network()
+            parameters = sum(p.numel() for p in built.parameters() if p.requires_grad)
+            return {"parameters": parameters, "macs": None, "statement": f"not counted: {error}"}
+        return {**dataclasses.asdict(cost), "statement": cost.statement}
+
+    @functools.cached_property
+    def lpips(self) -> Lpips | None:
+        """LPIPS on the run's device; None where it is not wanted or not available."""
+        choice = self.plan.lpips
+        return None if choice is None or choice.path is None else Lpips(choice, self.plan.numerics.device)
+
+    def _images(self, folder: CellFolder, data: TaskData) -> ImageFolder:
+        return ImageFolder(folder.images, data.names, self.plan.save_images)
+
+    def _previews(self, folder: CellFolder, data: TaskData) -> Previews:
+        plan = self.plan
+        return previews_of(plan.previews, data, folder.path, plan.store.root, plan.cell(data).identity())
+
+    def _finished(self, folder: CellFolder, data: TaskData) -> bool:
+        """Whether a cell has all that is asked for: scores, LPIPS if it is insisted on, images if they are kept."""
+        record = folder.record()
+        if record is None or not record.complete:
+            return False
+        lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
+        if lpips is not None and lpips.insisted and record.lpips["weights"] != lpips.sha256:
+            return False
+        return all(images.holds(name) and previews.holds(name) for name in data.names)
+
+    def _kept(self, folder: CellFolder, data: TaskData) -> list[ImageRow]:
+        """Rows that need not be computed again, in order."""
+        if self.plan.overwrite == "always":
+            return []
+        lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
+        wanted = lpips.label if lpips is not None and lpips.insisted else None
+        rows = in_order([row for row in folder.rows() if row.status == "ok"], data.names)
+        whole = [row for row in rows if images.holds(row.image) and previews.holds(row.image)]
+        return [row for row in whole if wanted in (None, row.lpips_by)]
+
+    def _cell(self, data: TaskData, wait_seconds: float) -> CellOutcome:
+        plan, cell = self.plan, self.plan.cell(data)
+        folder = plan.store.cell(cell.suite, cell.model, cell.id)
+        if plan.overwrite != "always" and self._finished(folder, data):
+            return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
+        if plan.overwrite == "never" and folder.begun:
+            return CellOutcome(data.task.key, "left alone", 0, len(data), 0.0)
+        with folder.claimed(wait_seconds):
+            return self._claimed_cell(cell, folder, data)
+
+    def _claimed_cell(self, cell: Cell, folder: CellFolder, data: TaskData) -> CellOutcome:
+        if self.plan.overwrite != "always":
+            if self._finished(folder, data):  # another process may have finished it before the lock was ours
+                return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
+            accept = functools.partial(self._finished, data=data)
+            twin = self.plan.store.twin(cell.suite, cell.model, cell.id, accept)
+            if twin is not None:
+                return self._adopt(cell, folder, twin, data)
+        keep = self._kept(folder, data)
+        kept = {row.image for row in keep}
+        missing = [name for name in data.names if name not in kept]
+        started = datetime.now(UTC)
+        folder.begin(keep)
+        computed = Computed(0, 0.0)
+        if missing:
+            scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data), self._previews(folder, data))
+            self.runner.forget_passes()
+            computed = compute_rows(folder, data, missing, self.runner, scorer, progress=self.plan.progress)
+        record = self._record(cell, data, folder.rows(), computed, started)
+        folder.finish(record, data.names)
+        state: State = "complete" if record.complete else "incomplete"
+        return CellOutcome(data.task.key, state, computed.images, len(data), computed.seconds)
+
+    def _adopt(self, cell: Cell, folder: CellFolder, twin: CellFolder, data: TaskData) -> CellOutcome:
+        record = twin.record()
+        assert record is not None
+        logger.info("%s: taken from suite %s, the same cell", data.task.key, record.suite)
+        self._images(folder, data).take(twin.images)
+        self._previews(folder, data).take(twin.path / PREVIEWS)
+        folder.adopt(dataclasses.replace(record, suite=cell.suite, suite_tasks=cell.suite_tasks), twin)
+        return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
+
+    def _record(
+        self, cell: Cell, data: TaskData, rows: Sequence[ImageRow], computed: Computed, started: datetime
+    ) -> Record:
+        plan = self.plan
+        scored = [row for row in rows if row.status == "ok"]
+        weights = dataclasses.asdict(plan.weights)
+        weights["path"] = None if plan.weights.path is None else str(plan.weights.path)
+        return Record(
+            schema_version=SCHEMA_VERSION,
+            cell=cell.id,
+            suite=cell.suite,
+            suite_tasks=cell.suite_tasks,
+            task=cell.task.name,
+            dataset=cell.task.dataset,
+            sigma=cell.task.sigma,
+            model=cell.model,
+            title=self.card.title,
+            variant=cell.variant,
+            overrides=cell.overrides,
+            provenance=plan.weights.provenance,
+            weights=weights,
+            protocol=str(plan.protocol),
+            lpips=lpips_of(scored, plan.protocol.lpips_backbone, self.plan.lpips),
+            identity=cell.identity(),
+            data={"description": data.description, "licence": data.licence},
+            expected=len(data),
+            scored=len(scored),
+            failures=tuple((row.image, row.message) for row in rows if row.status == "failed"),
+            means=mean_rows(scored),
+            complexity=self.complexity,
+            config=plan.config,
+            environment=describe_environment(plan.numerics.device),
+            command=self.command,
+            started=started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="microseconds"),
+            seconds=computed.seconds,
+            computed=computed.images,
+            cost=self._cost() if computed.images else None,
+        )
+
+    def _cost(self) -> dict[str, Any] | None:
+        """What the cell's passes took; memory is measured by one pass more, once for each size of image."""
+        passes = self.runner.passes()
+        known = cost_of(passes, None)
+        if known is None or self.plan.numerics.tile is not None:
+            return known
+        size = (int(known["size"][0]), int(known["size"][1]))
+        if size not in self._peaks:
+            self._peaks[size] = self.runner.peak_memory(size)
+        return cost_of(passes, self._peaks[size])
+
+
+def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | None) -> dict[str, Any]:
+    """What the record says of LPIPS: its backbone, and the weights by which every row has it."""
+    known = choice is not None and bool(choice.label) and bool(scored)
+    same = known and choice is not None and all(row.lpips_by == choice.label for row in scored)
+    return {"backbone": backbone, "weights": choice.sha256 if same and choice is not None else None}

@@ -1,0 +1,206 @@
+"""Evaluation of one cell: a pipeline of decoding and degrading, restoring, and scoring, and a row for every image.
+
+Threads load ahead, the network runs in the calling thread, and another thread scores and saves while the next image
+goes through the network. Rows are appended in the order of the images, so a run always writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ...datasets.samples import TaskData
+from ..errors import RestorationError
+from ..inference.runner import Runner
+from ..protocols.lpips import Lpips
+from ..protocols.protocol import Pair, Protocol
+from ..store.records import ImageRow
+from .image_files import ImageFolder
+from .previews import Previews
+
+if TYPE_CHECKING:
+    from ..store.folders import CellFolder
+
+logger = logging.getLogger("restorebench")
+
+LOADERS = 2
+PREFETCHED = 4
+SCORED_BEHIND = 3
+"""Images that may wait for their scores while the network goes on."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What `compute_rows` did: images computed, and wall seconds."""
+
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What happens to a restored image: it is scored under the protocol, and saved before its row is.
+
+    Attributes:
+        protocol: of the scores.
+        lpips: computed beside them; None if it is not available or not wanted.
+        images: where images are saved; None leaves saved images alone.
+        previews: small pictures for reports; None keeps none.
+    """
+
+    protocol: Protocol
+    lpips: Lpips | None = None
+    images: ImageFolder | None = None
+    previews: Previews | None = None
+
+    def row(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor, how: str) -> ImageRow:
+        """The row of an image: degraded and restored (3, H', W') on one device, clean (3, H, W) uint8 there too."""
+        try:
+            scores = self.protocol.score(restored, clean, self.lpips)
+            # The floor of the table: the identity's scores need no second pass.
+            floor = scores if torch.equal(restored, degraded) else self.protocol.score(degraded, clean)
+            if self.images is not None:
+                self.images.save(name, restored, (clean.shape[-2], clean.shape[-1]))
+            if self.previews is not None:
+                self.previews.save(name, degraded, clean, restored)
+        except (RestorationError, RuntimeError, MemoryError, ValueError, OSError) as error:
+            return failed(name, error)
+        return ImageRow(
+            image=name,
+            status="ok",
+            psnr=scores.psnr,
+            ssim=scores.ssim,
+            lpips=scores.lpips,
+            input_psnr=floor.psnr,
+            input_ssim=floor.ssim,
+            how=how,
+            lpips_by=self.lpips.label if self.lpips else "",
+        )
+
+
+def failed(name: str, error: Exception) -> ImageRow:
+    """The row of an image that has no scores, with the reason."""
+    return ImageRow(image=name, status="failed", message=f"{type(error).__name__}: {error}")
+
+
+def loaded(data: TaskData, indices: Sequence[int], protocol: Protocol) -> Iterator[tuple[int, Pair | Exception]]:
+    """Samples as the protocol feeds them, in order, prepared by threads while the caller works on earlier ones.
+
+    An image that cannot be read or prepared comes as the exception, so that the rest of the set goes on.
+    """
+
+    def prepare(index: int) -> Pair | Exception:
+        try:
+            return protocol.prepare(data[index])
+        except (ValueError, OSError) as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="loader") as pool:
+        waiting: deque[tuple[int, Future[Pair | Exception]]] = deque()
+        upcoming = iter(indices)
+        for index in upcoming:
+            waiting.append((index, pool.submit(prepare, index)))
+            if len(waiting) > PREFETCHED:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+
+
+def batched(
+    pairs: Iterable[tuple[int, Pair | Exception]], limit: Callable[[tuple[int, ...]], int]
+) -> Iterator[list[tuple[int, Pair | Exception]]]:
+    """Neighbours whose degraded images are of one shape, at most `limit` of that shape; an exception comes alone."""
+    group: list[tuple[int, Pair | Exception]] = []
+    shape: tuple[int, ...] | None = None
+    for index, pair in pairs:
+        its_shape = None if isinstance(pair, Exception) else tuple(pair.degraded.shape)
+        if group and (its_shape is None or its_shape != shape):
+            yield group
+            group = []
+        group, shape = [*group, (index, pair)], its_shape
+        if shape is None or len(group) >= limit(shape):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def restored_rows(
+    groups: Iterable[list[tuple[int, Pair | Exception]]], names: Sequence[str], runner: Runner, scorer: Scorer
+) -> Iterator[ImageRow]:
+    """Rows in order; each comes as soon as its scores are there and the network has been given the next images."""
+    device = torch.device(runner.numerics.device)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer") as pool:
+        work_alone(pool)
+        waiting: deque[ImageRow | Future[ImageRow]] = deque()
+        for group in groups:
+            pairs = [pair for _, pair in group if isinstance(pair, Pair)]
+            waiting.extend(failed(names[index], pair) for index, pair in group if isinstance(pair, Exception))
+            degraded = [pair.degraded.to(device) for pair in pairs]
+            results = runner.restore_several(degraded) if pairs else []
+            for (index, _), pair, given, result in zip(group, pairs, degraded, results, strict=False):
+                if isinstance(result, Exception):
+                    waiting.append(failed(names[index], result))
+                else:
+                    clean = pair.clean.to(device)
+                    waiting.append(pool.submit(scorer.row, names[index], given, clean, *result))
+            while waiting and (len(waiting) > SCORED_BEHIND or is_done(waiting[0])):
+                yield result_of(waiting.popleft())
+        while waiting:
+            yield result_of(waiting.popleft())
+
+
+def work_alone(pool: ThreadPoolExecutor) -> None:
+    """Let torch use one thread in the pool: on the CPU its others would wait for the threads that load and restore.
+
+    The number that a thread sets is its own and that of threads yet to come, so this thread sets its own anew.
+    """
+    threads = torch.get_num_threads()
+    pool.submit(torch.set_num_threads, 1).result()
+    torch.set_num_threads(threads)
+
+
+def is_done(row: ImageRow | Future[ImageRow]) -> bool:
+    """Whether a row can be had without waiting."""
+    return isinstance(row, ImageRow) or row.done()
+
+
+def result_of(row: ImageRow | Future[ImageRow]) -> ImageRow:
+    """The row, waited for if need be."""
+    return row if isinstance(row, ImageRow) else row.result()
+
+
+def compute_rows(
+    folder: CellFolder, data: TaskData, names: Sequence[str], runner: Runner, scorer: Scorer, *, progress: bool
+) -> Computed:
+    """Compute and append the rows of `names`; an image whose row is there is finished, saved image included."""
+    positions = {name: index for index, name in enumerate(data.names)}
+    indices = [positions[name] for name in names]
+    started = time.perf_counter()
+    total, done = 0.0, 0
+    with (
+        # For the scoring thread's sake: the switches are global, and must not change while it computes LPIPS.
+        runner.numerics.switched(),
+        tqdm(total=len(names), desc=data.task.key, unit="image", leave=False, disable=not progress or None) as bar,
+    ):
+        groups = batched(loaded(data, indices, scorer.protocol), runner.numerics.batch_limit)
+        for row in restored_rows(groups, data.names, runner, scorer):
+            folder.append(row)
+            if row.status == "failed":
+                logger.error("%s, %s: %s", data.task.key, row.image, row.message)
+            elif row.psnr != float("inf"):
+                total, done = total + row.psnr, done + 1
+                bar.set_postfix_str(f"PSNR {total / done:.2f} dB", refresh=False)
+            bar.update()
+    return Computed(images=len(names), seconds=time.perf_counter() - started)

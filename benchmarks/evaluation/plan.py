@@ -1,0 +1,189 @@
+"""From a configuration to the cells it asks for; every mistake of the user surfaces here, before anything runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from ...datasets.folder import folder_suite
+from ...datasets.samples import TaskData
+from ...datasets.suites import ResolvedSuite, Source, resolve
+from ...models import ModelCard, get_card
+from ...models.checkpoint import WeightsInfo
+from ...models.weights import choose_weights
+from ..errors import UserError, nearest
+from ..inference.numerics import Numerics, check_dtype, resolve_batch, resolve_device
+from ..protocols.lpips import LpipsChoice, choose_lpips
+from ..protocols.protocol import Protocol, get_protocol
+from ..store.folders import Store
+from .cells import Cell
+from .config import RunConfig
+from .image_files import ImageFormat, image_format
+from .previews import preview_count
+
+Overwrite = Literal["missing", "always", "never"]
+DEFAULT_TASKS = "5d"
+"""What ``conf/run.yaml`` says; images of the user's own are one task, ``restore``, unless ``tasks`` names one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One job: a restorer on the tasks of a suite.
+
+    Attributes:
+        config: what was asked for, as plain data for the record.
+        card, variant, overrides, weights, seed: the restorer; weights are chosen, not yet loaded.
+        suite: the tasks and their images.
+        protocol: how they are fed and scored.
+        numerics: how the network runs.
+        store: where the cells lie.
+        lpips: the LPIPS that is computed beside PSNR and SSIM; None if it is left out.
+        save_images: format of the restored images that are kept; None keeps none. It is no part of a cell's id: an
+            image that was computed without being saved counts as missing.
+        previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
+        overwrite: what happens to cells that are there already.
+        progress: whether to show a bar.
+    """
+
+    config: dict[str, Any]
+    card: ModelCard
+    variant: str
+    overrides: dict[str, Any]
+    weights: WeightsInfo
+    seed: int
+    suite: ResolvedSuite
+    protocol: Protocol
+    numerics: Numerics
+    store: Store
+    lpips: LpipsChoice | None
+    save_images: ImageFormat | None
+    previews: int | str
+    overwrite: Overwrite
+    progress: bool
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Lines to show before it runs."""
+        lines = (self.suite.notice, self.lpips.notice if self.lpips else "")
+        return tuple(line for line in lines if line)
+
+    def cell(self, data: TaskData) -> Cell:
+        """The cell of one task of the suite."""
+        return Cell(
+            suite=self.suite.suite.name,
+            suite_tasks=tuple(task.key for task in self.suite.suite.tasks),
+            model=self.card.name,
+            variant=self.variant,
+            overrides=self.overrides,
+            revision=self.card.revision,
+            weights=self.weights,
+            seed=self.seed,
+            task=data.task,
+            fingerprint=data.fingerprint(),
+            protocol=self.protocol.describe(),
+            numerics=self.numerics,
+        )
+
+
+def crop_size(value: object) -> int | Literal["full"]:
+    """The embedded images' crop: a side in pixels, or ``full``.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    if value == "full":
+        return "full"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise UserError(f"data.size={value}: give a side in pixels, or full")
+
+
+def chosen_images(config: RunConfig) -> ResolvedSuite:
+    """The images: the user's folders with ``dataset=folder``, otherwise those of the suite's sets.
+
+    Raises:
+        UserError, DataError: an unknown data set, keys that do not go together, or images that are not there.
+    """
+    own = {key: getattr(config, key) for key in ("degraded", "clean", "sigma") if getattr(config, key) is not None}
+    if config.dataset is None:
+        if own:
+            raise UserError(f"{next(iter(own))}= is for images of your own: add dataset=folder")
+        root = config.data.root or os.environ.get("RESTOREBENCH_DATA")
+        return resolve(
+            config.tasks,
+            source=cast("Source", config.data.source),
+            size=crop_size(config.data.size),
+            root=Path(root).expanduser() if root else None,
+            partial=config.data.partial,
+        )
+    if config.dataset != "folder":
+        raise UserError(
+            f"unknown dataset={config.dataset}: there is dataset=folder, with degraded=DIR clean=DIR; a standard set"
+            " is chosen by its task, as in tasks=derain@Rain100H"
+        )
+    folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
+    task = "restore" if config.tasks == DEFAULT_TASKS else config.tasks
+    return folder_suite(folders["degraded"], folders["clean"], task, config.sigma)
+
+
+def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
+    """Refuse a protocol that is not defined for a task of the suite, rather than fail image by image.
+
+    Raises:
+        UserError: naming the tasks.
+    """
+    # Tasks with a sigma are those whose noise the protocol draws.
+    denoising = [task.label for task in suite.suite.tasks if task.sigma is not None]
+    others = [task.label for task in suite.suite.tasks if task.sigma is None]
+    wrong = (denoising if protocol.noise is None else []) + (others if not protocol.pairs else [])
+    if wrong:
+        only = "denoising" if not protocol.pairs else "given degraded images"
+        tasks = f"{', '.join(wrong)} of tasks={suite.suite.name}"
+        raise UserError(f"protocol={protocol} is for {only} only, not for {tasks}")
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Resolve every name of a configuration.
+
+    Raises:
+        ValueError: one line that says what is wrong and what to do (`UserError`, `ModelError` or `DataError`).
+    """
+    card = get_card(config.model)
+    choice = choose_weights(card, config.variant, config.weights, config.seed)
+    if config.overwrite not in get_args(Overwrite):
+        choices = ", ".join(get_args(Overwrite))
+        raise UserError(
+            f"unknown overwrite={config.overwrite}{nearest(config.overwrite, get_args(Overwrite))}; use {choices}"
+        )
+    if config.tile is not None and config.tile < 64:
+        raise UserError(f"tile={config.tile}: tiles are at least 64 pixels wide")
+    suite, protocol = chosen_images(config), get_protocol(config.protocol)
+    check_tasks(suite, protocol)
+    device = resolve_device(config.device)
+    return Plan(
+        config=asdict(config),
+        card=card,
+        variant=choice.variant,
+        overrides={**choice.overrides, **config.overrides},
+        weights=choice.info,
+        seed=config.seed,
+        suite=suite,
+        protocol=protocol,
+        numerics=Numerics(
+            device=device,
+            dtype=check_dtype(config.dtype, card.dtypes, card.title),
+            tf32=config.tf32,
+            channels_last=config.channels_last,
+            compile=config.compile,
+            tile=config.tile,
+            batch=resolve_batch(config.batch, device),
+        ),
+        store=Store(Path(config.results).expanduser()),
+        lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
+        save_images=image_format(config.save_images),
+        previews=preview_count(config.previews),
+        overwrite=cast("Overwrite", config.overwrite),
+        progress=config.progress,
+    )

@@ -1,0 +1,138 @@
+"""Device, dtype and the options that trade digits for speed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from ..errors import UserError, nearest
+
+AUTO_BATCH = 8
+AUTO_PIXELS = 2**21
+"""Most images, and most pixels of them together, that ``batch=auto`` puts into one batch; memory that does not suffice
+for it splits the batch again."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """How the network is run; scores are computed in float64 wherever the device has it.
+
+    Attributes:
+        device: resolved torch device, such as ``cpu`` or ``cuda:0``.
+        dtype: ``float32``, or ``bfloat16`` / ``float16`` under autocast.
+        tf32: TF32 matrix products and convolutions in float32 on a GPU.
+        channels_last: memory format of input and weights.
+        compile: whether the network goes through ``torch.compile``.
+        tile: side in pixels of forced tiles; None for whole images.
+        batch: images of equal shape that go through the network at once; ``auto`` leaves it to `batch_limit`.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    tf32: bool = False
+    channels_last: bool = False
+    compile: bool = False
+    tile: int | None = None
+    batch: int | Literal["auto"] = 1
+
+    def identity(self) -> dict[str, Any]:
+        """The part that enters a cell's id; of the device only its kind.
+
+        Libraries of convolutions choose other algorithms for other batches, so their last digits differ: a batch is
+        part of the identity unless it is 1.
+        """
+        batch = {} if self.batch == 1 else {"batch": self.batch}
+        return {
+            "device": torch.device(self.device).type,
+            "dtype": self.dtype,
+            "tf32": self.tf32,
+            "channels_last": self.channels_last,
+            "compile": self.compile,
+            "tile": self.tile,
+            **batch,
+        }
+
+    def batch_limit(self, shape: tuple[int, ...]) -> int:
+        """The most images of this shape (..., H, W) for one batch."""
+        if self.tile is not None:
+            return 1
+        if self.batch != "auto":
+            return self.batch
+        if torch.device(self.device).type != "cuda":
+            return 1
+        return max(1, min(AUTO_BATCH, AUTO_PIXELS // (shape[-2] * shape[-1])))
+
+    @contextlib.contextmanager
+    def switched(self) -> Iterator[None]:
+        """The global TF32 switches as this run has them; they are put back afterwards."""
+        before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inference mode under these numerics; the global TF32 switches are put back afterwards."""
+        device = torch.device(self.device)
+        lower = self.dtype != "float32"
+        with (
+            self.switched(),
+            torch.inference_mode(),
+            torch.autocast(device.type, DTYPES[self.dtype] if lower else None, enabled=lower),
+        ):
+            yield
+
+
+def resolve_batch(value: object, device: str) -> int | Literal["auto"]:
+    """``batch=``: a number of images, or ``auto``, which is 1 where a batch is no faster (on the CPU).
+
+    Raises:
+        UserError: if it is neither.
+    """
+    if value == "auto":
+        return "auto" if torch.device(device).type == "cuda" else 1
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise UserError(f"batch={value}: give a number of images, or auto")
+
+
+def resolve_device(name: str) -> str:
+    """A usable device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        UserError: if the name is no device or this machine has none of that kind.
+    """
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    kinds = ("cpu", "cuda", "mps")
+    kind, _, index = name.partition(":")
+    if kind not in kinds or (index and not index.isdigit()):
+        raise UserError(f"unknown device {name!r}{nearest(name, ('auto', *kinds))}; use auto, cpu, cuda, cuda:N or mps")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(index or 0) >= count:
+            raise UserError(f"device={name}: this machine has {count} CUDA devices that torch can use; use device=cpu")
+        return f"cuda:{int(index or 0)}"
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device=mps: torch finds no Apple GPU here; use device=cpu")
+    return kind
+
+
+def check_dtype(name: str, supported: tuple[str, ...], title: str) -> str:
+    """`name` if the restorer supports it.
+
+    Raises:
+        UserError: naming the dtypes that it does support.
+    """
+    if name not in DTYPES:
+        raise UserError(f"unknown dtype {name!r}{nearest(name, DTYPES)}; use {', '.join(DTYPES)}")
+    if name not in supported:
+        raise UserError(f"{title} does not run in {name}; its card allows {', '.join(supported)}")
+    return name

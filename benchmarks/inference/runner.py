@@ -1,0 +1,201 @@
+"""One image through the network: whole, in overlapping tiles, or on the CPU when a device's memory does not suffice."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ...models.restorer import Restorer
+from ..errors import RestorationError
+from .cost import Pass, peak_memory
+from .numerics import Numerics
+
+logger = logging.getLogger("restorebench")
+
+
+def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
+    """First pixels of tiles that cover `length` pixels with at least `overlap` shared by neighbours."""
+    if length <= tile:
+        return [0]
+    step = tile - overlap
+    starts = list(range(0, length - tile, step))
+    return [*starts, length - tile]
+
+
+def ramp(length: int, overlap: int) -> Tensor:
+    """Weights (length,) that rise from each end over `overlap` pixels and are 1 between."""
+    distance = torch.arange(1, length + 1, dtype=torch.float32)
+    rise = torch.minimum(distance, distance.flip(0))
+    return torch.clamp(rise / max(1, overlap), max=1.0)
+
+
+def restore_in_tiles(restorer: Restorer, degraded: Tensor, tile: int, overlap: int) -> Tensor:
+    """Restore (B, 3, H, W) in square tiles of side `tile`, blended linearly where they overlap.
+
+    Raises:
+        ValueError: if the overlap is not smaller than the tile.
+    """
+    if not 0 <= overlap < tile:
+        raise ValueError(f"an overlap of {overlap} pixels does not fit tiles of {tile}")
+    height, width = degraded.shape[-2:]
+    rows, columns = tile_starts(height, tile, overlap), tile_starts(width, tile, overlap)
+    assert all(b - a <= tile for a, b in [*pairwise(rows), *pairwise(columns)])
+    total = torch.zeros_like(degraded, dtype=torch.float32)
+    weights = torch.zeros((1, 1, height, width), device=degraded.device)
+    weight = torch.outer(ramp(min(tile, height), overlap), ramp(min(tile, width), overlap)).to(degraded.device)
+    for top in rows:
+        for left in columns:
+            window = (..., slice(top, top + tile), slice(left, left + tile))
+            total[window] += restorer(degraded[window]).float() * weight
+            weights[window] += weight
+    return total / weights
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory, on whatever device."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+class Runner:
+    """A restorer placed on a device under given numerics."""
+
+    def __init__(self, restorer: Restorer, numerics: Numerics) -> None:
+        self.restorer = restorer.to(numerics.device).eval()
+        self.numerics = numerics
+        if numerics.channels_last:
+            self.restorer.to(memory_format=torch.channels_last)
+        self.forward = torch.compile(self.restorer) if numerics.compile else self.restorer
+        self._taken: list[Callable[[], Pass]] = []
+
+    def passes(self) -> list[Pass]:
+        """Passes over whole images since `forget_passes`, and what they took."""
+        return [taken() for taken in self._taken]
+
+    def forget_passes(self) -> None:
+        """Begin a new list of passes."""
+        self._taken.clear()
+
+    def peak_memory(self, size: tuple[int, int]) -> tuple[float, str] | None:
+        """Memory of one pass over an image of that size (see `cost.peak_memory`); None where it does not suffice."""
+        image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(self.numerics.device)
+        if self.numerics.channels_last:
+            image = image.contiguous(memory_format=torch.channels_last)
+        try:
+            with self.numerics.applied():
+                return peak_memory(self.restorer, image)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._free()
+            return None
+
+    def _forward(self, batch: Tensor) -> Tensor:
+        """The restored batch as float32; the pass is timed, on a GPU without waiting for it."""
+        height, width = batch.shape[-2:]
+        done = partial(Pass, (height, width), batch.shape[0])
+        if batch.device.type == "cuda":
+            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            first.record()
+            restored: Tensor = self.forward(batch).float()
+            last.record()
+
+            def seconds() -> Pass:
+                last.synchronize()
+                return done(first.elapsed_time(last) / 1000)
+
+            self._taken.append(seconds)
+            return restored
+        started = time.perf_counter()
+        restored = self.forward(batch).float()
+        self._taken.append(partial(done, time.perf_counter() - started))
+        return restored
+
+    def restore_several(self, degraded: Sequence[Tensor]) -> list[tuple[Tensor, str] | Exception]:
+        """Restore images (3, H, W) of one shape, at once if they are several.
+
+        What fails together is tried one by one, so that a failure is that of one image, and memory for one suffices.
+
+        Returns:
+            For each image what `restore` returns for it alone, less the batch, or the error.
+        """
+        if len(degraded) > 1:
+            try:
+                with self.numerics.applied():
+                    batch = torch.stack(list(degraded))
+                    if self.numerics.channels_last:
+                        batch = batch.contiguous(memory_format=torch.channels_last)
+                    restored = self._forward(batch)
+                if restored.shape == batch.shape:
+                    return [(image, "whole") for image in restored]
+            except (RuntimeError, MemoryError, ValueError) as error:
+                logger.warning("a batch of %d failed (%s): its images go one by one", len(degraded), first_line(error))
+                self._free()
+        results: list[tuple[Tensor, str] | Exception] = []
+        for image in degraded:
+            try:
+                restored, how = self.restore(image[None])
+                if restored.shape != (1, *image.shape):
+                    raise RestorationError(f"restored shape {tuple(restored.shape)}, expected {(1, *image.shape)}")
+                results.append((restored[0], how))
+            except (RuntimeError, MemoryError, ValueError) as error:
+                results.append(error)
+        return results
+
+    def restore(self, degraded: Tensor) -> tuple[Tensor, str]:
+        """Restore (B, 3, H, W) float32 in [0, 1] on the run's device.
+
+        Returns:
+            The restored image as float32, not clipped, and how it was computed: ``whole``, ``tiles of N`` or ``cpu``.
+        """
+        numerics, tiling = self.numerics, self.restorer.card.tiling
+        if numerics.channels_last:
+            degraded = degraded.contiguous(memory_format=torch.channels_last)
+        with numerics.applied():
+            if numerics.tile is not None:
+                overlap = min(tiling.overlap, numerics.tile // 4)
+                return self._tiled(degraded, numerics.tile, overlap)
+            try:
+                return self._forward(degraded), "whole"
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).splitlines()[0]
+            self._free()
+            if tiling.allowed and max(degraded.shape[-2:]) > tiling.tile:
+                logger.warning("out of memory (%s): the image is restored in tiles of %d", reason, tiling.tile)
+                try:
+                    return self._tiled(degraded, tiling.tile, tiling.overlap)
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                self._free()
+            return self._on_cpu(degraded, reason)
+
+    def _tiled(self, degraded: Tensor, tile: int, overlap: int) -> tuple[Tensor, str]:
+        return restore_in_tiles(self.restorer, degraded, tile, overlap), f"tiles of {tile}"
+
+    def _on_cpu(self, degraded: Tensor, reason: str) -> tuple[Tensor, str]:
+        device = degraded.device
+        if device.type == "cpu":
+            raise MemoryError(f"out of memory on the CPU ({reason}); try tile=256")
+        logger.warning("out of memory (%s): the image is restored on the CPU", reason)
+        self.restorer.to("cpu")
+        try:
+            return self.restorer(degraded.cpu()).float().to(device), "cpu"
+        finally:
+            self.restorer.to(device)
+
+    def _free(self) -> None:
+        if torch.device(self.numerics.device).type == "cuda":
+            torch.cuda.empty_cache()

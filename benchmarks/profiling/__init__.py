@@ -1,0 +1,4 @@
+"""What a network costs: multiply-adds, latency, memory.
+
+May import: `inference`, `store`, `errors` of `benchmarks`, and the package `models`.
+"""

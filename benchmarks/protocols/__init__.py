@@ -1,0 +1,4 @@
+"""Evaluation protocols and what they score with: noise, PSNR and SSIM, LPIPS.
+
+May import: `errors` of `benchmarks`, and `samples` and `streams` of `datasets`.
+"""

@@ -1,0 +1,414 @@
+"""Evaluation protocols: how a task is read, fed and scored, each with a name and a version.
+
+A protocol is data: its fields, in the order of evaluation, are the rules of the papers' evaluation code. Whatever
+changes a score is in `Protocol.describe()`, which enters the record and the cell's id. A protocol is never changed,
+only followed by a new version.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...datasets.samples import Sample
+from ..errors import RestorationError, UserError, nearest
+from . import metrics
+from .noise import KeyedNoise, ReseededNoise
+
+__all__ = [
+    "GROUPS",
+    "Pair",
+    "Protocol",
+    "PsnrMean",
+    "RestorationError",
+    "Scores",
+    "get_protocol",
+    "list_protocols",
+    "mean_psnr",
+]
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "3d": ("dehaze", "derain", "denoise-15", "denoise-25", "denoise-50"),
+    "5d": ("dehaze", "derain", "denoise-25", "deblur", "lowlight"),
+}
+"""Tasks whose set scores a group average takes the plain mean of (so denoising counts three times in 3D)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One image as the network sees it, and what its output is scored against; both on the CPU.
+
+    Attributes:
+        degraded: (3, H', W') float32; in [0, 1] unless the protocol leaves noise unclipped. Larger than `clean` where
+            the protocol pads.
+        clean: (3, H, W) uint8.
+    """
+
+    degraded: Tensor
+    clean: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one image: PSNR in dB (infinite if restored exactly), SSIM (NaN where the protocol has none), LPIPS
+    (NaN where it is not computed)."""
+
+    psnr: float
+    ssim: float
+    lpips: float = math.nan
+
+
+LpipsFunction = Callable[[Tensor, Tensor], float]
+"""LPIPS of restored and clean, both (3, H, W) RGB in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ssim:
+    """The SSIM of a protocol; see `metrics.ssim`."""
+
+    window: metrics.Window
+    sample_covariance: bool
+
+    def describe(self) -> str:
+        """Every convention in one line."""
+        shape, border = {"uniform7": ("uniform 7x7", 3), "gaussian11": ("Gaussian 11x11 sigma 1.5", 5)}[self.window]
+        covariance = "sample" if self.sample_covariance else "population"
+        return (
+            f"{shape} window, {covariance} covariance, K1 {metrics.K1}, K2 {metrics.K2}, mean over the image without a "
+            f"{border}-pixel border, channel mean"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How a task is read, fed and scored. `str(protocol)` is the name with the version, such as ``promptir@1``.
+
+    Attributes:
+        name, version: what tables print; rows of different ones are never ranked together.
+        crop_multiple: degraded and clean are centre-cropped to multiples of this; None for the whole image.
+        noise: how noise is drawn; None where the protocol is not defined for denoising.
+        pairs: whether it is defined for tasks that bring their degraded image.
+        pad_multiple: the degraded image is reflect-padded on the right and bottom to multiples of this, and the output
+            cropped back; None leaves padding to the restorer.
+        rounded: the output, clipped to [0, 1], is rounded to uint8 before scoring.
+        colour: ``rgb``, or ``y`` of MATLAB's rgb2ycbcr (16..235), rounded to uint8.
+        data_range: scale on which images are scored: 1 or 255.
+        ssim: its SSIM; None where it has none.
+        lpips: backbone of its LPIPS, None where it has none.
+    """
+
+    name: str
+    version: int
+    crop_multiple: int | None
+    noise: KeyedNoise | ReseededNoise | None
+    pairs: bool
+    pad_multiple: int | None
+    rounded: bool
+    colour: Literal["rgb", "y"]
+    data_range: Literal[1, 255]
+    ssim: Ssim | None
+    lpips: Literal["alex", "vgg"] | None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    def prepare(self, sample: Sample) -> Pair:
+        """What the network sees of a sample and what it is scored against.
+
+        Raises:
+            UserError: if the sample's arrays do not fit each other or the protocol, naming the sample.
+        """
+        self._check(sample)
+        clean = self._cropped(sample.clean)
+        if sample.degraded is not None:
+            degraded = self._cropped(sample.degraded).astype(np.float32) / np.float32(255)
+        else:
+            assert self.noise is not None
+            assert sample.task.sigma is not None
+            degraded = self.noise.degrade(clean, sample.name, sample.task.sigma)
+        return Pair(degraded=self._padded(_channels_first(degraded)), clean=_channels_first(clean))
+
+    def finish(self, restored: Tensor, size: tuple[int, int]) -> Tensor:
+        """What is done to a network's output before scoring: unpadded, clipped, and rounded where the protocol rounds.
+
+        Args:
+            restored: (3, H', W') floating point, nominally in [0, 1], of the size that `prepare` gave the network.
+            size: (H, W) of the clean image.
+
+        Returns:
+            (3, H, W) on the scale 0..`data_range`, float64 (float32 on an MPS device, which has no float64).
+
+        Raises:
+            RestorationError: if shape or dtype are wrong, or a value is not finite.
+        """
+        height, width = size
+        expected = (3, _next_multiple(height, self.pad_multiple), _next_multiple(width, self.pad_multiple))
+        if tuple(restored.shape) != expected:
+            raise RestorationError(f"restored has the shape {tuple(restored.shape)}, expected {expected}")
+        if not restored.is_floating_point():
+            raise RestorationError(f"restored has the dtype {restored.dtype}, expected floating point")
+        if not all(math.isfinite(value) for value in torch.stack(torch.aminmax(restored)).tolist()):
+            wrong = int((~torch.isfinite(restored)).sum())
+            kind = "NaN" if bool(torch.isnan(restored).any()) else "infinite"
+            raise RestorationError(f"{wrong} of {restored.numel()} restored values are not finite ({kind})")
+        unit = restored[:, :height, :width].clamp(0, 1).to(_score_dtype(restored.device))
+        if self.rounded:
+            levels = (unit * 255).round()
+            return levels if self.data_range == 255 else levels / 255
+        return unit if self.data_range == 1 else unit * self.data_range
+
+    def score(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Scores:
+        """Scores of one image, on the device of `restored`.
+
+        Args:
+            restored: (3, H', W') floating point: the output for `Pair.degraded`.
+            clean: (3, H, W) uint8: `Pair.clean`.
+            lpips: given if LPIPS is wanted; it sees the images in RGB, clipped and rounded as for the other scores.
+
+        Raises:
+            RestorationError: if the output cannot be scored (see `finish`).
+            UserError: if the image is smaller than the SSIM window.
+        """
+        if clean.dtype != torch.uint8 or clean.ndim != 3:
+            raise UserError(f"clean must be (3, H, W) uint8, got {tuple(clean.shape)} {clean.dtype}")
+        x = self.finish(restored, (clean.shape[-2], clean.shape[-1]))
+        y = clean.to(x.device).to(x.dtype)
+        if self.data_range == 1:
+            y.div_(255)
+        perceived = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
+        if self.colour == "y":
+            x, y = metrics.to_y(x), metrics.to_y(y)
+        psnr = metrics.psnr(x[None], y[None], data_range=self.data_range)
+        if self.ssim is None:
+            return Scores(psnr=psnr.item(), ssim=math.nan, lpips=perceived)
+        ssim = metrics.ssim(
+            x[None],
+            y[None],
+            data_range=self.data_range,
+            window=self.ssim.window,
+            sample_covariance=self.ssim.sample_covariance,
+        )
+        return Scores(psnr=psnr.item(), ssim=ssim.item(), lpips=perceived)
+
+    def score_saved(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Scores:
+        """Scores of a restored image of the clean one's size, such as one read from a file: both are cropped as the
+        protocol crops; no padding is expected.
+
+        Args:
+            restored: (3, H, W) floating point, nominally in [0, 1].
+            clean: (3, H, W) uint8.
+            lpips: as for `score`.
+
+        Raises:
+            RestorationError, UserError: as `score`; also if the sizes differ or the crop leaves nothing.
+        """
+        if restored.shape != clean.shape:
+            raise RestorationError(f"restored has the shape {tuple(restored.shape)}, clean {tuple(clean.shape)}")
+        rows, columns = self.kept((clean.shape[-2], clean.shape[-1]))
+        unpadded = self if self.pad_multiple is None else replace(self, pad_multiple=None)
+        return unpadded.score(restored[:, rows, columns], clean[:, rows, columns], lpips)
+
+    def kept(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns that the crop leaves of an image (H, W): [c // 2, H - c + c // 2), c = H mod multiple.
+
+        Raises:
+            UserError: if it leaves nothing.
+        """
+        if self.crop_multiple is None:
+            return slice(0, size[0]), slice(0, size[1])
+        if min(size) < self.crop_multiple:
+            least = f"{self.crop_multiple}x{self.crop_multiple}"
+            raise UserError(f"{size[0]}x{size[1]} pixels (height x width), {self} needs {least}")
+        rest = [length % self.crop_multiple for length in size]
+        rows, columns = (slice(c // 2, length - c + c // 2) for c, length in zip(rest, size, strict=True))
+        return rows, columns
+
+    @property
+    def lpips_backbone(self) -> Literal["alex", "vgg"]:
+        """The backbone of LPIPS under this protocol; AlexNet where the protocol itself has no LPIPS."""
+        return self.lpips or "alex"
+
+    def describe(self) -> dict[str, Any]:
+        """Every convention as plain JSON data; two protocols that score differently never describe themselves alike."""
+        rounding = "clipped to [0, 1], rounded to uint8" if self.rounded else "clipped to [0, 1], not rounded to 8 bits"
+        unpadding = "" if self.pad_multiple is None else "padding cropped off, "
+        rgb = "RGB, no border"
+        luma_of = "Y of MATLAB's rgb2ycbcr (16..235) rounded to uint8, no border"
+        return {
+            "protocol": str(self),
+            "reading": "PIL, RGB, uint8, not resized",
+            "crop": _crop_statement(self.crop_multiple),
+            "noise": self.noise.describe() if self.noise else "not defined for denoising",
+            "pairs": "degraded image / 255 as float32" if self.pairs else "not defined for given degraded images",
+            "padding": f"reflected on the right and bottom to multiples of {self.pad_multiple}"
+            if self.pad_multiple
+            else "none (the restorer's own)",
+            "output": unpadding + rounding,
+            "colour": rgb if self.colour == "rgb" else luma_of,
+            "psnr": f"per image, mean squared error over all pixels and channels, peak {self.data_range}",
+            "ssim": f"{self.ssim.describe()}, dynamic range {self.data_range}" if self.ssim else "none",
+            "lpips": f"backbone {self.lpips}" if self.lpips else "none",
+            "arithmetic": "float64 (float32 on MPS)",
+            "average": {
+                "set": "mean of per-image values; infinite PSNRs counted and left out",
+                "groups": {name: list(tasks) for name, tasks in GROUPS.items()},
+            },
+        }
+
+    def _check(self, sample: Sample) -> None:
+        """Refuse samples that the protocol is not defined for."""
+        clean, degraded = sample.clean, sample.degraded
+        if clean.dtype != np.uint8 or clean.ndim != 3 or clean.shape[2] != 3:
+            raise UserError(f"{sample.name}: the clean image is {clean.shape} {clean.dtype}, not (H, W, 3) uint8")
+        if degraded is None and (self.noise is None or sample.task.sigma is None):
+            raise UserError(f"{sample.name}: {self} needs a degraded image for the task {sample.task.key}")
+        if degraded is not None and not self.pairs:
+            raise UserError(f"{sample.name}: {self} is for denoising only, not for the task {sample.task.key}")
+        if degraded is not None and (degraded.shape != clean.shape or degraded.dtype != np.uint8):
+            raise UserError(
+                f"{sample.name}: the degraded image is {degraded.shape} {degraded.dtype}, the clean one {clean.shape}"
+            )
+        least = self.crop_multiple or self.pad_multiple or 1
+        if min(clean.shape[:2]) < least:
+            height, width = clean.shape[:2]
+            raise UserError(f"{sample.name}: {height}x{width} pixels (height x width), {self} needs {least}x{least}")
+
+    def _cropped(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) cropped as `kept` says."""
+        return image[self.kept(image.shape[:2])]
+
+    def _padded(self, image: Tensor) -> Tensor:
+        """(3, H, W) reflect-padded on the right and bottom to multiples of `pad_multiple`."""
+        height, width = image.shape[-2:]
+        right = _next_multiple(width, self.pad_multiple) - width
+        bottom = _next_multiple(height, self.pad_multiple) - height
+        if not right and not bottom:
+            return image
+        return F.pad(image[None], (0, right, 0, bottom), mode="reflect")[0]
+
+
+class PsnrMean(NamedTuple):
+    """Mean PSNR of a set: over the finite values, with the number of infinite ones left out; infinite if all are."""
+
+    mean: float
+    n_infinite: int
+
+    @property
+    def statement(self) -> str:
+        """What a table must say beside the mean; empty where every value is finite."""
+        if not self.n_infinite:
+            return ""
+        images = "image" if self.n_infinite == 1 else "images"
+        return f"{self.n_infinite} {images} restored exactly: infinite PSNR, left out of the mean"
+
+
+def mean_psnr(values: Iterable[float]) -> PsnrMean:
+    """Mean of per-image PSNRs in dB, exactly rounded, so that their order does not matter.
+
+    Raises:
+        UserError: if there is no value or one is NaN: failed images have no place in a mean.
+    """
+    scores = list(values)
+    if not scores or any(math.isnan(value) for value in scores):
+        raise UserError("a mean PSNR needs at least one value, and none of a failed image (NaN)")
+    finite = [value for value in scores if math.isfinite(value)]
+    mean = math.fsum(finite) / len(finite) if finite else math.inf
+    return PsnrMean(mean, len(scores) - len(finite))
+
+
+def list_protocols() -> tuple[str, ...]:
+    """Names with versions, the default first."""
+    return tuple(_PROTOCOLS)
+
+
+def get_protocol(name: str, *, seed: int = 0) -> Protocol:
+    """The protocol of that name and version, such as ``promptir@1``; `seed` is that of its noise.
+
+    Raises:
+        UserError: if there is none, with the nearest names; if a bare name lacks its version, with the versions.
+    """
+    protocol = _PROTOCOLS.get(name)
+    if protocol is None:
+        versions = [known for known in _PROTOCOLS if known.partition("@")[0] == name]
+        hint = f" (did you mean {' or '.join(map(repr, versions))}?)" if versions else nearest(name, _PROTOCOLS)
+        raise UserError(f"unknown protocol {name!r}{hint}; use {', '.join(_PROTOCOLS)}")
+    return protocol if protocol.noise is None else replace(protocol, noise=replace(protocol.noise, seed=seed))
+
+
+def _crop_statement(multiple: int | None) -> str:
+    """The crop rule in words."""
+    if multiple is None:
+        return "none, whole image"
+    return f"degraded and clean to multiples of {multiple}, rows [c // 2, H - c + c // 2) with c = H mod {multiple}"
+
+
+def _next_multiple(length: int, multiple: int | None) -> int:
+    """`length`, raised to a multiple of `multiple`."""
+    return length if multiple is None else -(-length // multiple) * multiple
+
+
+def _channels_first(image: NDArray[Any]) -> Tensor:
+    """(H, W, 3) -> contiguous (3, H, W) tensor of its own memory."""
+    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+
+
+def _score_dtype(device: torch.device) -> torch.dtype:
+    """The widest floating point of the device."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+PROMPTIR = Protocol(
+    name="promptir",
+    version=1,
+    crop_multiple=16,
+    noise=KeyedNoise(),
+    pairs=True,
+    pad_multiple=None,
+    rounded=False,
+    colour="rgb",
+    data_range=1,
+    ssim=Ssim(window="uniform7", sample_covariance=True),
+    lpips=None,
+)
+
+MOCEIR = replace(PROMPTIR, name="moceir", ssim=Ssim(window="gaussian11", sample_covariance=True), lpips="vgg")
+
+KBNET_GAUSS = Protocol(
+    name="kbnet-gauss",
+    version=1,
+    crop_multiple=None,
+    noise=ReseededNoise(),
+    pairs=False,
+    pad_multiple=8,
+    rounded=True,
+    colour="rgb",
+    data_range=255,
+    ssim=None,
+    lpips=None,
+)
+
+RESTORMER_Y = Protocol(
+    name="restormer-y",
+    version=1,
+    crop_multiple=None,
+    noise=None,
+    pairs=True,
+    pad_multiple=None,
+    rounded=True,
+    colour="y",
+    data_range=255,
+    ssim=Ssim(window="gaussian11", sample_covariance=False),
+    lpips=None,
+)
+
+BASICSR_RGB = replace(RESTORMER_Y, name="basicsr-rgb", colour="rgb")
+
+_PROTOCOLS = {str(protocol): protocol for protocol in (PROMPTIR, MOCEIR, KBNET_GAUSS, RESTORMER_Y, BASICSR_RGB)}

@@ -1,0 +1,199 @@
+"""From a recipe to the mixture of training samples, and batches made while the network runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...datasets.training.dead_leaves import LeafImages
+from ...datasets.training.folders import DecodedCache, FolderImages, PairedFolder, denoise_images, described_layout
+from ...datasets.training.mixtures import IDENTITY, CleanImages, Mixture, Order, Part, check_label
+from ..errors import UserError
+from .config import TrainConfig
+
+logger = logging.getLogger("restorebench")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A process's part of a step's samples.
+
+    Attributes:
+        degraded, clean: (B, 3, P, P) uint8 on the CPU.
+        labels: what each sample is (``dehaze``), (B,).
+        names: each sample's image, (B,).
+    """
+
+    degraded: Tensor
+    clean: Tensor
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Step `step`, over all processes: samples `first` to `first + count` as patches of `patch` pixels."""
+
+    step: int
+    first: int
+    count: int
+    patch: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of every batch is a process's: `rank` of `processes`."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, request: Request) -> range:
+        """Its samples of a request."""
+        share = request.count // self.processes
+        first = request.first + self.rank * share
+        return range(first, first + share)
+
+
+def cache_folder(config: TrainConfig) -> Path:
+    """Where generated images are kept."""
+    if config.train.cache:
+        return Path(config.train.cache).expanduser()
+    return Path.home() / ".cache" / "restorebench" / "training"
+
+
+def build_mixture(config: TrainConfig) -> Mixture:
+    """The mixture that a recipe asks for; generated images are not made yet.
+
+    Raises:
+        UserError, DataError: a part that cannot be, or images that are not there.
+    """
+    shares = {label: float(share) for label, share in config.mix.parts.items() if share}
+    for label in shares:
+        check_label(label)
+    cache = DecodedCache(int(config.train.memory_gb * 2**30))
+    natural = None
+    if config.train.folder:
+        natural = FolderImages(Path(config.train.folder).expanduser(), cache, "train.folder")
+    if config.mix.order == "weights":
+        parts = _weighted_parts(config, shares, natural)
+    else:
+        parts = _listed_parts(config, shares, natural, cache)
+    return Mixture(tuple(parts), cast("Order", config.mix.order), config.seed, config.mix.ranges, config.mix.contrast)
+
+
+def _weighted_parts(config: TrainConfig, shares: dict[str, float], natural: CleanImages | None) -> list[Part]:
+    leaves = LeafImages(config.mix.leaves.count, size=config.mix.leaves.size, seed=0, folder=cache_folder(config))
+    if natural is None or config.mix.natural == 0:
+        return [Part(label, share, leaves) for label, share in shares.items()]
+    sources: list[tuple[float, CleanImages]] = [(1 - config.mix.natural, leaves), (config.mix.natural, natural)]
+    return [Part(label, share * part, images) for label, share in shares.items() for part, images in sources if part]
+
+
+def _listed_parts(
+    config: TrainConfig, shares: dict[str, float], natural: CleanImages | None, cache: DecodedCache
+) -> list[Part]:
+    named = config.data.root or os.environ.get("RESTOREBENCH_DATA")
+    if not named:
+        raise UserError(
+            f"recipe {config.mix.name} reads training sets: give data.root=DIR with {', '.join(described_layout())}; "
+            "recipe=embedded needs none"
+        )
+    root = Path(named).expanduser()
+    clean = denoise_images(root, cache) if any(_is_clean(label) for label in shares) else None
+    parts: list[Part] = []
+    for label, share in shares.items():
+        if _is_clean(label):
+            assert clean is not None
+            parts += [Part(label, share, images) for images in (clean, natural) if images is not None]
+        else:
+            pairs = PairedFolder(label, root, cache)
+            parts.append(Part(label, share, pairs, pairs))
+    return parts
+
+
+def _is_clean(label: str) -> bool:
+    """Whether a part needs clean images only."""
+    return label == IDENTITY or label.startswith("denoise-")
+
+
+def prepare_leaves(mixture: Mixture) -> None:
+    """Make the generated images that are not there yet."""
+    for images in {id(part.images): part.images for part in mixture.parts}.values():
+        if isinstance(images, LeafImages):
+            if not images.path.exists():
+                logger.info("making %s (once; kept as %s)", images.identity, images.path)
+            images.prepare()
+
+
+def make_batch(mixture: Mixture, request: Request, shard: Shard) -> Batch:
+    """A process's part of the batch that a request asks for."""
+    samples = [mixture.sample(k, request.patch) for k in shard.of(request)]
+
+    def stacked(arrays: list[NDArray[np.uint8]]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+
+    return Batch(
+        degraded=stacked([sample.degraded for sample in samples]),
+        clean=stacked([sample.clean for sample in samples]),
+        labels=tuple(sample.label for sample in samples),
+        names=tuple(sample.name for sample in samples),
+    )
+
+
+class BatchMaker:
+    """Batches in the order in which they are requested, made ahead by threads.
+
+    Args:
+        mixture: what they are drawn from.
+        shard: the part of each that is this process's.
+        workers: number of threads; 0 makes each batch when it is taken.
+        plan: called with None for the first request, then with the previous one, for the next; None ends.
+    """
+
+    def __init__(
+        self, mixture: Mixture, shard: Shard, workers: int, plan: Callable[[Request | None], Request | None]
+    ) -> None:
+        self._mixture, self._shard, self._plan = mixture, shard, plan
+        self._ahead = workers + 1 if workers else 0
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="batches") if workers else None
+        self._waiting: deque[tuple[Request, Future[Batch]]] = deque()
+        self._last: Request | None = None
+        self._ended = False
+
+    def _next_request(self) -> Request | None:
+        if not self._ended:
+            request = self._plan(self._last)
+            self._ended, self._last = request is None, request or self._last
+            return request
+        return None
+
+    def take(self) -> tuple[Request, Batch] | None:
+        """The next request and its batch; None after the last."""
+        if self._pool is None:
+            request = self._next_request()
+            return None if request is None else (request, make_batch(self._mixture, request, self._shard))
+        while len(self._waiting) < self._ahead:
+            request = self._next_request()
+            if request is None:
+                break
+            self._waiting.append((request, self._pool.submit(make_batch, self._mixture, request, self._shard)))
+        if not self._waiting:
+            return None
+        request, future = self._waiting.popleft()
+        return request, future.result()
+
+    def close(self) -> None:
+        """Let go of the threads; batches under way are dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)

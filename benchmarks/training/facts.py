@@ -1,0 +1,64 @@
+"""What is known about trained weights: of one run, and of all the runs that they went through."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from ..environment import describe_environment
+from .validation import CLEAN
+
+
+def gains(validation: Iterable[Mapping[str, str]]) -> list[dict[str, float]]:
+    """From the lines of ``validation.csv``, what each validation came to: ``images`` and ``seconds`` of training up to
+    it, and the ``gain``, the mean over its degraded tasks of the PSNR over the input's (dB)."""
+    steps: dict[str, list[Mapping[str, str]]] = {}
+    for row in validation:
+        steps.setdefault(row["step"], []).append(row)
+    history = []
+    for rows in steps.values():
+        gained = [float(row["psnr"]) - float(row["input_psnr"]) for row in rows if row["task"] != CLEAN]
+        if gained:
+            images, seconds = int(rows[0]["images"]), float(rows[0]["seconds"])
+            history.append({"images": images, "seconds": round(seconds, 3), "gain": math.fsum(gained) / len(gained)})
+    return history
+
+
+STAGE = ("recipe", "data", "lists_sha256", "steps", "images", "seconds", "seed", "git_revision")
+
+
+def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Facts of a run with those of the training that its first weights had: steps, images and seconds are sums,
+    ``history`` is one after the other, ``stages`` tells them apart."""
+    if not before:
+        return facts
+    told = dict(before)
+    earlier = told.get("stages") or [{key: told[key] for key in STAGE if key in told}]
+    sums = {key: told.get(key, 0) + facts[key] for key in ("steps", "images", "seconds")}
+    shifted = [
+        {**point, **{key: round(point[key] + told.get(key, 0), 3) for key in ("images", "seconds")}}
+        for point in facts["history"]
+    ]
+    return {
+        **facts,
+        **sums,
+        "images_per_second": round(sums["images"] / max(sums["seconds"], 1e-9), 3),
+        "history": [*(told.get("history") or []), *shifted],
+        "stages": [*earlier, {key: facts[key] for key in STAGE}],
+    }
+
+
+def machine(device: str) -> str:
+    """What trains, in a line: the device, its threads if it is a CPU, and torch's version."""
+    environment = describe_environment(device)
+    threads = f", {torch.get_num_threads()} threads" if torch.device(device).type == "cpu" else ""
+    return f"{environment['device_name']}{threads}, torch {torch.__version__}"
+
+
+def metadata_text(value: object) -> str:
+    """A fact as the text that safetensors keeps."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,114 @@
+"""SHA-256 of files, remembered per user so that a set of thousands of images is hashed once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ..errors import DataError
+from .images import read_bytes
+
+THREADS = 2
+"""Threads that read files; more do not help on the discs that test sets lie on."""
+
+_SETTLED = 2.0  # seconds; a younger file could be changed again without a new time stamp
+_lock = threading.Lock()
+
+
+def cache_file() -> Path:
+    """Where the hashes are remembered."""
+    return Path.home() / ".cache" / "restorebench" / "hashes.json"
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 (hex) of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
+    """SHA-256 (hex) of the content of each file; for one that cannot be read, the reason.
+
+    A file that has the size and the modification time that it had when it was last hashed is not read again.
+    """
+    wanted = list(dict.fromkeys(paths))
+    known = _load()
+    found: dict[Path, str] = {}
+    stamps = {path: _stamp(path) for path in wanted}
+    for path, stamp in stamps.items():
+        remembered = known.get(str(path.absolute()))
+        if stamp is not None and remembered is not None and remembered[:2] == list(stamp):
+            found[path] = str(remembered[2])
+    missing = [path for path in wanted if path not in found]
+    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="hash") as pool:
+        found.update(zip(missing, pool.map(_hash, missing), strict=True))
+    remember({path: found[path] for path in missing}, stamps)
+    return found
+
+
+def stamps_of(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
+    """(size in bytes, modification time in ns) of each file; None where there is no regular file."""
+    return {path: _stamp(path) for path in paths}
+
+
+def remember(hashes: dict[Path, str], stamps: dict[Path, tuple[int, int] | None]) -> None:
+    """Store hashes of files with the `stamps` that they had before they were read.
+
+    Files changed within the last seconds, and changed since, are left out. Where the cache cannot be written, nothing
+    is remembered.
+    """
+    oldest = time.time_ns() - int(_SETTLED * 1e9)
+    fresh = {
+        str(path.absolute()): [*stamp, digest]
+        for path, digest in hashes.items()
+        if (stamp := stamps[path]) is not None and stamp[1] < oldest and len(digest) == 64 and _stamp(path) == stamp
+    }
+    if not fresh:
+        return
+    path = cache_file()
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with _lock, contextlib.suppress(OSError):  # the cache saves time and nothing else: a full or read-only disc is fine
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(json.dumps({**_load(), **fresh}), encoding="utf-8")
+            os.replace(temporary, path)  # noqa: PTH105
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def set_hash(members: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 (hex) of a set, from (role and name, SHA-256) of each file, in any order."""
+    return sha256("".join(f"{name}\t{digest}\n" for name, digest in sorted(members)).encode())
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256(read_bytes(path))
+    except DataError as error:
+        return f"unreadable: {error}"
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_size, status.st_mtime_ns) if path.is_file() else None
+
+
+def _load() -> dict[str, list[object]]:
+    """What is remembered; a cache that is not there or damaged counts as empty."""
+    try:
+        content = json.loads(cache_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, list) and len(value) == 3}

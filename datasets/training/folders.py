@@ -1,0 +1,287 @@
+"""Training images on disk: folders of natural images, and paired sets in the layout that PromptIR's users have.
+
+Under the data root, in ``Train`` or ``train``:
+
+====================  =========================================================================================
+``Denoise/*``         clean images (BSD400 and WED)
+``Derain``            ``rainy/rain-1.png`` with ``gt/norain-1.png`` (Rain100L's 200 training pairs)
+``Dehaze``            ``synthetic/part1/0025_0.8_0.1.jpg`` with ``original/0025.png`` (RESIDE OTS)
+``Deblur``            ``blur/NAME.png`` with ``sharp/NAME.png`` (GoPro)
+``Enhance``           ``low/2.png`` with ``gt/2.png`` (LOL-v1)
+====================  =========================================================================================
+
+``input`` and ``target`` are taken for any of the paired folders, too. The photographs of the embedded test sets are
+refused wherever they turn up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..embedded import photographs
+from ..embedded.tasks import crops
+from ..errors import DataError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+HASH_SIDE = 16
+HASH_DISTANCE = 40
+"""Perceptual hashes (256 bits) that differ in at most this many bits are taken for the same picture."""
+
+Image = NDArray[np.uint8]
+
+
+class DecodedCache:
+    """Decoded images, kept as long as they fit into `limit` bytes; shared by threads."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.used = limit, 0
+        self._images: dict[Path, Image] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: Path, decode: Callable[[Path], Image]) -> Image:
+        """The image at `path`, decoded by `decode` unless it is kept."""
+        image = self._images.get(path)
+        if image is None:
+            image = decode(path)
+            image.setflags(write=False)
+            with self._lock:
+                if path not in self._images and self.used + image.nbytes <= self.limit:
+                    self._images[path] = image
+                    self.used += image.nbytes
+        return image
+
+
+class FolderImages:
+    """All images in a folder and its sub-folders, sorted by name; see `mixtures.CleanImages`.
+
+    Args:
+        folder: where they are.
+        cache: keeps decoded images.
+        kind: what the folder is for, in messages.
+
+    Raises:
+        DataError: there is no such folder, or no image in it.
+    """
+
+    def __init__(self, folder: Path, cache: DecodedCache, kind: str = "natural images") -> None:
+        self.folder, self._cache, self._kind = folder, cache, kind
+        self._cleared: set[int] = set()
+        self._paths = image_files(folder, kind)
+        self.names = tuple(path.relative_to(folder).as_posix() for path in self._paths)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def identity(self) -> str:
+        """Kind, number, and total size of the files."""
+        return f"{self._kind}: {len(self)} files, {sum(path.stat().st_size for path in self._paths)} bytes"
+
+    def clean(self, index: int) -> Image:
+        """Image `index`, (H, W, 3) uint8.
+
+        Raises:
+            DataError: it cannot be decoded, or is a photograph of the embedded test sets.
+        """
+        image = self._cache.get(self._paths[index], decode)
+        if index not in self._cleared:
+            refuse_test_photograph(image, self._paths[index])
+            self._cleared.add(index)
+        return image
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A paired training set: its folder under ``Train``, the sub-folders (degraded, clean), the clean image's name."""
+
+    title: str
+    folder: str
+    subfolders: tuple[tuple[str, str], ...]
+    clean_stem: Callable[[str], str]
+
+
+_INPUT_TARGET = ("input", "target")
+LAYOUTS = {
+    "derain": _Layout(
+        "Rain100L's training pairs",
+        "Derain",
+        (("rainy", "gt"), _INPUT_TARGET),
+        lambda stem: f"norain-{stem.removeprefix('rain-')}" if stem.startswith("rain-") else stem,
+    ),
+    "dehaze": _Layout(
+        "RESIDE OTS", "Dehaze", (("synthetic", "original"), _INPUT_TARGET), lambda stem: stem.partition("_")[0]
+    ),
+    "deblur": _Layout("GoPro", "Deblur", (("blur", "sharp"), _INPUT_TARGET), lambda stem: stem),
+    "lowlight": _Layout("LOL-v1", "Enhance", (("low", "gt"), ("low", "high"), _INPUT_TARGET), lambda stem: stem),
+}
+"""The paired training sets by task."""
+
+
+class PairedFolder:
+    """A paired training set; see `mixtures.PairedImages`. One entry for each degraded image.
+
+    Args:
+        task: a key of `LAYOUTS`.
+        root: the data root.
+        cache: keeps decoded images.
+
+    Raises:
+        DataError: a folder is missing, or a degraded image has no clean one.
+    """
+
+    def __init__(self, task: str, root: Path, cache: DecodedCache) -> None:
+        layout = LAYOUTS[task]
+        self._cache, self._title = cache, layout.title
+        self._cleared: set[Path] = set()
+        degraded, clean = _subfolders(layout, train_folder(root))
+        by_stem = {path.stem: path for path in image_files(clean, layout.title)}
+        self._degraded = image_files(degraded, layout.title)
+        self._clean: list[Path] = []
+        for path in self._degraded:
+            partner = by_stem.get(layout.clean_stem(path.stem)) or by_stem.get(path.stem)
+            if partner is None:
+                raise DataError(
+                    f"{path} has no clean image {layout.clean_stem(path.stem)}.* in {clean}: add it or remove the file"
+                )
+            self._clean.append(partner)
+        self.names = tuple(path.relative_to(degraded).as_posix() for path in self._degraded)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def identity(self) -> str:
+        """Set, number of pairs, and total size of the files."""
+        size = sum(path.stat().st_size for path in (*self._degraded, *dict.fromkeys(self._clean)))
+        return f"{self._title}: {len(self)} pairs, {size} bytes"
+
+    def clean(self, index: int) -> Image:
+        """Clean image of pair `index`, (H, W, 3) uint8.
+
+        Raises:
+            DataError: it cannot be decoded, or is a photograph of the embedded test sets.
+        """
+        path = self._clean[index]
+        image = self._cache.get(path, decode)
+        if path not in self._cleared:
+            refuse_test_photograph(image, path)
+            self._cleared.add(path)
+        return image
+
+    def degraded(self, index: int) -> Image:
+        """Degraded image of pair `index`, (H, W, 3) uint8."""
+        return self._cache.get(self._degraded[index], decode)
+
+
+def train_folder(root: Path) -> Path:
+    """``Train`` or ``train`` under the data root.
+
+    Raises:
+        DataError: neither is there.
+    """
+    for name in ("Train", "train"):
+        if (root / name).is_dir():
+            return root / name
+    raise DataError(f"data.root={root} has no folder Train: it should hold {', '.join(described_layout())}")
+
+
+def described_layout() -> list[str]:
+    """Where every training set goes, in words."""
+    pairs = [f"Train/{set_.folder}/{{{','.join(set_.subfolders[0])}}} ({set_.title})" for set_ in LAYOUTS.values()]
+    return ["Train/Denoise (BSD400 and WED)", *pairs]
+
+
+def denoise_images(root: Path, cache: DecodedCache) -> FolderImages:
+    """The clean images of the denoising set.
+
+    Raises:
+        DataError: they are not there.
+    """
+    return FolderImages(train_folder(root) / "Denoise", cache, "BSD400 and WED")
+
+
+def _subfolders(layout: _Layout, train: Path) -> tuple[Path, Path]:
+    folder = train / layout.folder
+    for degraded, clean in layout.subfolders:
+        if (folder / degraded).is_dir() and (folder / clean).is_dir():
+            return folder / degraded, folder / clean
+    wanted = " or ".join(f"{{{','.join(pair)}}}" for pair in layout.subfolders)
+    raise DataError(f"{layout.title} is missing: put its images into {folder}/{wanted}")
+
+
+def image_files(folder: Path, kind: str) -> list[Path]:
+    """Image files in a folder and below, sorted by their path.
+
+    Raises:
+        DataError: there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{kind}: there is no folder {folder}")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise DataError(f"{kind}: there is no image in {folder} ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
+def decode(path: Path) -> Image:
+    """An image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(path) as opened:
+            return np.array(opened.convert("RGB"), dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
+        raise DataError(f"{path} cannot be decoded ({error}): replace or remove it") from error
+
+
+def refuse_test_photograph(image: Image, path: Path) -> None:
+    """Refuse a photograph of the embedded test sets.
+
+    Raises:
+        DataError: naming the file and the photograph.
+    """
+    same = shown_photograph(image)
+    if same:
+        raise DataError(f"{path} is the test photograph {same} (or looks like it): training must not see it; remove it")
+
+
+def shown_photograph(image: Image) -> str | None:
+    """The photograph, or part of one, of the embedded test sets that an image shows, flipped or not; else None."""
+    flips = (image, image[:, ::-1], image[::-1], image[::-1, ::-1])
+    hashes = np.stack([perceptual_hash(flip) for flip in flips])
+    for name, known in _test_hashes():
+        if int((hashes != known).sum(axis=1).min()) <= HASH_DISTANCE:
+            return name
+    return None
+
+
+def perceptual_hash(image: Image) -> NDArray[np.bool_]:
+    """256 bits that a change of size, compression or exposure hardly alters.
+
+    The image in grey, averaged to 17 x 16 pixels; each bit says whether a pixel is brighter than its left neighbour
+    ("difference hash", Krawetz 2013).
+    """
+    from PIL import Image as Pillow
+
+    grey = Pillow.fromarray(np.ascontiguousarray(image)).convert("L")
+    small = np.asarray(grey.resize((HASH_SIDE + 1, HASH_SIDE), Pillow.Resampling.BOX), dtype=np.int16)
+    return np.asarray(np.diff(small, axis=1) > 0).ravel()
+
+
+@lru_cache(maxsize=1)
+def _test_hashes() -> tuple[tuple[str, NDArray[np.bool_]], ...]:
+    """Hashes of the images of the embedded sets: the whole photographs, and their crops of 128 and 256 pixels."""
+    known = (*crops("full"), *crops(256), *crops(128))
+    return tuple((crop.name, perceptual_hash(crop.of(photographs.pixels(crop.photograph)))) for crop in known)

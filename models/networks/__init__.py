@@ -1,0 +1,5 @@
+"""Restorers: one file a network, with its card; blocks of its own lie beside it under the same prefix.
+
+The registry imports every module of this folder, so a new file here is all that a new restorer takes.
+May import: `layers`, and `card`, `errors`, `registry`, `restorer`, `checkpoint` of `models`.
+"""

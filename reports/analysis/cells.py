@@ -1,0 +1,190 @@
+"""The store as reports read it: cells with their images' scores, grouped so that only what may be compared meets."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ...benchmarks.store.records import (
+    ImageRow,
+    Record,
+    RecordError,
+    parse_rows,
+    preview_name,
+    previews_key,
+    read_records,
+)
+from .leaderboard import Entry, comparable, entries
+
+PREVIEWS = "previews"
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A finished cell.
+
+    Attributes:
+        record: what is known about it.
+        rows: its images, in the data set's order.
+        root: the results folder.
+    """
+
+    record: Record
+    rows: tuple[ImageRow, ...]
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """Its folder in the store."""
+        return self.root / self.record.suite / self.record.model / self.record.cell
+
+    def values(self, metric: str) -> dict[str, float]:
+        """Finite scores by image: `metric` is ``psnr``, ``ssim``, ``lpips``, ``input_psnr`` or ``input_ssim``."""
+        scores = {row.image: float(getattr(row, metric)) for row in self.rows if row.status == "ok"}
+        return {name: value for name, value in scores.items() if math.isfinite(value)}
+
+    def restored_preview(self, image: str) -> Path | None:
+        """The restored image as an 8-bit PNG, if the run kept it (``previews=``)."""
+        return _existing(self.folder / PREVIEWS / preview_name(image))
+
+    def degraded_preview(self, image: str) -> Path | None:
+        """What the network was given, as an 8-bit PNG, if the run kept it."""
+        return self._pair(image, "degraded")
+
+    def clean_preview(self, image: str) -> Path | None:
+        """The clean image as an 8-bit PNG, if the run kept it."""
+        return self._pair(image, "clean")
+
+    def _pair(self, image: str, kind: str) -> Path | None:
+        return _existing(self.root / PREVIEWS / previews_key(self.record.identity) / kind / preview_name(image))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One restorer under one set of conditions in a group.
+
+    Attributes:
+        label: its name in tables and figures, different from all others of the group.
+        entry: its records, with their leaderboard's rows.
+        cells: its cells by the key of their task.
+    """
+
+    label: str
+    entry: Entry
+    cells: dict[str, StoredCell]
+
+    @property
+    def record(self) -> Record:
+        """A record, for what all of them share."""
+        return self.entry.any
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is the degraded input itself, which is shown and never ranked."""
+        return self.record.provenance == "input"
+
+
+@dataclass(frozen=True)
+class Group:
+    """What may stand in one table: one suite on the same images under one protocol.
+
+    Attributes:
+        suite: name of the suite.
+        tasks: keys of its tasks, in its order.
+        protocol: name with version.
+        contenders: in the order of their labels, the input first.
+    """
+
+    suite: str
+    tasks: tuple[str, ...]
+    protocol: str
+    contenders: tuple[Contender, ...]
+
+    @property
+    def datasets(self) -> str:
+        """Names of the data sets, joined by +."""
+        return "+".join(sorted({key.partition("@")[2] for key in self.tasks}))
+
+    @cached_property
+    def title(self) -> str:
+        """``5d on embedded-256, promptir@1``."""
+        return f"{self.suite} on {self.datasets}, {self.protocol}"
+
+    @property
+    def stem(self) -> str:
+        """The group's name for files; groups that differ in their images alone share it (see `stems`)."""
+        return f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}"
+
+
+def read_cells(results: Path) -> tuple[list[StoredCell], list[str]]:
+    """All cells of a results folder, and one line for each that could not be read."""
+    records, problems = read_records(results)
+    cells = []
+    for record in records:
+        path = results / record.suite / record.model / record.cell / "images.csv"
+        try:
+            cells.append(StoredCell(record, tuple(parse_rows(path.read_text(encoding="utf-8"))), results))
+        except (RecordError, OSError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: {error}")
+    return cells, problems
+
+
+def groups(cells: Iterable[StoredCell]) -> list[Group]:
+    """Cells by what may be compared: same suite, tasks, protocol, and, task by task, the same images.
+
+    Of several cells for one place the one finished last is taken.
+    """
+    by_place = {(cell.record.suite, cell.record.cell): cell for cell in cells}
+    return [
+        Group(members[0].suite, members[0].tasks, members[0].any.protocol, _contenders(members, by_place))
+        for members in comparable(entries(cell.record for cell in by_place.values()))
+    ]
+
+
+def stems(several: Sequence[Group]) -> list[str]:
+    """A file name for each group, numbered where groups share one."""
+    counted = Counter(group.stem for group in several)
+    seen: Counter[str] = Counter()
+    names = []
+    for group in several:
+        seen[group.stem] += 1
+        names.append(group.stem if counted[group.stem] == 1 else f"{group.stem}-{seen[group.stem]}")
+    return names
+
+
+def _contenders(members: Sequence[Entry], by_place: dict[tuple[str, str], StoredCell]) -> tuple[Contender, ...]:
+    labels = _labels(members)
+    found = [
+        Contender(label, entry, {key: by_place[record.suite, record.cell] for key, record in entry.records.items()})
+        for label, entry in zip(labels, members, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda contender: (not contender.is_input, contender.label)))
+
+
+def _labels(members: Sequence[Entry]) -> list[str]:
+    """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart."""
+
+    def parts(entry: Entry) -> list[str]:
+        record = entry.any
+        numerics = record.identity["numerics"]
+        name = record.title if record.provenance == "input" else f"{record.title} ({record.variant})"
+        weights = str(record.weights.get("sha256") or f"{record.provenance} seed {record.identity['seed']}")[:12]
+        overrides = ",".join(f"{key}={value}" for key, value in sorted(record.overrides.items()))
+        others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
+        return [name, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
+
+    rows = [parts(entry) for entry in members]
+    labels = []
+    for row in rows:
+        rivals = [other for other in rows if other[0] == row[0] and other is not row]
+        telling = [part for i, part in enumerate(row) if i and part and any(other[i] != part for other in rivals)]
+        labels.append(" ".join([row[0], *telling]))
+    return labels
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None

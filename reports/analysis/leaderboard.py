@@ -1,0 +1,225 @@
+"""The leaderboard: derived from the stored records at any time, never appended to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...benchmarks.store.records import Means, Record
+
+AVERAGE = "average"
+NOT_AVAILABLE = "n/a"
+NO_MEANS = Means(psnr=None, ssim=None, input_psnr=None, input_ssim=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the leaderboard: a cell, or the average of a suite.
+
+    Attributes:
+        suite, task, dataset, sigma: what was restored (sigma on the 0..255 scale; None outside denoising).
+        model, variant, provenance, weights: by what; `weights` is the beginning of their sha256, or what stands for it.
+        protocol: under which protocol.
+        images: images with scores; for an average, their sum over the tasks.
+        psnr, ssim: mean of the restored images (dB; -1..1); None unless the cell, or every task of an average, is
+            complete.
+        lpips_alex, lpips_vgg: mean LPIPS in the column of its backbone; None where it is not available.
+        input_psnr, input_ssim: the same of the degraded inputs.
+        params: trainable parameters. macs_256: multiply-adds at 1x3x256x256.
+        dtype, device, device_name: numerics and hardware.
+        status: ``complete`` or ``incomplete``. note: why, and what else a reader must know.
+        cell: id of the cell; empty for an average.
+    """
+
+    suite: str
+    task: str
+    dataset: str
+    sigma: int | None
+    model: str
+    variant: str
+    provenance: str
+    weights: str
+    protocol: str
+    images: int
+    psnr: float | None
+    ssim: float | None
+    lpips_alex: float | None
+    lpips_vgg: float | None
+    input_psnr: float | None
+    input_ssim: float | None
+    params: int | None
+    macs_256: int | None
+    dtype: str
+    device: str
+    device_name: str
+    status: str
+    note: str
+    cell: str
+
+    @property
+    def lpips(self) -> float | None:
+        """Mean LPIPS by its protocol's backbone, the only one it can have."""
+        return self.lpips_vgg if self.lpips_alex is None else self.lpips_alex
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """All cells of one restorer under one set of conditions on one suite."""
+
+    suite: str
+    tasks: tuple[str, ...]
+    records: dict[str, Record]
+
+    @property
+    def any(self) -> Record:
+        """A record of the entry, for what they all share."""
+        return next(iter(self.records.values()))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every task of the suite is there, whole, with a finite score."""
+        return all(
+            key in self.records and self.records[key].complete and self.records[key].means.psnr is not None
+            for key in self.tasks
+        )
+
+
+def conditions(record: Record) -> str:
+    """What the cells of one table row share, as a key: the identity less the task and its images.
+
+    The revision of network code is left out: of two revisions, the later computation stands.
+    """
+    shared = {name: value for name, value in record.identity.items() if name not in {"task", "data", "revision"}}
+    return json.dumps([record.suite, record.suite_tasks, shared], sort_keys=True)
+
+
+def entries(records: Iterable[Record]) -> list[Entry]:
+    """Group records into table entries; of several cells for one place the one finished last is taken."""
+    grouped: dict[str, dict[str, Record]] = {}
+    for record in sorted(records, key=lambda record: (record.finished, record.cell)):
+        grouped.setdefault(conditions(record), {})[record.task_key] = record
+    result = [
+        Entry(next(iter(group.values())).suite, next(iter(group.values())).suite_tasks, group)
+        for group in grouped.values()
+    ]
+    return sorted(
+        result, key=lambda entry: (entry.suite, entry.tasks, entry.any.protocol, entry.any.model, entry.any.variant)
+    )
+
+
+def comparable(several: Iterable[Entry]) -> list[list[Entry]]:
+    """Entries that may be ranked together: same suite, tasks and protocol, and, task by task, the same images."""
+    bundles: list[tuple[tuple[str, tuple[str, ...], str], dict[str, Any], list[Entry]]] = []
+    for entry in several:
+        place = (entry.suite, entry.tasks, entry.any.protocol)
+        images = {key: record.identity.get("data") for key, record in entry.records.items()}
+        for known, shared, members in bundles:
+            if known == place and all(shared.get(key, digest) == digest for key, digest in images.items()):
+                members.append(entry)
+                shared.update(images)
+                break
+        else:
+            bundles.append((place, images, [entry]))
+    return [members for _, _, members in bundles]
+
+
+def weights_label(record: Record) -> str:
+    """Short name of the weights: beginning of their hash, ``untrained`` with its seed, or ``none`` for the input."""
+    digest = record.weights.get("sha256")
+    if digest:
+        return str(digest)[:12]
+    return f"untrained (seed {record.identity['seed']})" if record.provenance == "untrained" else "none"
+
+
+def cell_row(record: Record) -> Row:
+    """The leaderboard's line for a cell."""
+    notes = []
+    if record.failures:
+        name, reason = record.failures[0]
+        notes.append(f"{len(record.failures)} of {record.expected} images failed, first {name}: {reason}")
+    if record.means.infinite:
+        notes.append(f"{record.means.infinite} restored images equal the clean ones (infinite PSNR, not in the mean)")
+    means = record.means if record.complete else NO_MEANS
+    return Row(
+        suite=record.suite,
+        task=record.task,
+        dataset=record.dataset,
+        sigma=record.sigma,
+        model=record.model,
+        variant=record.variant,
+        provenance=record.provenance,
+        weights=weights_label(record),
+        protocol=record.protocol,
+        images=record.scored,
+        psnr=means.psnr,
+        ssim=means.ssim,
+        lpips_alex=means.lpips if record.lpips["backbone"] == "alex" else None,
+        lpips_vgg=means.lpips if record.lpips["backbone"] == "vgg" else None,
+        input_psnr=means.input_psnr,
+        input_ssim=means.input_ssim,
+        params=record.complexity.get("parameters"),
+        macs_256=record.complexity.get("macs"),
+        dtype=record.identity["numerics"]["dtype"],
+        device=record.identity["numerics"]["device"],
+        device_name=record.environment["device_name"],
+        status="complete" if record.complete else "incomplete",
+        note="; ".join(notes),
+        cell=record.cell,
+    )
+
+
+def mean_or_none(values: Sequence[float | None]) -> float | None:
+    """Plain mean; None if any value is missing."""
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present and len(present) == len(values) else None
+
+
+def average_row(entry: Entry, rows: Sequence[Row]) -> Row:
+    """The suite's average: the plain mean over its tasks, given only when all of them are complete."""
+    datasets = sorted({key.partition("@")[2] for key in entry.tasks})
+    missing = [key for key in entry.tasks if key not in entry.records or not entry.records[key].complete]
+    values = {
+        **asdict(rows[0]),
+        "task": AVERAGE,
+        "dataset": "+".join(datasets),
+        "sigma": None,
+        "images": sum(row.images for row in rows),
+        "device_name": "+".join(sorted({row.device_name for row in rows})),
+        "status": "complete" if entry.complete else "incomplete",
+        "note": f"missing: {', '.join(missing)}" if missing else "",
+        "cell": "",
+    }
+    for name in ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim"):
+        values[name] = mean_or_none([getattr(row, name) for row in rows]) if entry.complete else None
+    return Row(**values)
+
+
+def entry_rows(entry: Entry) -> list[Row]:
+    """The lines of one entry: its tasks in the suite's order, then the average where the suite has several tasks."""
+    rows = [cell_row(entry.records[key]) for key in entry.tasks if key in entry.records]
+    if len(entry.tasks) > 1:
+        rows.append(average_row(entry, rows))
+    return rows
+
+
+def leaderboard(records: Iterable[Record]) -> list[Row]:
+    """All lines, grouped by suite, data, protocol and restorer."""
+    return [row for entry in entries(records) for row in entry_rows(entry)]
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write the leaderboard with every digit; missing values are empty, LPIPS that is not available is ``n/a``."""
+    frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+    for name in ("sigma", "params", "macs_256"):
+        frame[name] = frame[name].astype("Int64")
+    for name in ("lpips_alex", "lpips_vgg"):
+        frame[name] = [NOT_AVAILABLE if value is None else value for value in (getattr(row, name) for row in rows)]
+    frame.to_csv(path, index=False)

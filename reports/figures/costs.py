@@ -1,0 +1,208 @@
+"""Average PSNR against a cost: measured filled, published hollow, the measured Pareto front as steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
+
+from ..analysis.captions import conditions, macs_size
+from ..analysis.cells import Group
+from ..analysis.costs import (
+    MACS_SIZE,
+    CostAxis,
+    CostPoint,
+    cost_points,
+    cost_statement,
+    incomplete,
+    input_level,
+    not_comparable,
+    pareto,
+)
+from .labels import Label, place_labels
+from .style import PUBLISHED, Style, house_style, legend_above, new_figure, settle
+
+WIDTH, HEIGHT = 6.3, 3.6
+MARKER = 7.0
+LOG_FROM = 10.0
+"""Ratio of the largest to the smallest cost from which the axis is logarithmic."""
+
+
+@house_style()
+def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, published: bool) -> Figure | None:
+    """A group's figure for one cost; None where fewer than two points have it, or none that is measured.
+
+    Args:
+        group: the restorers; the input is a horizontal line.
+        axis: the cost.
+        looks: of each label.
+        published: whether to add printed averages, which needs comparable data (see `costs.not_comparable`).
+    """
+    points = cost_points(group, published)
+    shown = [point for point in points if point.cost(axis.cost) is not None]
+    measured = [point for point in shown if point.source == "measured"]
+    if not measured or len(shown) < 2:
+        return None
+    printed = [point for point in shown if point.source == "published"]
+    crowded = len(printed) > 12
+    figure = new_figure(
+        WIDTH + crowded, HEIGHT * (1.6 if crowded else 1), _caption(group, axis, points, published=published)
+    )
+    axes = figure.subplots()
+    for point in printed:
+        look = _namesake(point, looks)
+        axes.plot(
+            _x(point, axis),
+            point.psnr,
+            linestyle="",
+            marker=look.marker if look else "o",
+            markersize=MARKER - 2 if look is None else MARKER,
+            markerfacecolor="none",
+            markeredgecolor=look.colour if look else PUBLISHED,
+            gid="published",
+        )
+    for point in measured:
+        look = looks[point.label]
+        axes.plot(
+            _x(point, axis),
+            point.psnr,
+            linestyle="",
+            marker=look.marker,
+            markersize=MARKER,
+            markerfacecolor=look.colour,
+            markeredgecolor="black",
+            markeredgewidth=0.6,
+            gid="measured",
+        )
+    _key(axes, with_published=bool(printed))
+    _scale(axes, axis, [_x(point, axis) for point in shown])
+    level = input_level(group)
+    if level is not None:
+        axes.axhline(level, color="black", linestyle=":", linewidth=1, label="degraded input", gid="input")
+    front = _front(axes, axis, measured)
+    legend_above(axes, 4)
+    settle(figure)
+    labels = [
+        Label(point.label, _x(point, axis), point.psnr, "black", 7.5 if not crowded else 7) for point in measured
+    ] + [Label(point.label, _x(point, axis), point.psnr, PUBLISHED, 6 if crowded else 7) for point in printed]
+    place_labels(axes, labels, marker=MARKER, lines=_in_pixels(axes, front, level))
+    return figure
+
+
+def _x(point: CostPoint, axis: CostAxis) -> float:
+    value = point.cost(axis.cost)
+    assert value is not None
+    return value / axis.unit
+
+
+def _namesake(point: CostPoint, looks: Mapping[str, Style]) -> Style | None:
+    """The look of the measured restorer that a published one is, by the beginning of its label."""
+    return next((look for label, look in looks.items() if label.partition(" (")[0] == point.label), None)
+
+
+def _scale(axes: Axes, axis: CostAxis, values: Sequence[float]) -> None:
+    """Limits with room for labels; logarithmic where the values span more than a decade."""
+    axes.set(xlabel=axis.label, ylabel="average PSNR (dB)")
+    axes.grid(True)
+    positive = min(values) > 0
+    if positive and max(values) / min(values) > LOG_FROM:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=30))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(x=0.12, y=0.1)
+    else:
+        axes.margins(x=0.18, y=0.1)
+
+
+def _front(axes: Axes, axis: CostAxis, measured: Sequence[CostPoint]) -> list[tuple[float, float]]:
+    """Draw the Pareto front up to the right edge; its corners, left to right."""
+    front = pareto(measured, axis.cost)
+    right = axes.get_xlim()[1]
+    corners = [(_x(point, axis), point.psnr) for point in front]
+    corners.append((right, corners[-1][1]))
+    axes.set_xlim(right=right)
+    x, y = zip(*corners, strict=True)
+    axes.plot(
+        x,
+        y,
+        drawstyle="steps-post",
+        color="black",
+        linewidth=1,
+        zorder=1.8,
+        label="Pareto front of the measured",
+        gid="front",
+    )
+    return corners
+
+
+def _key(axes: Axes, *, with_published: bool) -> None:
+    """The legend: what filled and hollow, steps and dots mean."""
+    axes.plot([], [], linestyle="", marker="o", color="black", markersize=5, label="measured")
+    if with_published:
+        axes.plot(
+            [], [], linestyle="", marker="o", markerfacecolor="none", markeredgecolor=PUBLISHED, label="published"
+        )
+
+
+def _in_pixels(axes: Axes, corners: Sequence[tuple[float, float]], level: float | None) -> list[Bbox]:
+    """The front's steps and the input's line as thin boxes, which labels avoid."""
+    lines = []
+    for (x0, y0), (x1, y1) in pairwise(corners):
+        lines += [((x0, y0), (x1, y0)), ((x1, y0), (x1, y1))]
+    if level is not None:
+        left, right = axes.get_xlim()
+        lines.append(((left, level), (right, level)))
+    boxes = []
+    for ends in lines:
+        (x0, y0), (x1, y1) = axes.transData.transform(ends)
+        boxes.append(Bbox.from_extents(min(x0, x1) - 1, min(y0, y1) - 1, max(x0, x1) + 1, max(y0, y1) + 1))
+    return boxes
+
+
+def _caption(group: Group, axis: CostAxis, points: Sequence[CostPoint], *, published: bool) -> list[str]:
+    """What was measured, how, and what is not shown."""
+    lines = [f"{conditions(group)}."]
+    if axis.cost == "macs":
+        lines.append(f"Multiply-adds counted at {macs_size(group)}.")
+    if axis.cost in ("latency_ms", "peak_mib"):
+        statement = cost_statement(group, axis.cost)
+        lines.append(f"{statement[:1].upper()}{statement[1:]}.")
+    absent = [p.label for p in points if p.source == "measured" and p.cost(axis.cost) is None]
+    if absent:
+        lines.append(f"Not shown, without a value: {', '.join(absent)}.")
+    if unfinished := incomplete(group):
+        lines.append(f"Not shown, without a complete suite: {', '.join(unfinished)}.")
+    if not published:
+        return lines
+    if reason := not_comparable(group):
+        return [*lines, f"Published points left out: {reason}."]
+    printed = [point for point in points if point.source == "published"]
+    shown = [point for point in printed if point.cost(axis.cost) is not None]
+    if not shown:
+        return [*lines, "No published point: papers print no comparable value of this cost."]
+    if axis.cost == "macs":
+        sources = dict.fromkeys(point.macs_source for point in shown)
+        lines.append(f"Multiply-adds of published restorers: {'; '.join(sources)}, {MACS_SIZE}.")
+    if axis.cost == "params":
+        lines.append("Parameters of published restorers as in print, with frozen parts where these are named.")
+    return [*lines, *_sources(shown, len(printed) - len(shown))]
+
+
+def _sources(shown: Sequence[CostPoint], without: int) -> list[str]:
+    """Which published points are printed where, and what to know about them."""
+    by_citation: dict[str, list[str]] = {}
+    by_note: dict[str, list[str]] = {}
+    for point in shown:
+        by_citation.setdefault(point.citation, []).append(point.label)
+        for note in point.notes:
+            by_note.setdefault(note, []).append(point.label)
+    lines = ["Published: " + "; ".join(f"{', '.join(names)} ({paper})" for paper, names in by_citation.items()) + "."]
+    lines += [f"{note[:1].upper()}{note[1:]}: {', '.join(names)}." for note, names in by_note.items()]
+    if without:
+        lines.append(f"{without} published restorers without this cost in print are not shown.")
+    return lines

@@ -1,0 +1,95 @@
+"""``bench report page``: the leaderboard, figures and images as one static page that opens from disk."""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import as_file, files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ..analysis.cells import Group
+from .data import page_data
+from .images import IMAGES, ImageFiles
+
+PAGE = "index.html"
+ASSETS = "assets"
+TEMPLATE = "files"
+
+
+def write_page(groups: Sequence[Group], folder: Path, *, problems: Sequence[str] = ()) -> Path:
+    """Write ``index.html`` with its scripts in ``assets/`` and its images in ``images/``, and give back its path.
+
+    The page is made beside the folder and moved in, images and scripts first, so that it is whole whenever it is
+    opened. Images of an earlier page are removed at the end; other files in the folder stay.
+
+    Args:
+        groups: what can be chosen in the page, the first one shown first.
+        folder: made if it is not there. Records are linked relative to it.
+        problems: a line for each stored file that could not be read; the page lists them.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
+        made = Path(name)
+        images = ImageFiles(made / IMAGES)
+        data = page_data(groups, folder, images.collect)
+        _copy_assets(made / ASSETS)
+        (made / PAGE).write_text(_fill(groups, data, problems), encoding="utf-8")
+        _move(made, folder)
+    for path in (folder / IMAGES).glob("*.png"):
+        if path.name not in images.names:
+            path.unlink(missing_ok=True)
+    return folder / PAGE
+
+
+def _copy_assets(folder: Path) -> None:
+    """Scripts and style sheets of the package, ours and those of others, side by side."""
+    folder.mkdir()
+    with as_file(files(__package__) / TEMPLATE) as source:
+        for path in sorted([*source.glob("*.js"), *source.glob("*.css"), *(source / "vendor").iterdir()]):
+            if path.suffix in {".js", ".css", ".txt"}:
+                shutil.copyfile(path, folder / path.name)
+
+
+def _fill(groups: Sequence[Group], data: dict[str, Any], problems: Sequence[str]) -> str:
+    template = Template((files(__package__) / TEMPLATE / PAGE).read_text(encoding="utf-8"))
+    return template.substitute(
+        title=html.escape(groups[0].title if groups else "no results"),
+        version=html.escape(_version()),
+        notes=_notes(problems),
+        data=_script_json(data),
+    )
+
+
+def _script_json(data: dict[str, Any]) -> str:
+    """JSON that cannot end the script element it stands in, nor open a comment there."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _notes(problems: Sequence[str]) -> str:
+    if not problems:
+        return ""
+    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
+    count = "One stored file" if len(problems) == 1 else f"{len(problems)} stored files"
+    return f'<div class="notice" role="note" id="problems"><p>{count} could not be read:</p><ul>{items}</ul></div>'
+
+
+def _version() -> str:
+    try:
+        return version("restorebench")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "(not installed)"
+
+
+def _move(made: Path, folder: Path) -> None:
+    """Move every file into place, each in one step, the page last."""
+    for path in sorted((path for path in made.rglob("*") if path.is_file()), key=lambda path: path.name == PAGE):
+        target = folder / path.relative_to(made)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)

@@ -1,0 +1,285 @@
+"""What the page shows of each group, as plain data for its scripts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ...benchmarks.store.records import Record
+from ..analysis.captions import task_label
+from ..analysis.cells import Contender, Group, StoredCell, stems
+from ..analysis.costs import CostName, CostPoint, cost_points, cost_statement, pareto
+from ..analysis.leaderboard import average_row, cell_row, weights_label
+from ..analysis.statistics import Interval, Ranking, average_interval, mean_interval, rank, rank_averages
+from .summary import facts, headline
+
+COSTS: dict[str, tuple[CostName, float]] = {
+    "params": ("params", 1e6),
+    "macs": ("macs", 1e9),
+    "latency": ("latency_ms", 1.0),
+    "memory": ("peak_mib", 1.0),
+}
+"""Costs by their name in the page, with the unit they are shown in."""
+
+
+def page_data(groups: Sequence[Group], folder: Path, strips: Callable[[Group], list[dict[str, Any]]]) -> dict[str, Any]:
+    """Everything the page shows.
+
+    Args:
+        groups: in the order in which they can be chosen.
+        folder: of the page, from which records are linked.
+        strips: the images of a group, as `images.collect` gives them.
+    """
+    return {
+        "groups": [
+            {
+                "id": name,
+                "protocolLabel": _protocol_label(group, groups),
+                **group_data(group, folder),
+                "strips": strips(group),
+            }
+            for name, group in zip(stems(groups), groups, strict=True)
+        ]
+    }
+
+
+def group_data(group: Group, folder: Path) -> dict[str, Any]:
+    """One group, but for its images."""
+    columns = {
+        key: {c.label: c.cells[key].values("psnr") for c in _ranked(group) if _whole(c, key)} for key in group.tasks
+    }
+    rankings = {key: rank(columns[key], seed=f"{group.title}/{key}") for key in group.tasks if columns[key]}
+    complete = [c for c in _ranked(group) if c.entry.complete]
+    average = (
+        rank_averages({c.label: [columns[key][c.label] for key in group.tasks] for c in complete}, seed=group.title)
+        if complete
+        else None
+    )
+    points = cost_points(group, published=True)
+    measured = {point.label: point for point in points if point.source == "measured"}
+    return {
+        "suite": group.suite,
+        "datasets": group.datasets,
+        "protocol": group.protocol,
+        "title": group.title,
+        "tasks": [
+            {"key": key, "label": task_label(group, key), "head": _head(key), "dataset": key.partition("@")[2]}
+            for key in group.tasks
+        ],
+        "headline": headline(group, average, measured),
+        "facts": facts(group, average, rankings, measured),
+        "order": list(average.order) if average else [],
+        "rows": [_row(c, group, folder, average, rankings, measured.get(c.label)) for c in group.contenders],
+        "images": {key: _images(group, key) for key in group.tasks},
+        "differences": {key: _differences(group, key) for key in group.tasks},
+        "costs": [_cost(point) for point in points],
+        "fronts": {name: [point.label for point in pareto(points, cost)] for name, (cost, _) in COSTS.items()},
+        "costNotes": {"latency": cost_statement(group, "latency_ms"), "memory": cost_statement(group, "peak_mib")},
+    }
+
+
+def _row(
+    contender: Contender,
+    group: Group,
+    folder: Path,
+    average: Ranking | None,
+    rankings: Mapping[str, Ranking],
+    cost: CostPoint | None,
+) -> dict[str, Any]:
+    record = contender.record
+    shown = [cell_row(contender.cells[key].record) for key in group.tasks if key in contender.cells]
+    whole = average_row(contender.entry, shown)
+    point = None if cost is None else _cost(cost)
+    values = [list(contender.cells[key].values("psnr").values()) for key in group.tasks if key in contender.cells]
+    seed = f"{group.title}/{contender.label}"  # that of `cost_points`, so that page and figures agree
+    interval = average_interval(values, seed=seed) if whole.psnr is not None else None
+    return {
+        "label": contender.label,
+        "isInput": contender.is_input,
+        "complete": contender.entry.complete,
+        "reasons": [f"{task_label(group, cell.task_key)}: {row.note}" for cell, row in _noted(contender, group)]
+        + [f"{task_label(group, key)}: not run" for key in group.tasks if key not in contender.cells],
+        "average": {"psnr": whole.psnr, **_bounds(interval), "mark": _mark(contender.label, average)},
+        "gain": None if whole.psnr is None or whole.input_psnr is None else whole.psnr - whole.input_psnr,
+        "ssim": whole.ssim,
+        "lpips": whole.lpips,
+        "tasks": {key: _task(cell, group, contender, rankings.get(key)) for key, cell in contender.cells.items()},
+        "params": None if contender.is_input else _scaled(record.complexity.get("parameters"), 1e6),
+        "macs": None if contender.is_input else _scaled(record.complexity.get("macs"), 1e9),
+        "latency": point and point["latency"],
+        "memory": point and point["memory"],
+        "provenance": record.provenance,
+        "dtype": str(record.identity["numerics"]["dtype"]),
+        "device": str(record.identity["numerics"]["device"]),
+        **_record(contender, group, folder),
+    }
+
+
+def _record(contender: Contender, group: Group, folder: Path) -> dict[str, Any]:
+    """What the record's dialog shows, for all cells of a row."""
+    record = contender.record
+    cells = [contender.cells[key] for key in group.tasks if key in contender.cells]
+    return {
+        "model": record.model,
+        "variant": record.variant,
+        "weights": _weights(record),
+        "weightsHash": record.weights.get("sha256"),
+        "statement": str(record.complexity.get("statement", "")),
+        "commands": list(dict.fromkeys(cell.record.command for cell in cells)),
+        "configurations": _alike(group, cells, lambda cell: cell.record.config),
+        "environments": _alike(group, cells, lambda cell: cell.record.environment),
+        "cells": [
+            {
+                "task": task_label(group, cell.record.task_key),
+                "id": cell.record.cell,
+                "expected": cell.record.expected,
+                "scored": cell.record.scored,
+                "psnr": cell.record.means.psnr,
+                "ssim": cell.record.means.ssim,
+                "lpips": cell.record.means.lpips,
+                "seconds": cell.record.seconds,
+                "finished": cell.record.finished.partition(".")[0].removesuffix("+00:00").replace("T", " "),
+                "failures": [list(failure) for failure in cell.record.failures],
+                "identity": cell.record.identity,
+                "data": cell.record.data,
+                "cost": cell.record.cost,
+                "record": _link(cell.folder / "record.json", folder),
+                "images": _link(cell.folder / "images.csv", folder),
+            }
+            for cell in cells
+        ],
+    }
+
+
+def _task(cell: StoredCell, group: Group, contender: Contender, ranking: Ranking | None) -> dict[str, Any]:
+    """One task of a row; without numbers where images are missing."""
+    psnr, inputs = cell.values("psnr"), cell.values("input_psnr")
+    names = _images(group, cell.record.task_key)
+    values = {"images": [_rounded(psnr.get(name)) for name in names]}
+    if not cell.record.complete or not psnr:
+        return {"psnr": None, "gain": None, "low": None, "high": None, "mark": None, **values}
+    seed = f"{group.title}/{contender.label}/{cell.record.task_key}"
+    gains = [psnr[name] - inputs[name] for name in names if name in psnr and name in inputs]
+    gain = None if contender.is_input or not gains else mean_interval(gains, seed=f"{seed}/gain")
+    return {
+        "psnr": cell.record.means.psnr,
+        **_bounds(mean_interval(list(psnr.values()), seed=seed)),
+        "ssim": cell.record.means.ssim,
+        "gain": None if gain is None else {"mean": gain.mean, **_bounds(gain)},
+        "mark": _mark(contender.label, ranking),
+        **values,
+    }
+
+
+def _differences(group: Group, key: str) -> dict[str, dict[str, Any]]:
+    """Mean paired differences of all restorers that have a task, by their places among the rows: ``1-3`` is 1 minus 3.
+
+    With intervals and without tests: those of the ranking are corrected for all comparisons, single ones would not be.
+    """
+    found = {}
+    places = [i for i, c in enumerate(group.contenders) if not c.is_input and key in c.cells]
+    for first, second in combinations(places, 2):
+        a, b = (group.contenders[i].cells[key].values("psnr") for i in (first, second))
+        differences = [a[image] - b[image] for image in sorted(a.keys() & b.keys())]
+        if differences:
+            interval = mean_interval(differences, seed=f"{group.title}/{key}/{first}-{second}")
+            found[f"{first}-{second}"] = {"mean": interval.mean, **_bounds(interval)}
+    return found
+
+
+def _images(group: Group, key: str) -> list[str]:
+    """Names of a task's images, in the data set's order; an unfinished cell may hold fewer than another."""
+    cells = [contender.cells[key] for contender in group.contenders if key in contender.cells]
+    return [row.image for row in max(cells, key=lambda cell: len(cell.rows)).rows] if cells else []
+
+
+def _cost(point: CostPoint) -> dict[str, Any]:
+    return {
+        "label": point.label,
+        "mean": point.psnr,
+        **_bounds(point.interval),
+        **{name: _scaled(point.cost(cost), unit) for name, (cost, unit) in COSTS.items()},
+        "source": point.source,
+        "citation": "; ".join((point.citation, *point.notes)) if point.citation else "",
+    }
+
+
+def _mark(label: str, ranking: Ranking | None) -> str | None:
+    if ranking is None:
+        return None
+    if label in ranking.best:
+        return "best" if len(ranking.best) == 1 else "tied"
+    return "second" if label in ranking.second else None
+
+
+def _noted(contender: Contender, group: Group) -> list[tuple[Any, Any]]:
+    records = [contender.cells[key].record for key in group.tasks if key in contender.cells]
+    return [(record, row) for record in records if (row := cell_row(record)).note]
+
+
+def _alike(group: Group, cells: Sequence[StoredCell], of: Callable[[StoredCell], Any]) -> list[dict[str, Any]]:
+    """Values of the cells, each once, with the tasks that share it."""
+    found: list[tuple[Any, list[str]]] = []
+    for cell in cells:
+        value = of(cell)
+        for known, tasks in found:
+            if known == value:
+                tasks.append(task_label(group, cell.record.task_key))
+                break
+        else:
+            found.append((value, [task_label(group, cell.record.task_key)]))
+    return [
+        {"tasks": "all tasks" if len(tasks) == len(cells) else ", ".join(tasks), "value": value}
+        for value, tasks in found
+    ]
+
+
+def _weights(record: Record) -> str:
+    """Kind, description and file of the weights."""
+    known = [record.weights.get(name) for name in ("kind", "description", "path")]
+    return ", ".join(dict.fromkeys(str(value) for value in known if value)) or weights_label(record)
+
+
+def _link(path: Path, folder: Path) -> str:
+    """Address of a file from the page's folder."""
+    return quote(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
+
+
+def _head(key: str) -> str:
+    """``denoise-25@set`` as ``denoise 25``, for columns that name the data set below."""
+    return key.partition("@")[0].replace("-", " ")
+
+
+def _bounds(interval: Interval | None) -> dict[str, float | None]:
+    return {"low": None, "high": None} if interval is None else {"low": interval.low, "high": interval.high}
+
+
+def _scaled(value: float | None, unit: float) -> float | None:
+    return None if value is None else value / unit
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _ranked(group: Group) -> list[Contender]:
+    return [contender for contender in group.contenders if not contender.is_input]
+
+
+def _whole(contender: Contender, key: str) -> bool:
+    cell = contender.cells.get(key)
+    return cell is not None and cell.record.complete and bool(cell.values("psnr"))
+
+
+def _protocol_label(group: Group, groups: Sequence[Group]) -> str:
+    """The protocol, with a number where groups differ in their images alone."""
+    same = [
+        other
+        for other in groups
+        if (other.suite, other.datasets, other.protocol) == (group.suite, group.datasets, group.protocol)
+    ]
+    return group.protocol if len(same) == 1 else f"{group.protocol}, images {same.index(group) + 1}"

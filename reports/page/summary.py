@@ -1,0 +1,142 @@
+"""The page's summary in words: which restorer is best at what, at what cost, and how sure one can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..analysis.captions import image_counts, task_label
+from ..analysis.cells import Group
+from ..analysis.costs import CostPoint, incomplete, input_level
+from ..analysis.statistics import Interval, Ranking
+
+NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def headline(group: Group, average: Ranking | None, measured: Mapping[str, CostPoint]) -> str:
+    """The result in one sentence."""
+    if average is None:
+        return f"No restorer has finished {group.suite} on {group.datasets} yet"
+    leader = average.order[0]
+    score = f"{measured[leader].psnr:.2f} dB"
+    if len(average.order) == 1:
+        return f"{leader}: {score} on average over {group.suite}, the only complete result"
+    tied = _tied(average)
+    if tied:
+        return f"{leader} leads {group.suite} with {score} on average, but not significantly over {listed(tied)}"
+    return f"{leader} is best on {group.suite}: {score} on average, significantly more than {_others(group)}"
+
+
+def facts(
+    group: Group, average: Ranking | None, rankings: Mapping[str, Ranking], measured: Mapping[str, CostPoint]
+) -> list[tuple[str, str | list[tuple[str, str]]]]:
+    """Short answers with what they answer, in the order of reading; an answer may be a list of (task, text).
+
+    Args:
+        group: whose results.
+        average: ranking of the suite's averages, over complete restorers; None without one.
+        rankings: ranking of each task that has one.
+        measured: averages and costs of the complete restorers by label.
+    """
+    found: list[tuple[str, str | list[tuple[str, str]]]] = []
+    if average is not None:
+        found.append(("Best average", _score(group, average.order[0], measured)))
+        found.append(("How sure", _certainty(group, average)))
+        found.append(("At what cost", _cost(average, measured)))
+    if rankings and len(group.tasks) > 1:
+        winners = [(task_label(group, key), _winners(ranking)) for key, ranking in rankings.items()]
+        found.append(("Best at each task (= not told apart)", winners))
+    if unfinished := incomplete(group):
+        found.append(("Incomplete, not ranked on average", "\n".join(unfinished)))
+    return found
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _score(group: Group, label: str, measured: Mapping[str, CostPoint]) -> str:
+    point = measured[label]
+    level = input_level(group)
+    gain = "" if level is None else f", {point.psnr - level:+.2f} dB over the degraded input"
+    return f"{label}: {point.psnr:.2f} dB{_bracket(point.interval)}{gain}"
+
+
+def _bracket(interval: Interval | None) -> str:
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f" [{interval.low:.2f},\u00a0{interval.high:.2f}]"
+
+
+def _certainty(group: Group, average: Ranking) -> str:
+    counts = f"{average.images} images in all, {image_counts(group)}"
+    leader, others = average.order[0], average.order[1:]
+    if not others:
+        return f"Nothing to compare it with yet ({counts})."
+    tied = _tied(average)
+    beaten = [name for name in others if name not in average.best]
+    sentences = []
+    if tied:
+        values = [p for name in tied if (p := _adjusted(average, leader, name)) is not None]
+        strength = f" ({_probability(min(values))})" if values else ""
+        sentences.append(f"{leader} cannot be told apart from {listed(tied)}{strength}.")
+    if beaten:
+        values = [p for name in beaten if (p := _adjusted(average, leader, name)) is not None]
+        strength = f" ({_probability(max(values), 'at most ')})" if values else ""
+        whom = _others(group) if not tied else f"the other {_count(len(beaten))}"
+        sentences.append(f"It is significantly better than {whom}{strength}.")
+    return " ".join(sentences) + f" {average.test.capitalize()}, Holm-corrected; {counts}."
+
+
+def _others(group: Group) -> str:
+    return "every other complete restorer" if incomplete(group) else "every other restorer"
+
+
+def _cost(average: Ranking, measured: Mapping[str, CostPoint]) -> str:
+    leaders = [measured[name] for name in average.order if name in average.best]
+    best = min(leaders, key=_macs)
+    lines = [f"{best.label}{' (cheapest of the tied)' if len(leaders) > 1 else ''}: {_costs(best)}"]
+    cheapest = min((measured[name] for name in average.order), key=_macs)
+    if cheapest.label != best.label and _macs(cheapest) < _macs(best):
+        behind = measured[average.order[0]].psnr - cheapest.psnr
+        lines.append(f"Cheapest of all, {cheapest.label}: {_costs(cheapest)}, {behind:.2f} dB behind")
+    return "\n".join(lines)
+
+
+def _costs(point: CostPoint) -> str:
+    parts = [
+        f"{value / unit:.3g} {name}"
+        for value, unit, name in (
+            (point.params, 1e6, "M parameters"),
+            (point.macs, 1e9, "G MACs"),
+            (point.latency_ms, 1.0, "ms an image"),
+        )
+        if value is not None
+    ]
+    return ", ".join(parts) if parts else "not known"
+
+
+def _macs(point: CostPoint) -> float:
+    return float("inf") if point.macs is None else point.macs
+
+
+def _winners(ranking: Ranking) -> str:
+    names = [name for name in ranking.order if name in ranking.best]
+    return " = ".join(names)
+
+
+def _tied(ranking: Ranking) -> list[str]:
+    """The other members of the leader's tie group."""
+    return [name for name in ranking.order[1:] if name in ranking.best]
+
+
+def _adjusted(ranking: Ranking, first: str, second: str) -> float | None:
+    return ranking.adjusted.get((first, second), ranking.adjusted.get((second, first)))
+
+
+def _probability(p: float, bound: str = "") -> str:
+    return "p < 0.001" if p < 0.001 else f"p {bound or '= '}{p:.3f}"
+
+
+def _count(number: int) -> str:
+    return NUMBER_WORDS[number] if number < len(NUMBER_WORDS) else str(number)

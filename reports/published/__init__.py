@@ -1,0 +1,4 @@
+"""The papers' numbers and references, and their loader.
+
+May import: `errors` of `reports`.
+"""

@@ -1,0 +1,82 @@
+"""BibTeX entries of the sources of printed scores.
+
+An entry holds what the citation in ``published/sources.csv`` says and nothing else: no authors, which it does not name,
+and whatever is not understood stands in ``note``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from .results import PublishedError, load_sources
+
+JOURNALS = ("Pattern Recognition", "TMLR", "TIP", "TPAMI", "IJCV")
+_VENUE = re.compile(r"^(?P<venue>[A-Z][A-Za-z .&-]*?) (?P<year>(?:19|20)\d\d)(?: \((?P<remark>.+)\))?$")
+_ARXIV = re.compile(r"^arXiv (?P<number>(?P<year>\d\d)\d\d\.\d{4,5})$")
+_REPOSITORY = re.compile(r"^github\.com/(?P<place>[\w.-]+/[\w.-]+)(?: issue (?P<issue>\d+))?$")
+_YEAR = re.compile(r"\(((?:19|20)\d\d)\)")
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "{": r"\{",
+    "}": r"\}",
+    **{character: "\\" + character for character in "&%$#_"},
+}
+
+
+def bibtex(keys: Sequence[str]) -> str:
+    """A ``.bib`` with an entry for each source, in the given order, each once.
+
+    Raises:
+        PublishedError: a key that ``sources.csv`` does not have.
+    """
+    citations = load_sources()
+    for key in keys:
+        if key not in citations:
+            raise PublishedError(f"there is no source {key!r} in published/sources.csv")
+    return "\n".join(entry(key, citations[key]) for key in dict.fromkeys(keys))
+
+
+def entry(key: str, citation: str) -> str:
+    """The BibTeX entry of one citation, such as ``AdaIR, arXiv 2403.14614, ICLR 2025, Table 2``."""
+    title, *parts = [part.strip() for part in citation.split(", ")]
+    fields: dict[str, str] = {"key": _escape(title), "title": f"{{{_escape(title)}}}"}
+    kind, rest = "misc", []
+    for part in parts:
+        venue, arxiv = _VENUE.match(part), _ARXIV.match(part)
+        if venue:
+            kind = "article" if venue["venue"] in JOURNALS else "inproceedings"
+            fields["journal" if kind == "article" else "booktitle"] = _escape(venue["venue"])
+            fields["year"] = venue["year"]
+            rest += [venue["remark"]] if venue["remark"] else []
+        elif arxiv:
+            fields |= {"eprint": arxiv["number"], "archiveprefix": "arXiv"}
+            fields.setdefault("year", "20" + arxiv["year"])
+        else:
+            rest.append(part)
+    fields |= _address(title)
+    if (year := _YEAR.search(title)) is not None:
+        fields.setdefault("year", year[1])
+    if rest:
+        fields["note"] = _escape(", ".join(rest))
+    return _printed(kind, key, fields)
+
+
+def _address(title: str) -> Mapping[str, str]:
+    """Of a citation that is an address on GitHub."""
+    found = _REPOSITORY.match(title)
+    if found is None:
+        return {}
+    issue = f"/issues/{found['issue']}" if found["issue"] else ""
+    return {"howpublished": f"https://github.com/{_escape(found['place'])}{issue}"}
+
+
+def _printed(kind: str, key: str, fields: Mapping[str, str]) -> str:
+    lines: Iterable[str] = (f"  {name} = {{{value}}}," for name, value in fields.items())
+    return "\n".join([f"@{kind}{{{key},", *lines, "}", ""])
+
+
+def _escape(text: str) -> str:
+    return "".join(_SPECIAL.get(character, character) for character in text)

@@ -1,0 +1,4 @@
+"""Tables for papers, the terminal and files.
+
+May import: `analysis`, `published`, and `store` and `errors` of `benchmarks`.
+"""

@@ -1,0 +1,164 @@
+"""Measured rows with their printed twins, and the other printed rows below.
+
+Measured and printed scores are subtracted only where both are on the same images by the same PSNR; what differs even
+there (noise, SSIM window, weights) stands in footnotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..analysis.cells import Contender, Group
+from ..analysis.leaderboard import AVERAGE
+from ..published.columns import PAPERS_PROTOCOLS, PublishedRow, column_notes, places, published_cost
+from .model import DIGITS, Block, Column, Number, TableRow
+
+NOISE = (
+    "noise: the authors draw it from one global stream in file-system order, which cannot be repeated; here it is "
+    "drawn for each image from its name"
+)
+WINDOW = "window: printed and measured SSIM use different windows (uniform 7x7, Gaussian 11x11) and differ for that"
+RETRAINED = "retraining: the measured weights are not those of the printed score"
+QUOTED = "retraining: the printed score is quoted, maybe of a network retrained by those who quote it"
+PUBLISHED_VARIANT = "paper"
+"""Name of the variant that is the published network."""
+
+
+@dataclass(frozen=True)
+class _Common:
+    """Keys of the tasks whose scores may be subtracted, and why the others may not (empty if there are none)."""
+
+    keys: frozenset[str]
+    reason: str
+
+
+def blocks(
+    group: Group | None,
+    measured: Sequence[TableRow],
+    printed: Sequence[PublishedRow],
+    columns: Sequence[Column],
+    *,
+    named: bool,
+) -> list[Block]:
+    """The rows of a table.
+
+    Args:
+        group: what was measured; None for printed rows alone.
+        measured: a row for each contender of the group.
+        printed: papers' rows.
+        columns: of the table.
+        named: keep the order of the contenders; otherwise by falling average.
+    """
+    rows = {one.model: _published(one, columns) for one in printed}
+    if group is None:
+        return [Block(heading="", rows=tuple(rows.values()))]
+    common = _common(group) if printed else _Common(frozenset(), "")
+    pairs = list(zip(group.contenders, measured, strict=True))
+    if not named:
+        last = next(place for place, column in enumerate(columns) if column.key == columns[-1].key)
+        pairs.sort(key=lambda pair: (not pair[0].is_input, -(pair[1].scores[last].value or -1e9), pair[1].method))
+    shown: list[TableRow] = []
+    paired: set[str] = set()
+    for contender, row in pairs:
+        shown.append(row)
+        twin = _twin(contender, printed) if common.keys else None
+        if twin is not None and _is_published_network(contender):
+            shown.append(replace(rows[twin.model], method=f"{twin.model}, published"))
+            shown.append(_difference(contender, row, twin, columns, common))
+            paired.add(twin.model)
+        elif twin is not None:
+            text = f"{row.method} is not the published {twin.model} with its weights: no difference is formed"
+            rows[twin.model] = replace(rows[twin.model], notes=(*rows[twin.model].notes, text))
+    found = [Block(heading="", rows=tuple(shown))]
+    rest = tuple(row for model, row in rows.items() if model not in paired)
+    if rest:
+        found.append(_printed_block(group, rest, columns, common))
+    return found
+
+
+def _common(group: Group) -> _Common:
+    """Which tasks of a group are on the papers' images under the papers' protocol."""
+    if group.protocol.partition("@")[0] not in PAPERS_PROTOCOLS:
+        return _Common(frozenset(), f"measured under {group.protocol}, printed under promptir@1 or its like")
+    known = places(group.suite)
+    standard = {key: known[key.partition("@")[0]].measured for key in group.tasks}
+    others = [key for key in group.tasks if standard[key] != key.partition("@")[2]]
+    if not others:
+        return _Common(frozenset(group.tasks), "")
+    here = ", ".join(sorted({key.partition("@")[2] for key in others}))
+    there = ", ".join(dict.fromkeys(standard[key] for key in others))
+    return _Common(frozenset(group.tasks) - set(others), f"measured on {here}, printed on {there}: other images")
+
+
+def _printed_block(group: Group, rows: tuple[TableRow, ...], columns: Sequence[Column], common: _Common) -> Block:
+    if not common.reason:
+        return Block(heading="Published", rows=rows)
+    part = "in part" if common.keys else "not"
+    known = {note for column in columns for note in column.notes}
+    tasks = dict.fromkeys(key.partition("@")[0] for key in group.tasks)
+    traps = dict.fromkeys(note for task in tasks for note in column_notes(group.suite, task) if note not in known)
+    reason = f"{common.reason}, so these scores are not comparable"
+    return Block(heading=f"Published, {part} comparable with measured rows", rows=rows, notes=(reason, *traps))
+
+
+def _twin(contender: Contender, printed: Sequence[PublishedRow]) -> PublishedRow | None:
+    """The printed row of the same restorer, if it has scores."""
+    names = {contender.record.title.casefold(), contender.record.model.casefold()}
+    return next((row for row in printed if row.scores and row.model.casefold() in names), None)
+
+
+def _is_published_network(contender: Contender) -> bool:
+    record = contender.record
+    return record.variant == PUBLISHED_VARIANT and not record.overrides and record.provenance != "untrained"
+
+
+def _published(row: PublishedRow, columns: Sequence[Column]) -> TableRow:
+    params, macs = published_cost(row.model)
+    return TableRow(
+        kind="published",
+        method=row.model,
+        model=row.model,
+        citation=row.source,
+        params=params,
+        macs=macs,
+        scores=tuple(row.score(column.task, column.metric) for column in columns),
+        notes=row.notes,
+    )
+
+
+def _difference(
+    contender: Contender, row: TableRow, twin: PublishedRow, columns: Sequence[Column], common: _Common
+) -> TableRow:
+    """Measured minus published, with the reasons why they differ."""
+    everything = not common.reason
+    scores = []
+    for column, score in zip(columns, row.scores, strict=True):
+        printed = twin.score(column.task, column.metric).value
+        wanted = column.key in common.keys or (column.key == AVERAGE and everything)
+        if not wanted or score.value is None or printed is None:
+            scores.append(Number())
+            continue
+        value = score.value - printed
+        notes = _reasons(contender, twin, column)
+        scores.append(Number(value=value, text=f"{value:+.{DIGITS[column.metric]}f}", notes=notes))
+    why = [RETRAINED] if contender.record.provenance != "official" else []
+    if twin.quoted:
+        why.append(QUOTED)
+    if common.reason:
+        why.append(f"{common.reason}, so no difference is formed there")
+    return TableRow(
+        kind="difference", method="measured minus published", model=row.model, scores=tuple(scores), notes=tuple(why)
+    )
+
+
+def _reasons(contender: Contender, twin: PublishedRow, column: Column) -> tuple[str, ...]:
+    """Why a measured score may differ from the printed one of the same network with the same weights."""
+    drawn = [key for key in contender.entry.tasks if key.startswith("denoise")]
+    found = []
+    if column.key in drawn or (column.key == AVERAGE and drawn):
+        found.append(NOISE)
+    gaussian = contender.record.protocol.startswith("moceir"), twin.model.startswith("MoCE-IR")
+    if column.metric == "ssim" and gaussian[0] != gaussian[1]:
+        found.append(WINDOW)
+    return tuple(found)

@@ -1,0 +1,110 @@
+"""A paper's table as LaTeX, Markdown, CSV or HTML."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping
+
+from ..published.results import load_sources
+from .html import html_document
+from .latex import latex_body, latex_document
+from .model import DIGITS, HEADS, Column, Number, PaperTable, TableRow
+
+EXTENSIONS = {"latex": ".tex", "markdown": ".md", "csv": ".csv", "html": ".html"}
+CSV_HEADER = (
+    *("suite", "method", "model", "kind", "task", "dataset", "metric", "mean", "low", "high", "images", "mark"),
+    *("printed", "source", "notes"),
+)
+
+
+def render(table: PaperTable, fmt: str) -> str:
+    """The table as text.
+
+    Args:
+        table: what to print.
+        fmt: ``latex`` (a document that compiles as it is), ``latex-body`` (its float alone, for a paper),
+            ``markdown``, ``csv`` or ``html``.
+    """
+    renderers: dict[str, Callable[[PaperTable], str]] = {
+        "latex": latex_document,
+        "latex-body": latex_body,
+        "markdown": markdown,
+        "csv": tidy_csv,
+        "html": html_document,
+    }
+    return renderers[fmt](table)
+
+
+def markdown(table: PaperTable) -> str:
+    """A pipe table with its footnotes; intervals stand behind the means."""
+    signs = table.footnotes()
+    heads = ["method", "params (M)", f"MACs (G){_signs(table.macs_notes, signs)}"]
+    heads += [_head(column, table) + _signs(column.notes, signs) for column in table.columns]
+    lines = [_pipes(heads), _pipes(["---"] + ["---:"] * (len(heads) - 1))]
+    for block in table.blocks:
+        if block.heading:
+            lines.append(_pipes([f"*{block.heading}*{_signs(block.notes, signs)}"] + [""] * (len(heads) - 1)))
+        lines += [_pipes(_markdown_cells(row, table, signs)) for row in block.rows]
+    notes = [f"- <sup>{sign}</sup> {_plain(text)}" for text, sign in signs.items()]
+    sources = [f"- [{key}] {_plain(load_sources()[key])}" for key in table.citations]
+    parts = [[f"**{_plain(table.caption)}**"], lines, [" ".join(map(_plain, table.remarks))], notes, sources]
+    return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
+
+
+def _head(column: Column, table: PaperTable) -> str:
+    dataset = f" ({column.dataset})" if column.dataset and not table.one_dataset else ""
+    return f"{column.label}{dataset} {HEADS[column.metric]}"
+
+
+def _markdown_cells(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> list[str]:
+    name = row.method + (f" [{row.citation}]" if row.citation else "") + _signs(row.notes, signs)
+    scores = [
+        " ".join(filter(None, (_marked(score), score.bounds(DIGITS[column.metric])))) + _signs(score.notes, signs)
+        for column, score in zip(table.columns, row.scores, strict=True)
+    ]
+    return [name, *(number.text + _signs(number.notes, signs) for number in (row.params, row.macs)), *scores]
+
+
+def _marked(score: Number) -> str:
+    marks = {"best": f"**{score.text}**", "tie": f"{score.text}†", "second": f"<u>{score.text}</u>"}
+    return marks[score.mark] if score.mark else score.text
+
+
+def _signs(notes: Iterable[str], signs: Mapping[str, str]) -> str:
+    listed = ",".join(signs[note] for note in notes)
+    return f"<sup>{listed}</sup>" if listed else ""
+
+
+def _pipes(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _plain(text: str) -> str:
+    """Text on one line that Markdown does not take for marks."""
+    return " ".join(text.replace("+-", "±").replace("*", "\\*").replace("<", "&lt;").split())
+
+
+def tidy_csv(table: PaperTable) -> str:
+    """One line for each method, task and metric, and for its parameters (M) and multiply-adds (G), with every digit."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    for row in table.rows:
+        costs = (("params_m", row.params), ("macs_g", row.macs))
+        scores = zip(table.columns, row.scores, strict=True)
+        writer.writerows(_line(table, row, "", "", name, number) for name, number in costs)
+        writer.writerows(_line(table, row, c.label, c.dataset, c.metric, score) for c, score in scores)
+    return buffer.getvalue()
+
+
+def _line(table: PaperTable, row: TableRow, task: str, dataset: str, metric: str, number: Number) -> list[str]:
+    values = [number.value, number.low, number.high, number.images]
+    exact = ["" if value is None else repr(value) for value in values]
+    if row.kind == "published":
+        exact[0] = "" if number.value is None else number.text
+    where = row.citation if row.kind == "published" else "restorebench"
+    return [
+        *(table.suite, row.method, row.model, row.kind, task, dataset, metric, *exact, number.mark or ""),
+        *("" if number.value is None else number.text, where, "; ".join((*row.notes, *number.notes))),
+    ]

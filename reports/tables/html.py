@@ -1,0 +1,109 @@
+"""A paper's table as an HTML page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+
+from ..published.results import load_sources
+from .model import DIGITS, HEADS, Block, Number, PaperTable, TableRow
+
+STYLE = (
+    "body{font:15px/1.4 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;border-block:2px solid}"
+    "caption{text-align:start;font-weight:600;padding-block:.5rem}th,td{padding:.2rem .6rem;text-align:right}"
+    "th[scope=row],th[scope=rowgroup]{text-align:start;font-weight:400}th[scope=rowgroup]{font-style:italic}"
+    "thead th{text-align:center}tbody{border-block-start:1px solid}small{display:block;white-space:nowrap}"
+    "footer{max-width:70rem;font-size:.85rem}"
+)
+
+
+def html_document(table: PaperTable) -> str:
+    """The page: table, remarks, footnotes and sources."""
+    signs = table.footnotes()
+    body = [html_table(table), "<footer>"]
+    if table.remarks:
+        body.append(f"<p>{' '.join(map(_text, table.remarks))}</p>")
+    if signs:
+        items = "\n".join(f'<dt id="note-{sign}">{sign}</dt><dd>{_text(text)}</dd>' for text, sign in signs.items())
+        body.append(f"<dl>\n{items}\n</dl>")
+    if table.citations:
+        sources = load_sources()
+        items = "\n".join(f'<li id="source-{escape(key)}">{_text(sources[key])}</li>' for key in table.citations)
+        body.append(f"<ol>\n{items}\n</ol>")
+    body.append("</footer>")
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f"<title>{_text(table.caption)}</title>",
+            f"<style>{STYLE}</style>",
+            "</head>",
+            "<body>",
+            *body,
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def html_table(table: PaperTable) -> str:
+    """The table element alone."""
+    signs = table.footnotes()
+    first = ["Method", "Params (M)", "MACs (G)" + _signs(table.macs_notes, signs)]
+    tasks = [
+        f'<th scope="colgroup" colspan="{size}">{_text(column.label)}{_signs(column.notes, signs)}'
+        + (f"<small>{_text(column.dataset)}</small>" if column.dataset and not table.one_dataset else "")
+        + "</th>"
+        for column, size in table.spans()
+    ]
+    lines = [
+        "<table>",
+        f"<caption>{_text(table.caption)}</caption>",
+        "<thead>",
+        "<tr>" + "".join(f'<th scope="col" rowspan="2">{name}</th>' for name in first) + "".join(tasks) + "</tr>",
+        "<tr>" + "".join(f'<th scope="col">{HEADS[column.metric]}</th>' for column in table.columns) + "</tr>",
+        "</thead>",
+    ]
+    width = len(first) + len(table.columns)
+    for block in table.blocks:
+        lines += ["<tbody>", *_block(block, table, signs, width), "</tbody>"]
+    return "\n".join([*lines, "</table>"])
+
+
+def _block(block: Block, table: PaperTable, signs: Mapping[str, str], width: int) -> Iterable[str]:
+    if block.heading:
+        heading = _text(block.heading) + _signs(block.notes, signs)
+        yield f'<tr><th scope="rowgroup" colspan="{width}">{heading}</th></tr>'
+    for row in block.rows:
+        yield _row(row, table, signs)
+
+
+def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> str:
+    name = _text(row.method) + _signs(row.notes, signs)
+    if row.citation:
+        place = table.citations.index(row.citation) + 1
+        name += f' <a href="#source-{escape(row.citation)}">[{place}]</a>'
+    cells = [f"<td>{_text(number.text)}{_signs(number.notes, signs)}</td>" for number in (row.params, row.macs)]
+    for column, score in zip(table.columns, row.scores, strict=True):
+        bounds = score.bounds(DIGITS[column.metric])
+        small = f"<small>{bounds}</small>" if bounds else ""
+        cells.append(f"<td>{_marked(score)}{_signs(score.notes, signs)}{small}</td>")
+    return f'<tr class="{row.kind}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
+
+
+def _marked(score: Number) -> str:
+    text = _text(score.text)
+    marks = {"best": f"<strong>{text}</strong>", "tie": f"{text}†", "second": f"<u>{text}</u>"}
+    return marks[score.mark] if score.mark else text
+
+
+def _signs(notes: Iterable[str], signs: Mapping[str, str]) -> str:
+    links = ",".join(f'<a href="#note-{signs[note]}">{signs[note]}</a>' for note in notes)
+    return f"<sup>{links}</sup>" if links else ""
+
+
+def _text(text: str) -> str:
+    return escape(text.replace("+-", "±"))

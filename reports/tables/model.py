@@ -1,0 +1,175 @@
+"""A paper's table as data, before it is LaTeX, Markdown, CSV or HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from .numbers import MISSING
+
+Metric = Literal["psnr", "ssim"]
+Mark = Literal["best", "tie", "second"]
+RowKind = Literal["input", "measured", "published", "difference"]
+
+METRICS: tuple[Metric, ...] = ("psnr", "ssim")
+DIGITS: dict[Metric, int] = {"psnr": 2, "ssim": 3}
+HEADS: dict[Metric, str] = {"psnr": "PSNR", "ssim": "SSIM"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of scores.
+
+    Attributes:
+        key: the task with its data set (``denoise-25@CBSD68``), or ``average``.
+        label: the task as a heading, ``denoise 25``.
+        dataset: its images; empty for the average.
+        metric: ``psnr`` (dB) or ``ssim``.
+        notes: footnotes of the task's heading.
+    """
+
+    key: str
+    label: str
+    dataset: str
+    metric: Metric
+    notes: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """The task without its data set, ``denoise-25``; or ``average``."""
+        return self.key.partition("@")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """One entry of the table.
+
+    Attributes:
+        value: None where there is none; the text is a dash then.
+        text: as the table prints it.
+        low, high: 95 % interval; None where there is none.
+        mark: of the column's ranking.
+        images: how many it is a mean over; None where that is not known.
+        notes: footnotes.
+    """
+
+    value: float | None = None
+    text: str = MISSING
+    low: float | None = None
+    high: float | None = None
+    mark: Mark | None = None
+    images: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def bounds(self, digits: int) -> str:
+        """The interval as ``[30.12, 31.90]``, or an empty text."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"[{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """One method.
+
+    Attributes:
+        kind: the degraded input, measured here, printed in a paper, or measured minus published.
+        method: its name.
+        model: the restorer's name in the registry, or in the papers' spelling.
+        citation: key of the source of a published row, in the ``.bib``; empty otherwise.
+        params, macs: in millions and thousands of millions.
+        scores: one for each column of the table.
+        notes: footnotes of the name.
+    """
+
+    kind: RowKind
+    method: str
+    model: str
+    citation: str = ""
+    params: Number = Number()
+    macs: Number = Number()
+    scores: tuple[Number, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Rows between two rules, with a heading (empty for none) and its footnotes."""
+
+    heading: str
+    rows: tuple[TableRow, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperTable:
+    """A table of methods by tasks.
+
+    Attributes:
+        suite: of which suite.
+        stem: its name for files and labels.
+        caption: what it shows.
+        columns: the tasks' scores, those of one task side by side, the average last.
+        blocks: the rows.
+        macs_notes: footnotes of the heading of multiply-adds.
+        remarks: sentences that stand under the table: images, test, what the marks mean.
+    """
+
+    suite: str
+    stem: str
+    caption: str
+    columns: tuple[Column, ...]
+    blocks: tuple[Block, ...]
+    macs_notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[TableRow, ...]:
+        """The rows of all blocks."""
+        return tuple(row for block in self.blocks for row in block.rows)
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Keys of all sources, each once."""
+        return tuple(dict.fromkeys(row.citation for row in self.rows if row.citation))
+
+    @property
+    def one_dataset(self) -> bool:
+        """Whether all tasks are on one data set, which the caption names then."""
+        return len({column.dataset for column in self.columns if column.dataset}) == 1
+
+    def spans(self) -> list[tuple[Column, int]]:
+        """The first column of each task and how many columns the task has."""
+        found: list[tuple[Column, int]] = []
+        for column in self.columns:
+            if found and found[-1][0].key == column.key:
+                found[-1] = (found[-1][0], found[-1][1] + 1)
+            else:
+                found.append((column, 1))
+        return found
+
+    def footnotes(self) -> dict[str, str]:
+        """Sign of each footnote (``a``, ``b``, .. ``aa``), in the order in which a reader meets them."""
+        return {text: _sign(place) for place, text in enumerate(dict.fromkeys(self._notes()))}
+
+    def _notes(self) -> Iterator[str]:
+        yield from self.macs_notes
+        for column in self.columns:
+            yield from column.notes
+        for block in self.blocks:
+            yield from block.notes
+            for row in block.rows:
+                yield from row.notes
+                for number in (row.params, row.macs, *row.scores):
+                    yield from number.notes
+
+
+def _sign(place: int) -> str:
+    """0 is ``a``, 25 ``z``, 26 ``aa``."""
+    letters = ""
+    place += 1
+    while place:
+        place, rest = divmod(place - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return letters

@@ -1,0 +1,83 @@
+"""What a run shows when it ends: what came in, what came out, how fast, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from ...benchmarks.store.records import Record
+from ..analysis.cells import Group
+from ..analysis.leaderboard import AVERAGE, Row, average_row, cell_row
+from .numbers import MISSING, gain, number, task_label
+
+LPIPS = "LPIPS"
+HEADERS = ("restorer", "task", "images", "input PSNR", "SSIM", "PSNR (dB)", "SSIM", "gain", LPIPS, "images/s")
+
+
+def terminal_table(groups: Sequence[Group]) -> str:
+    """A compact table for each group: a line a task of each restorer, then its average.
+
+    The degraded input has lines of its own only where nothing else was run: its scores stand in every line. LPIPS has a
+    column where any line has it. Below each table stands what it lacks.
+    """
+    return "\n\n".join(_table(group) for group in groups) or "No finished cells yet."
+
+
+def _table(group: Group) -> str:
+    restorers = [contender for contender in group.contenders if not contender.is_input]
+    shown = restorers or list(group.contenders)
+    lines, missing = [], []
+    for contender in shown:
+        records = [contender.cells[key].record for key in group.tasks if key in contender.cells]
+        rows = [cell_row(record) for record in records]
+        speeds = [images_per_second(record) for record in records]
+        if len(group.tasks) > 1:
+            rows.append(average_row(contender.entry, rows))
+            speeds.append(None)
+        lines += [_line(contender.label, row, speed) for row, speed in zip(rows, speeds, strict=True)]
+        missing += [f"- {contender.label}, {_task(row)}: {_lack(row)}" for row in rows if _lack(row)]
+    kept = [i for i, header in enumerate(HEADERS) if header != LPIPS or any(line[i] != MISSING for line in lines)]
+    body = tabulate(
+        [[line[i] for i in kept] for line in _without_repeats(lines)],
+        headers=[HEADERS[i] for i in kept],
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=("left", "left") + ("right",) * (len(kept) - 2),
+    )
+    return "\n".join([group.title, "", body, *missing])
+
+
+def images_per_second(record: Record) -> float | None:
+    """Images of a cell by the wall seconds that its last run took for them; None where it computed none."""
+    return record.computed / record.seconds if record.computed and record.seconds else None
+
+
+def _line(label: str, row: Row, speed: float | None) -> list[str]:
+    return [
+        label,
+        _task(row),
+        str(row.images),
+        number(row.input_psnr, 2),
+        number(row.input_ssim, 3),
+        number(row.psnr, 2),
+        number(row.ssim, 3),
+        gain(row),
+        number(row.lpips, 3),
+        MISSING if speed is None else f"{speed:.3g}",
+    ]
+
+
+def _task(row: Row) -> str:
+    return AVERAGE if row.task == AVERAGE else task_label(row.task, row.sigma)
+
+
+def _lack(row: Row) -> str:
+    """What a line lacks or a reader must know, in words."""
+    return row.note if row.status == "complete" else f"incomplete; {row.note}".removesuffix("; ")
+
+
+def _without_repeats(lines: list[list[str]]) -> list[list[str]]:
+    """A restorer's name stands in its first line only."""
+    previous = [""] + [line[0] for line in lines]
+    return [["" if line[0] == before else line[0], *line[1:]] for line, before in zip(lines, previous, strict=False)]

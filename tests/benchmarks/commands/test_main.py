@@ -1,0 +1,147 @@
+"""The command line: help at once, mistakes in one line with the remedy, lists for people and programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from restorebench.benchmarks.commands import list as list_command
+from restorebench.benchmarks.commands.main import main
+
+from ..command_line import bench, bench_path
+
+
+def test_help_comes_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        done = subprocess.run([bench_path(), "--help"], capture_output=True, text=True, check=True, cwd=tmp_path)
+        times.append(time.perf_counter() - started)
+    assert "bench run model=rbair tasks=5d" in done.stdout
+    assert statistics.median(times) < 0.7
+    probe = "import sys; from restorebench.benchmarks.commands.main import parser; parser(); print(*sys.modules)"
+    loaded = subprocess.run(
+        ["python", "-c", probe], capture_output=True, text=True, check=True, cwd=tmp_path, env=same_python()
+    )
+    assert not {"torch", "numpy", "pandas", "hydra", "omegaconf"} & set(loaded.stdout.split())
+
+
+def same_python() -> dict[str, str]:
+    """An environment in which `python` is the one that runs the tests."""
+    return {**os.environ, "PATH": os.pathsep.join([str(Path(bench_path()).parent), os.environ["PATH"]])}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["modle=rbair"], "there is no key 'modle' (did you mean 'model'"),
+        (["data.siz=64"], "there is no key 'data.siz' (did you mean 'data.size'"),
+        (["+bogus=1"], "there is no key 'bogus'"),
+        (["overrides.dim=3"], "write +overrides.dim="),
+        (["model=rbiar"], "rbair"),
+        (["tasks=5dd"], "5d"),
+        (["protocol=promptir"], "promptir@1"),
+        (["data=embeded"], "data=embeded: no such choice (did you mean 'embedded'?)"),
+        (["tf32=perhaps"], "tf32=perhaps: Value 'perhaps' is not a valid bool"),
+        (["model=identity,rbair"], "add -m to sweep"),
+        (["data.size=big"], "data.size=big: give a side in pixels, or full"),
+        (["device=gpu"], "unknown device 'gpu'"),
+        (["dtype=float64"], "unknown dtype 'float64'"),
+        (["overwrite=allways"], "did you mean 'always'"),
+        (["tile=8"], "tiles are at least 64"),
+        (["model=rbair", "variant=papr"], "paper"),
+        (["weights=/no/such/file.pth"], "/no/such/file.pth"),
+        (["x y"], "cannot read the override"),
+        (["+experiment=six"], "experiment=six: no such choice"),
+        (["-m", "model=identity,rbiar"], "rbair"),
+        (["-m", "tasks=3d,6d"], "6d"),
+        (["data=standard"], "bsd68"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    overrides: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RESTOREBENCH_DATA", raising=False)
+    monkeypatch.setenv("RESTOREBENCH_WEIGHTS", str(tmp_path))
+    assert main(["run", *overrides]) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("bench: ")]
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_entry_point_reports_a_mistake_without_traceback(tmp_path: Path) -> None:
+    done = bench("run", "model=rbairr", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("bench: unknown model 'rbairr'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unwritable_results_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["run", "model=identity", f"results={tmp_path}/file/results"]) == 2
+    assert "give a writable one with results=DIR" in capsys.readouterr().err
+
+
+def test_cfg_shows_the_configuration_and_runs_nothing(tmp_path: Path) -> None:
+    done = bench("run", "model=identity", "tasks=3d", "--cfg", "job", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "model: identity" in done.stdout
+    assert "tasks: 3d" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_help_lists_the_keys(tmp_path: Path) -> None:
+    done = bench("run", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for key in ("model:", "tasks:", "protocol:", "overwrite:", "results:"):
+        assert key in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "expected"),
+    [("models", "model", "rbair"), ("tasks", "tasks", "5d"), ("protocols", "protocol", "promptir@1")],
+)
+def test_lists_are_for_people_and_for_programs(
+    what: str, key: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", what]) == 0
+    assert expected in capsys.readouterr().out
+    assert main(["list", what, "--json"]) == 0
+    assert expected in [row[key] for row in json.loads(capsys.readouterr().out)]
+
+
+def test_report_without_results_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--results", str(tmp_path / "none")]) == 2
+    assert "bench run makes one" in capsys.readouterr().err
+
+
+def test_our_own_value_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> list[dict[str, object]]:
+        raise ValueError("a defect")
+
+    monkeypatch.setitem(list_command.LISTS, "models", broken)
+    with pytest.raises(ValueError, match="a defect"):
+        main(["list", "models"])
+
+
+def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["rum"])
+    assert stop.value.code == 2
+    assert "'run'" in capsys.readouterr().err
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "examples:" in capsys.readouterr().err

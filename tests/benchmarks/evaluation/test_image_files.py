@@ -1,0 +1,142 @@
+"""Restored images on disk: what is written comes back, other programs read it, and nothing is half written."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from restorebench.benchmarks.errors import UserError
+from restorebench.benchmarks.evaluation.image_files import (
+    SIGNATURE,
+    ImageFormat,
+    _chunk,
+    decode_png16,
+    encode_png,
+    file_names,
+    image_format,
+    read_restored,
+    write_image,
+)
+from restorebench.datasets.errors import DataError
+
+
+def image(height: int = 13, width: int = 17) -> NDArray[np.float32]:
+    """Values with some outside [0, 1], as networks give them."""
+    return np.random.default_rng(0).uniform(-0.1, 1.1, (height, width, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix", "error"), [("npy", "npy", 0), ("png16", "png", 0.5 / 65535), ("png8", "png", 0.5 / 255)]
+)
+def test_what_is_written_comes_back(kind: ImageFormat, suffix: str, error: float, tmp_path: Path) -> None:
+    path = tmp_path / "images" / f"a.{suffix}"
+    write_image(path, image(), kind)
+    back = read_restored(path)
+    expected = image() if kind == "npy" else image().clip(0, 1)
+    assert back.dtype == np.float32
+    assert np.abs(back.astype(np.float64) - expected).max() <= error + 1e-7
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_other_programs_read_the_png(dtype: type, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, np.iinfo(dtype).max + 1, (9, 14, 3)).astype(dtype)
+    path = tmp_path / "a.png"
+    path.write_bytes(encode_png(pixels))
+    with Image.open(path) as opened:
+        # Pillow keeps the upper 8 of 16 bits.
+        np.testing.assert_array_equal(np.array(opened.convert("RGB")), pixels >> 8 if dtype == np.uint16 else pixels)
+
+
+def filtered(pixels: NDArray[np.uint16], filters: list[int]) -> bytes:
+    """A 16-bit PNG whose rows use these filters, coded byte by byte as the specification says."""
+    height, width, _ = pixels.shape
+    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1).tolist()
+    coded = bytearray()
+    for y, row in enumerate(rows):
+        coded.append(filters[y])
+        for x, value in enumerate(row):
+            a = row[x - 6] if x >= 6 else 0
+            b = rows[y - 1][x] if y else 0
+            c = rows[y - 1][x - 6] if y and x >= 6 else 0
+            p = a + b - c
+            nearest = (
+                a if abs(p - a) <= abs(p - b) and abs(p - a) <= abs(p - c) else b if abs(p - b) <= abs(p - c) else c
+            )
+            coded.append((value - (0, a, b, (a + b) // 2, nearest)[filters[y]]) & 255)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(coded))), (b"IEND", b""))
+    return SIGNATURE + b"".join(_chunk(name, content) for name, content in parts)
+
+
+def test_every_filter_of_the_png_standard_is_undone() -> None:
+    pixels = np.random.default_rng(2).integers(0, 65536, (10, 6, 3)).astype(np.uint16)
+    np.testing.assert_array_equal(decode_png16(filtered(pixels, [0, 1, 2, 3, 4] * 2), "a"), pixels)
+
+
+def test_grey_16_bit_images_become_rgb(tmp_path: Path) -> None:
+    grey = np.arange(0, 60000, 1000, dtype=np.uint16).reshape(6, 10)
+    path = tmp_path / "a.png"
+    Image.fromarray(grey).save(path)
+    np.testing.assert_allclose(read_restored(path)[..., 1], grey / 65535, atol=1e-7)
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit"])
+def test_a_damaged_16_bit_png_is_refused_by_name(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, image(), "png16")
+    data = bytearray(path.read_bytes())
+    data[60] ^= 1
+    path.write_bytes(data if damage == "bit" else data[:-40])
+    with pytest.raises(DataError, match=r"a\.png: damaged"):
+        read_restored(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 4)), "an image is"),
+        (np.zeros((4, 4, 3), np.int64), "int64"),
+        (np.full((4, 4, 3), 200.0), "the scale is"),
+        (np.array([{}], dtype=object), "not a plain numpy array"),
+    ],
+)
+def test_arrays_that_are_no_image_are_refused(array: NDArray[np.generic], message: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(DataError, match=message):
+        read_restored(tmp_path / "a.npy")
+
+
+def test_channels_first_arrays_are_turned(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", image().transpose(2, 0, 1))
+    np.testing.assert_array_equal(read_restored(tmp_path / "a.npy"), image())
+
+
+def test_an_image_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("")
+    with pytest.raises(OSError, match="images"):
+        write_image(tmp_path / "images" / "a.npy", image(), "npy")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["images"]
+
+
+def test_file_names_are_the_samples_own_and_never_collide() -> None:
+    names = ["a.png", "a.jpg", "0001_0.8_0.2.jpg", "coffee-left", "v1.5"]
+    assert list(file_names(names, "npy").values()) == [
+        "a.png.npy",
+        "a.jpg.npy",
+        "0001_0.8_0.2.npy",
+        "coffee-left.npy",
+        "v1.5.npy",
+    ]
+
+
+def test_formats_by_name() -> None:
+    assert [image_format(value) for value in (False, True, "png16", None)] == [None, "npy", "png16", None]
+    with pytest.raises(UserError, match=r"unknown save_images=png \(did you mean 'png8'"):
+        image_format("png")

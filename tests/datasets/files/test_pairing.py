@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from restorebench.datasets import DataError
+from restorebench.datasets.files.pairing import Partners, list_folder, list_pairs
+
+
+def touch(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("degraded", "clean"),
+    [
+        ("1.png", "1.png"),
+        ("1.jpg", "1.png"),
+        ("rain-001.png", "norain-001.png"),
+        ("rain-001.png", "001.png"),
+        ("norain-001.png", "norain-001.png"),
+        ("0001_0.8_0.2.jpg", "0001.png"),
+        ("1400_1.png", "1400_1.png"),
+        ("1400_1_0.85.png", "1400_1.png"),
+        ("778_input.png", "778.png"),
+        ("low00690.png", "normal00690.png"),
+        ("GOPR0384_11_00-000001.png", "GOPR0384_11_00-000001.png"),
+        ("img_blur.png", "img_sharp.png"),
+    ],
+)
+def test_the_partner_is_found_among_others_of_its_kind(degraded, clean):
+    decoys = ["2.png", "norain-002.png", "0002.png", "779.png", "normal00691.png", "GOPR0384_11_00-000002.png"]
+    assert Partners([*decoys, clean]).find(degraded) == clean
+
+
+@pytest.mark.parametrize(
+    ("degraded", "clean"),
+    [
+        ("1.png", "01.png"),  # leading zeros count
+        ("rain-020.png", "norain2.png"),  # and so do numbers
+        ("10.png", "1.png"),
+        ("0001.png", "0001_0.8.png"),  # the degraded name is the longer one
+        ("snowlow.png", "snow.png"),  # a role is set off by a separator
+        ("a.png", "A.png"),
+    ],
+)
+def test_names_that_only_look_alike_are_no_pair(degraded, clean):
+    assert Partners([clean]).find(degraded) is None
+
+
+def test_the_nearest_name_wins_and_a_tie_is_refused():
+    assert Partners(["0001.png", "0001_0.8.png"]).find("0001_0.8_0.2.jpg") == "0001_0.8.png"
+    assert Partners(["1.png", "1.bmp"]).find("1.png") == "1.png"
+    with pytest.raises(DataError, match=r"several clean images fit: 1\.bmp, 1\.png"):
+        Partners(["1.png", "1.bmp"]).find("1.jpg")
+
+
+def test_pairs_are_listed_by_name_with_everything_that_is_wrong(tmp_path):
+    names = ("10.png", "2.png", "3.png", "4.webp", "5.txt", "6.png")
+    degraded = touch(tmp_path / "input", *names, ".DS_Store", "Thumbs.db")
+    clean = touch(tmp_path / "target", "10.png", "2.png", "4.png", "5.png", "6.tga", "7.png", "notes.txt")
+    (degraded / "8.png").mkdir()
+    listing = list_pairs(degraded, clean)
+    assert [entry.name for entry in listing.entries] == [*names, "8.png"]
+    problems = {entry.name: entry.problem for entry in listing.problems}
+    assert problems.pop("3.png") == problems.pop("8.png") == "no clean image for it in target"
+    assert problems.pop("6.png").startswith("its clean image 6.tga has a wrong extension (.tga)")
+    assert problems.pop("4.webp").startswith("wrong extension (.webp)")
+    assert problems.pop("5.txt").startswith("wrong extension (.txt)")
+    assert not problems
+    assert [path.name for path in listing.orphans] == ["7.png"]
+    assert [path.name for path in listing.ignored] == ["notes.txt", "Thumbs.db"]
+
+
+def test_many_degraded_images_can_share_a_clean_one(tmp_path):
+    degraded = touch(tmp_path / "input", "0001_0.8_0.2.jpg", "0001_1_0.1.jpg")
+    listing = list_pairs(degraded, touch(tmp_path / "target", "0001.png"))
+    assert {entry.clean.name for entry in listing.entries} == {"0001.png"}
+    assert not listing.orphans
+    assert not listing.problems
+    assert len(listing.files) == 3
+
+
+def test_a_folder_of_clean_images_names_foreign_images_and_ignores_the_rest(tmp_path):
+    listing = list_folder(touch(tmp_path, "b.png", "a.JPG", "c.gif", "readme.txt", ".hidden.png"))
+    assert [entry.name for entry in listing.entries] == ["a.JPG", "b.png", "c.gif"]
+    assert [entry.name for entry in listing.problems] == ["c.gif"]
+    assert [path.name for path in listing.ignored] == ["readme.txt"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match=r"folder .*nowhere cannot be listed"):
+        list_folder(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"folder .*file cannot be listed"):
+        list_pairs(tmp_path / "file", tmp_path)
+
+
+def test_the_real_sets_pair_by_name(test_data):
+    indoor = list_pairs(test_data / "sots_indoor" / "hazy", test_data / "sots_indoor" / "GT")
+    assert len(indoor.entries) == 20
+    assert not indoor.problems
+    assert all(entry.clean is not None and entry.clean.name == entry.name for entry in indoor.entries)
+    outdoor = list_pairs(test_data / "sots_outdoor" / "input", test_data / "sots_outdoor" / "target")
+    assert [entry.clean.name for entry in outdoor.entries if entry.clean] == ["0001.png", "0002.png"]
+    low = list_pairs(test_data / "lol_v1_eval15" / "low", test_data / "lol_v1_eval15" / "high")
+    assert [(entry.name, entry.clean.name) for entry in low.entries if entry.clean] == [("778_input.png", "778.png")]
+    light = list_pairs(test_data / "rain100l" / "input", test_data / "rain100l" / "target")
+    assert [entry.name for entry in light.problems] == ["rain-020.png"]
+    assert [path.name for path in light.orphans] == ["norain2.png"]
+    assert os.path.commonpath([str(p) for p in light.files]) == str(test_data / "rain100l")

@@ -1,0 +1,86 @@
+"""Equal budgets are shown as equal, unequal ones as such, and curves are those of the weights' metadata."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from restorebench.reports.analysis.budget import budget_markdown, budgets, curves_csv
+from restorebench.reports.analysis.cells import Group, groups, read_cells
+from restorebench.reports.figures.budget import draw_budgets
+from restorebench.reports.figures.style import styles
+
+from ..stores import GAINS, write_store
+
+
+def trained(root: Path, **changes: dict[str, Any]) -> Group:
+    """The 5d group of a store whose weights tell of 1000 images in 100 s, but for `changes` by model."""
+    write_store(root, suites=("5d",), previews=False)
+    cells, _ = read_cells(root)
+    told = []
+    for cell in cells:
+        facts: dict[str, Any] | None = {
+            "recipe": "embedded",
+            "lists_sha256": "ab" * 32,
+            "images": 1000,
+            "steps": 125,
+            "seconds": 100.0,
+            "machine": "a CPU",
+            "history": [{"images": 500, "seconds": 50.0, "gain": 1.0}, {"images": 1000, "seconds": 100.0, "gain": 2.5}],
+            **changes.get(cell.record.model, {}),
+        }
+        if cell.record.model == "identity":
+            facts = None
+        record = dataclasses.replace(cell.record, weights={**cell.record.weights, "training": facts})
+        told.append(dataclasses.replace(cell, record=record))
+    return groups(told)[0]
+
+
+def test_each_restorer_has_what_it_cost_and_what_that_bought(tmp_path: Path) -> None:
+    found = budgets(trained(tmp_path, rbair={"seconds": 400.0}))
+    assert len(found) == 4
+    best = found[0]
+    assert best.gain == pytest.approx(max(GAINS.values()), abs=0.5)
+    assert (best.images, best.steps) == (1000, 125)
+    text = budget_markdown(trained(tmp_path / "again", rbair={"seconds": 400.0}))
+    row = next(line for line in text.splitlines() if "RBaIR" in line)
+    gain = next(b.gain for b in found if b.label.startswith("RBaIR"))
+    assert gain is not None
+    assert f"{gain:.2f}" in row
+    assert f"{gain / 400 * 60:.3f}" in row
+    assert f"{gain / 1000 * 1000:.3f}" in row
+    assert "each saw 1,000 images, of the same sequence of samples" in text
+
+
+def test_unequal_budgets_are_called_unequal(tmp_path: Path) -> None:
+    text = budget_markdown(trained(tmp_path, kbnet={"images": 900, "lists_sha256": "cd" * 32, "machine": "a GPU"}))
+    assert "NOT the same number of images" in text
+    assert "NOT of the same training data" in text
+    assert "different machines" in text
+
+
+def test_nothing_is_said_where_the_weights_say_nothing(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), previews=False)
+    group = groups(read_cells(tmp_path)[0])[0]
+    assert budgets(group) == []
+    assert budget_markdown(group) == ""
+    assert draw_budgets(group, {}) is None
+
+
+def test_curves_are_the_metadata_s(tmp_path: Path) -> None:
+    group = trained(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(curves_csv(group))))
+    assert len(rows) == 8
+    assert rows[1]["validation_gain_db"] == "2.5"
+    figure = draw_budgets(group, styles(b.label for b in budgets(group)))
+    assert figure is not None
+    by_images, by_time = figure.axes
+    line = by_images.get_lines()[0]
+    assert list(line.get_xdata()) == [0.5, 1.0]
+    assert list(line.get_ydata()) == [1.0, 2.5]
+    assert list(by_time.get_lines()[0].get_xdata()) == pytest.approx([50 / 60, 100 / 60])

@@ -1,0 +1,88 @@
+"""Reports read the store: what may be compared is grouped, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from restorebench.reports.analysis.cells import groups, read_cells, stems
+
+from ..stores import write_store
+
+
+def test_groups_hold_one_suite_on_the_same_images_under_one_protocol(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    cells, problems = read_cells(tmp_path)
+    assert not problems
+    found = groups(cells)
+    assert [(group.suite, len(group.contenders)) for group in found] == [("3d", 5), ("5d", 5)]
+    assert found[0].contenders[0].is_input
+    assert [c.label for c in found[0].contenders[1:]] == [
+        "AnyIR (tiny)",
+        "DaAIR (tiny)",
+        "KBNet (tiny)",
+        "RBaIR (tiny)",
+    ]
+    cell = found[1].contenders[1].cells["dehaze@embedded-256"]
+    assert len(cell.values("psnr")) == 12
+    previews = [f("image-03.png") for f in (cell.restored_preview, cell.degraded_preview, cell.clean_preview)]
+    assert all(path is not None and path.is_file() for path in previews)
+    assert cell.restored_preview("other.png") is None
+
+
+def test_other_images_under_the_same_name_are_another_group(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",))
+    cells, _ = read_cells(tmp_path)
+    changed = [
+        dataclasses.replace(
+            cell, record=dataclasses.replace(cell.record, identity={**cell.record.identity, "data": "0" * 64})
+        )
+        if cell.record.model == "kbnet" and cell.record.task == "dehaze"
+        else cell
+        for cell in cells
+    ]
+    found = groups(changed)
+    assert sorted(len(group.contenders) for group in found) == [1, 4]
+    assert len(set(stems(found))) == 2
+
+
+def test_one_restorer_twice_is_told_apart_by_what_differs(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",))
+    cells, _ = read_cells(tmp_path)
+    numerics = {"dtype": "bfloat16", "device": "cpu"}
+    half = [
+        dataclasses.replace(
+            cell,
+            record=dataclasses.replace(
+                cell.record, cell=f"half{index}", identity={**cell.record.identity, "numerics": numerics}
+            ),
+        )
+        for index, cell in enumerate(cells)
+        if cell.record.model == "rbair"
+    ]
+    labels = [contender.label for contender in groups([*cells, *half])[0].contenders]
+    assert "RBaIR (tiny) float32" in labels
+    assert "RBaIR (tiny) bfloat16" in labels
+    assert "AnyIR (tiny)" in labels
+
+
+def test_a_damaged_table_of_images_is_named(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), previews=False)
+    damaged = next(tmp_path.glob("5d/rbair/*/images.csv"))
+    damaged.write_text("nonsense\n")
+    cells, problems = read_cells(tmp_path)
+    assert len(cells) == 24
+    assert len(problems) == 1
+    assert str(damaged) in problems[0]
+
+
+def test_records_of_the_version_before_are_read(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), previews=False)
+    path = next(tmp_path.glob("5d/rbair/*/record.json"))
+    values = json.loads(path.read_text())
+    del values["cost"]
+    path.write_text(json.dumps({**values, "schema_version": 2}))
+    cells, problems = read_cells(tmp_path)
+    assert not problems
+    assert [cell.record.cost for cell in cells if cell.record.schema_version == 2] == [None]

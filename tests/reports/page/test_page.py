@@ -1,0 +1,441 @@
+"""The static page, as a reader meets it: opened from disk in Chromium, sorted, filtered, looked into, at two widths."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from restorebench.reports.analysis.cells import groups, read_cells
+from restorebench.reports.page.build import write_page
+
+from ..stores import write_store
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ABSENT = [
+    name
+    for name, found in (("chromium", CHROMIUM), ("playwright", importlib.util.find_spec("playwright")))
+    if not found
+]
+needs_browser = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")
+VIEWS = [(width, theme) for width in (390, 1440) for theme in ("light", "dark")]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page over two suites, with an unfinished restorer and a damaged record."""
+    results = write_store(tmp_path_factory.mktemp("store"), images=8)
+    lost = next(path for path in (results / "5d" / "kbnet").glob("*/record.json") if '"lowlight"' in path.read_text())
+    lost.write_text("{")
+    failed = next(path for path in (results / "5d" / "daair").glob("*/record.json") if '"derain"' in path.read_text())
+    values = json.loads(failed.read_text())
+    failed.write_text(json.dumps({**values, "scored": 7, "failures": [["image-03.png", "NaN in the output"]]}))
+    cells, problems = read_cells(results)
+    return write_page(groups(cells), results / "report", problems=problems)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield running
+        running.close()
+
+
+class Tab:
+    """An open page, and what went wrong in it."""
+
+    def __init__(self, browser: Any, url: str, *, width: int = 1440, theme: str = "light") -> None:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        )
+        self.close = context.close
+        self.page = context.new_page()
+        self.page.set_default_timeout(5000)
+        self.trouble: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.trouble.append(message.text) if message.type != "log" else None)
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.trouble.append(f"failed: {request.url}"))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_selector("#cost-plot .main-svg")
+
+    def expect_rows(self, *names: str) -> None:
+        """Wait until the table has these rows in this order; sorting and filtering finish a moment after the event."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator("#board tbody th button")).to_have_text(list(names))
+
+
+@pytest.fixture
+def tab(browser: Any, report: Path) -> Iterator[Tab]:
+    """The page at 1440 pixels; what it complains about fails the test that used it."""
+    opened = Tab(browser, report.as_uri())
+    yield opened
+    opened.close()
+    assert opened.trouble == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "data:"))] == []
+
+
+@needs_browser
+def test_sorting_with_the_mouse_and_with_the_keyboard_changes_the_order(tab: Tab) -> None:
+    best_first = ["RBaIR (tiny)", "AnyIR (tiny)", "DaAIR (tiny)", "KBNet (tiny)", "Input"]
+    tab.expect_rows(*best_first)
+    average = _head(tab, "Average")
+    assert average.get_attribute("aria-sort") == "descending"
+    average.click()
+    tab.expect_rows(*best_first[::-1])
+    assert average.get_attribute("aria-sort") == "ascending"
+    restorer = _head(tab, "Restorer")
+    restorer.locator("[tabindex='0']").focus()
+    tab.page.keyboard.press("Enter")
+    tab.expect_rows(*sorted(best_first))
+
+
+@needs_browser
+def test_missing_values_stand_last_whichever_way_a_column_is_sorted(tab: Tab) -> None:
+    latency = _head(tab, "Latency")
+    for direction in ("ascending", "descending"):
+        latency.click()
+        tab.page.locator(f"#board th[aria-sort={direction}] .head", has_text="Latency").wait_for()
+        assert tab.page.locator("#board tbody th button").last.inner_text() == "Input"
+
+
+@needs_browser
+def test_filters_reduce_the_rows(tab: Tab) -> None:
+    tab.page.get_by_label("Filter").fill("anyir")
+    tab.expect_rows("AnyIR (tiny)")
+    tab.page.get_by_label("Filter").fill("no such restorer")
+    assert "No restorer matches" in tab.page.locator("#board tbody").inner_text()
+    tab.page.get_by_label("Filter").fill("")
+    tab.page.locator("#provenance").select_option("input")
+    tab.expect_rows("Input")
+
+
+@needs_browser
+def test_another_suite_shows_its_own_table_and_stays_in_the_address(tab: Tab, browser: Any) -> None:
+    assert "denoise 50" in tab.page.locator("#board thead").inner_text()
+    tab.page.get_by_label("Suite").select_option(label="5d on embedded-256")
+    assert "lowlight" in tab.page.locator("#board thead").inner_text()
+    assert "denoise 50" not in tab.page.locator("#board thead").inner_text()
+    again = Tab(browser, tab.page.url)
+    assert again.page.locator("#suite").input_value() == "5d on embedded-256"
+    assert "lowlight" in again.page.locator("#board thead").inner_text()
+    assert again.trouble == []
+    again.close()
+
+
+@needs_browser
+def test_the_summary_says_who_is_best_at_what_cost_and_how_sure(tab: Tab) -> None:
+    assert tab.page.locator("#headline").inner_text().startswith("RBaIR (tiny)")
+    facts = tab.page.locator("#facts").inner_text()
+    for part in ("Best average", "At what cost", "0.6 M parameters", "Holm", "8 images a task", "Best at each task"):
+        assert part in facts
+
+
+@needs_browser
+def test_incomplete_rows_are_not_ranked_and_say_why(tab: Tab) -> None:
+    tab.page.get_by_label("Suite").select_option(label="5d on embedded-256")
+    for name in ("KBNet (tiny)", "DaAIR (tiny)"):
+        row = tab.page.locator("#board tbody tr", has_text=name)
+        assert row.locator("td").first.inner_text() == "incomplete"
+        assert row.locator("td").first.locator(".best, .tied, .second").count() == 0
+    reasons = tab.page.locator("#reasons").inner_text()
+    assert "KBNet (tiny): lowlight: not run" in reasons
+    assert "NaN in the output" in reasons
+    assert "record.json" in tab.page.locator("#problems").inner_text()
+
+
+@needs_browser
+def test_a_record_is_one_click_away_and_closes_with_escape(tab: Tab) -> None:
+    opener = tab.page.get_by_role("button", name="AnyIR (tiny)").first
+    opener.click()
+    dialog = tab.page.get_by_role("dialog")
+    assert dialog.is_visible()
+    text = dialog.inner_text()
+    assert "bench run model=anyir tasks=3d" in text
+    assert hashlib.sha256(b"weights/anyir").hexdigest() in text
+    assert "Configuration of all tasks" in text
+    dialog.locator("summary", has_text="Versions and machine").click()
+    assert "a CPU" in dialog.inner_text()
+    dialog.get_by_role("button", name="Copy").click()
+    dialog.locator("[role=status]", has_text=re.compile("copied|selected")).wait_for()
+    tab.page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert opener.evaluate("node => node === document.activeElement")
+
+
+@needs_browser
+def test_the_divider_moves_by_keyboard_and_by_mouse(tab: Tab) -> None:
+    strip = tab.page.locator("#strip-0")
+    clip = "node => getComputedStyle(node).clipPath"
+    assert strip.locator(".right").evaluate(clip) == "inset(0px 0px 0px 50%)"
+    slider = strip.get_by_role("slider")
+    slider.focus()
+    for _ in range(3):
+        tab.page.keyboard.press("ArrowRight")
+    assert strip.locator(".right").evaluate(clip) == "inset(0px 0px 0px 53%)"
+    tab.page.keyboard.press("Home")
+    assert strip.locator(".right").evaluate(clip) == "inset(0px 0px 0px 0%)"
+    pane = strip.locator(".pane")
+    pane.scroll_into_view_if_needed()
+    box = pane.bounding_box()
+    assert box is not None
+    tab.page.mouse.move(box["x"] + 5, box["y"] + 20)
+    tab.page.mouse.down()
+    tab.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20)
+    tab.page.mouse.up()
+    assert slider.input_value() == "25"
+
+
+@needs_browser
+def test_images_can_be_chosen_compared_and_zoomed(tab: Tab) -> None:
+    strip = tab.page.locator("#strip-0")
+    assert "RBaIR" in strip.get_by_role("status").inner_text()  # the best on average comes first
+    strip.locator(".thumbnails button", has_text="KBNet").click()
+    assert re.match(r"KBNet \(tiny\): \d+\.\d\d dB, \+\d", strip.get_by_role("status").inner_text())
+    right = strip.locator(".right").get_attribute("src")
+    assert right is not None
+    assert "kbnet" in right
+    sources = []
+    for choice in ("Degraded input", "Clean image", "Error map"):
+        strip.get_by_role("combobox", name="Left").select_option(label=choice)
+        sources.append(strip.locator(".left").get_attribute("src"))
+    assert len(set(sources)) == 3
+    strip.get_by_role("button", name="4×").click()
+    assert strip.locator(".stage").evaluate("node => node.clientWidth") == 4 * 64
+    assert strip.locator(".right").evaluate("node => getComputedStyle(node).imageRendering") == "pixelated"
+    divided = "node => parseFloat(node.style.getPropertyValue('--at'))"
+    tab.page.set_viewport_size({"width": 300, "height": 900})  # the image at 4x is wider than what is seen of it
+    pane, at = strip.locator(".pane"), strip.locator(".stage")
+    pane.evaluate("node => { node.scrollLeft = 0; }")
+    tab.page.wait_for_function("() => document.querySelector('#strip-0 .pane').clientWidth < 256")
+    tab.page.wait_for_timeout(100)
+    left = at.evaluate(divided)
+    pane.evaluate("node => { node.scrollLeft = 1000; }")
+    tab.page.wait_for_timeout(100)
+    assert left < 50 < at.evaluate(divided)  # in the middle of what is seen
+    strip.get_by_role("button", name="1×").click()
+    assert strip.locator(".stage").evaluate("node => node.clientWidth") == 64
+    loaded = "nodes => nodes.every(node => node.complete && node.naturalWidth === 64)"
+    strip.scroll_into_view_if_needed()
+    tab.page.wait_for_timeout(200)
+    assert strip.locator("img").evaluate_all(loaded)
+
+
+@needs_browser
+def test_figures_answer_the_mouse_and_their_selects(tab: Tab) -> None:
+    figure = tab.page.locator("#cost")
+    figure.scroll_into_view_if_needed()
+    point = figure.locator(".scatterlayer .points path").first.bounding_box()
+    assert point is not None
+    tab.page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
+    label = figure.locator(".hoverlayer .hovertext")
+    label.first.wait_for()
+    assert "dB" in label.first.inner_html()
+    before = figure.locator("figcaption").inner_text()
+    figure.get_by_role("combobox", name="Cost").select_option("latency")
+    assert "latency" in figure.locator("figcaption").inner_text()
+    assert before != figure.locator("figcaption").inner_text()
+    differences = tab.page.locator("#differences")
+    differences.get_by_role("combobox", name="minus").select_option(label="KBNet (tiny)")
+    assert "RBaIR (tiny) is better on" in differences.locator("figcaption").inner_text()
+    differences.locator("summary").click()
+    assert differences.locator("tbody tr").count() == 8
+    differences.get_by_role("combobox", name="minus").select_option(label="RBaIR (tiny)")
+    assert "Choose two different" in differences.locator("figcaption").inner_text()
+    assert differences.locator(".barlayer path").count() == 0
+    differences.get_by_role("combobox", name="minus").select_option(label="DaAIR (tiny)")
+    assert differences.locator(".barlayer .point").count() == 8
+
+
+@needs_browser
+def test_a_difference_turned_round_has_the_opposite_sign(tab: Tab) -> None:
+    caption = tab.page.locator("#differences figcaption")
+
+    def shown(first: str, second: str) -> tuple[float, float, float]:
+        tab.page.locator("#difference-a").select_option(label=first)
+        tab.page.locator("#difference-b").select_option(label=second)
+        found = re.search(r"difference (\S+) dB \[(\S+), (\S+)\]", caption.inner_text().replace("−", "-"))
+        assert found
+        mean, low, high = map(float, found.groups())
+        return mean, low, high
+
+    mean, low, high = shown("AnyIR (tiny)", "KBNet (tiny)")
+    assert low < mean < high
+    assert shown("KBNet (tiny)", "AnyIR (tiny)") == (-mean, -high, -low)
+
+
+@needs_browser
+def test_every_link_and_source_resolves(tab: Tab, report: Path) -> None:
+    found: set[str] = set()
+    for suite in tab.page.locator("#suite option").all_inner_texts():
+        tab.page.get_by_label("Suite").select_option(label=suite)
+        tab.page.get_by_role("button", name="AnyIR (tiny)").first.click()
+        gather = "nodes => nodes.map(node => node.href || node.src)"
+        found |= set(tab.page.locator("[href], [src]").evaluate_all(gather))
+        tab.page.keyboard.press("Escape")
+    files = {url.partition("#")[0] for url in found if url.startswith("file:")}
+    assert sum(url.endswith("record.json") for url in files) == 10
+    assert sum("/images/" in url for url in files) > 40
+    assert [url for url in files if not Path(url.removeprefix("file://")).is_file()] == []
+    assert [url for url in found if not url.startswith(("file:", "data:"))] == []
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "theme"), VIEWS)
+def test_nothing_overflows_or_is_cut(browser: Any, report: Path, tmp_path: Path, width: int, theme: str) -> None:
+    opened = Tab(browser, report.as_uri(), width=width, theme=theme)
+    shots = Path(os.environ.get("RESTOREBENCH_SCREENSHOTS") or tmp_path)
+    shots.mkdir(parents=True, exist_ok=True)
+    for suite in ("3d", "5d"):
+        opened.page.get_by_label("Suite").select_option(label=f"{suite} on embedded-256")
+        opened.page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; })")
+        opened.page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+        cut = opened.page.evaluate(
+            """() => [...document.querySelectorAll("h1,h2,h3,p,li,dt,dd,figcaption,label,button,summary,th,td,a,span")]
+            .filter(node => node.clientWidth && node.scrollWidth > node.clientWidth + 1 && !node.matches(".unseen"))
+            .map(node => `${node.tagName} ${node.className}: ${node.textContent.slice(0, 60)}`)"""
+        )
+        assert cut == []
+    opened.page.screenshot(path=shots / f"page-{width}-{theme}.png", full_page=True)
+    opened.page.get_by_role("button", name="AnyIR (tiny)").first.click()
+    assert opened.page.locator("dialog").evaluate("node => node.scrollWidth <= node.clientWidth")
+    opened.page.screenshot(path=shots / f"page-record-{width}-{theme}.png")
+    ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground))) < 3 * 128) == (theme == "dark")
+    assert opened.trouble == []
+    opened.close()
+
+
+@needs_browser
+def test_text_has_the_contrast_of_wcag_aa_in_light_and_in_dark(tab: Tab) -> None:
+    names = ["ground", "panel", "soft", "warn-ground", "ink", "muted", "accent", "best", "warn"]
+    pairs = [(text, under) for text in ("ink", "muted", "accent", "best") for under in ("ground", "panel", "soft")]
+    grounds = []
+    for theme in ("light", "dark"):
+        tab.page.emulate_media(color_scheme=theme)
+        style = "names => names.map(name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`))"
+        colours = dict(zip(names, tab.page.evaluate(style, names), strict=True))
+        weak = {
+            pair: ratio
+            for pair in [*pairs, ("warn", "warn-ground"), ("warn", "panel")]
+            if (ratio := _contrast(colours[pair[0]].strip(), colours[pair[1]].strip())) < 4.5
+        }
+        assert weak == {}
+        grounds.append(colours["panel"])
+        figure = tab.page.locator("#tasks-plot .xtick text").first
+        assert figure.evaluate("node => getComputedStyle(node).fill") == _rgb(colours["ink"].strip())
+    assert grounds[0] != grounds[1]
+
+
+@needs_browser
+def test_every_control_has_a_name_and_headings_come_in_order(tab: Tab) -> None:
+    nameless = tab.page.evaluate(
+        """() => [...document.querySelectorAll("button, select, input, a, [role=region], [role=img]")]
+        .filter(node => !(node.textContent.trim() || node.getAttribute("aria-label") || node.labels?.length))
+        .map(node => node.outerHTML.slice(0, 80))"""
+    )
+    assert nameless == []
+    levels = tab.page.evaluate(
+        "[...document.querySelectorAll('main :is(h2, h3), header h1')].map(node => Number(node.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+    assert tab.page.locator("img:not([alt])").count() == 0
+    tab.page.keyboard.press("Tab")
+    assert tab.page.evaluate("document.activeElement.className") == "skip"
+    tab.page.keyboard.press("Enter")
+    assert tab.page.evaluate("document.activeElement.id") == "leaderboard"
+
+
+@needs_browser
+def test_names_are_text_and_never_markup(browser: Any, tmp_path: Path) -> None:
+    results = write_store(tmp_path, suites=("3d",), gains={"identity": 0, "rbair": 3, "kbnet": 1}, images=3, side=16)
+    for path in (results / "3d" / "kbnet").glob("*/record.json"):
+        values = json.loads(path.read_text())
+        path.write_text(
+            json.dumps({**values, "title": "</script><b>K</b><script>alert(1)//", "command": "<img src=x>"})
+        )
+    cells, _ = read_cells(results)
+    target = write_page(groups(cells), results / "report", problems=["<i>odd</i> & more"])
+    opened = Tab(browser, target.as_uri())
+    name = "</script><b>K</b><script>alert(1)// (tiny)"
+    opened.expect_rows("RBaIR (tiny)", name, "Input")
+    assert opened.page.locator("b, main i, main img[src=x]").count() == 0
+    assert "<i>odd</i> & more" in opened.page.locator("#problems").inner_text()
+    assert name in opened.page.locator("#tasks .legend").text_content()
+    opened.page.get_by_role("button", name=name).first.click()
+    assert opened.page.locator("dialog pre").first.inner_text() == "<img src=x>"
+    assert opened.trouble == []
+    opened.close()
+
+
+@needs_browser
+def test_lpips_has_a_column_where_a_run_computed_it(browser: Any, tmp_path: Path) -> None:
+    results = write_store(
+        tmp_path, suites=("5d",), gains={"rbair": 3, "anyir": 2}, images=2, previews=False, lpips={"rbair": 0.1234}
+    )
+    opened = Tab(browser, write_page(groups(read_cells(results)[0]), tmp_path / "report").as_uri())
+    assert "LPIPS" in opened.page.locator("#board thead").inner_text()
+    shown = {name: opened.page.locator("#board tbody tr", has_text=name).inner_text() for name in ("RBaIR", "AnyIR")}
+    assert "0.1234" in shown["RBaIR"]
+    assert "0.1234" not in shown["AnyIR"]
+    opened.page.get_by_role("button", name="RBaIR").first.click()
+    assert opened.page.locator("dialog").get_by_text("0.1234").count() == 5
+    assert opened.trouble == []
+    opened.close()
+
+
+@needs_browser
+def test_lpips_has_no_column_where_no_run_computed_it(tab: Tab) -> None:
+    assert "SSIM" in tab.page.locator("#board thead").inner_text()
+    assert "LPIPS" not in tab.page.locator("#board thead").inner_text()
+
+
+@needs_browser
+def test_a_page_without_results_says_so(browser: Any, tmp_path: Path) -> None:
+    target = write_page([], tmp_path / "report")
+    context = browser.new_context()
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(target.as_uri())
+    assert opened.locator("#headline").inner_text() == "No finished results yet"
+    assert not opened.locator("#leaderboard").is_visible()
+    assert errors == []
+    context.close()
+
+
+def _rgb(colour: str) -> str:
+    return f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+def _head(tab: Tab, name: str) -> Any:
+    return tab.page.locator("#board thead th", has=tab.page.locator(".head", has_text=name))
+
+
+def _contrast(first: str, second: str) -> float:
+    """Contrast ratio of two ``#rrggbb`` colours (WCAG 2.2, relative luminance)."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)

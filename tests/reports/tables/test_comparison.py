@@ -1,0 +1,59 @@
+"""Two restorers, or two results folders, cell by cell on the images that both have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from restorebench.reports.analysis.cells import read_cells
+from restorebench.reports.errors import ReportError
+from restorebench.reports.tables.comparison import compare
+
+from ..stores import write_store
+
+
+def test_two_restorers_are_compared_on_every_cell_that_both_have(tmp_path: Path) -> None:
+    write_store(tmp_path, previews=False)
+    text = compare("rbair", "kbnet", tmp_path)
+    rows = [line for line in text.splitlines() if "embedded-256, promptir@1" in line]
+    assert len(rows) == 10
+    cells = {(c.record.suite, c.record.model, c.record.task_key): c for c in read_cells(tmp_path)[0]}
+    first, second = (cells["5d", model, "deblur@embedded-256"].record.means.psnr for model in ("rbair", "kbnet"))
+    assert first is not None
+    assert second is not None
+    row = next(line for line in rows if "deblur" in line)
+    for number in (f"{first:.2f}", f"{second:.2f}", f"{first - second:+.3f}"):
+        assert number in row
+    assert "*" in row, "2 dB on 12 images with half a dB of spread"
+
+
+def test_a_restorer_against_itself_is_a_tie(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), previews=False)
+    rows = [line for line in compare("rbair", "rbair", tmp_path).splitlines() if "promptir" in line]
+    assert all("+0.000" in row and "1.000" in row and "*" not in row for row in rows)
+
+
+def test_two_folders_are_compared_restorer_by_restorer(tmp_path: Path) -> None:
+    write_store(tmp_path / "a", suites=("5d",), gains={"rbair": 6.0, "anyir": 5.0}, previews=False)
+    write_store(tmp_path / "b", suites=("5d",), gains={"rbair": 5.0, "kbnet": 5.0}, previews=False)
+    text = compare(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path / "none")
+    rows = [line for line in text.splitlines() if "RBaIR" in line and "+1.000" in line]
+    assert len(rows) == 5
+    assert "AnyIR (tiny) deblur@embedded-256: only in" in text
+    assert "KBNet (tiny) deblur@embedded-256: only in" in text
+
+
+def test_names_that_are_neither_are_refused(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), previews=False)
+    with pytest.raises(ReportError, match="no restorer 'rbairr'"):
+        compare("rbairr", "kbnet", tmp_path)
+    with pytest.raises(ReportError, match="no results folders"):
+        compare("rbair", "kbnet", tmp_path / "none")
+
+
+def test_without_a_common_cell_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    write_store(tmp_path / "a", suites=("5d",), previews=False)
+    write_store(tmp_path / "b", suites=("3d",), previews=False)
+    with pytest.raises(ReportError, match="no cell in common"):
+        compare(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path)

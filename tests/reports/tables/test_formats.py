@@ -1,0 +1,264 @@
+"""The same table in four formats: LaTeX that compiles, and the others read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render
+from restorebench.reports.tables.latex import latex_escape
+from restorebench.reports.tables.model import Block, Column, Number, PaperTable, TableRow
+from restorebench.reports.tables.paper import paper_table, write_formats
+
+from ..table_examples import STANDARD, changed, embedded_group
+
+PAPERS = ["RBaIR", "AnyIR", "DaAIR", "KBNet", "PromptIR", "AdaIR", "MoCE-IR"]
+COMMANDS = {
+    *("documentclass", "usepackage", "begin", "end", "centering", "caption", "label", "resizebox", "textwidth"),
+    *("toprule", "midrule", "bottomrule", "cmidrule", "multicolumn", "textsuperscript", "textbf", "underline"),
+    *("textit", "scriptsize", "footnotesize", "raggedright", "par", "smallskip", "cite", "dagger", "pm"),
+    *("bibliographystyle", "bibliography", "textless", "textgreater", "textquotedbl", "textasciicircum"),
+    *("textasciitilde", "textbackslash"),
+}
+"""All that the tables use: LaTeX's own, booktabs' rules and graphicx's resizebox."""
+
+AWKWARD = PaperTable(
+    suite="5d",
+    stem="awkward",
+    caption='50 % & more_of {it} #1 $x$ ~ ^ \\ <tag> "quoted" | +-1',
+    columns=(
+        Column(key="a@x_y", label="a_b", dataset="x_y", metric="psnr", notes=("a note & more",)),
+        Column(key="b@z", label="b", dataset="z", metric="psnr"),
+    ),
+    blocks=(
+        Block(
+            heading="",
+            rows=(
+                TableRow(
+                    kind="measured",
+                    method="[odd] | name_1",
+                    model="odd",
+                    scores=(
+                        Number(value=30.0, text="30.00", low=29.5, high=30.5, mark="best", images=7),
+                        Number(value=1.0, text="1.00", mark="tie", notes=("because",)),
+                    ),
+                ),
+                TableRow(
+                    kind="difference",
+                    method="*star",
+                    model="odd",
+                    scores=(Number(value=-0.5, text="-0.50"), Number(value=2.0, text="2.00", mark="second")),
+                ),
+            ),
+        ),
+        Block(heading="h & i", rows=(TableRow(kind="published", method="P", model="P", scores=(Number(), Number())),)),
+    ),
+    remarks=("100 % sure.",),
+)
+
+
+def check_latex(text: str) -> None:
+    """Balanced environments, braces and dollars, known commands, and as many cells in each line as columns."""
+    code = re.sub(r"(?<!\\)%.*", "", text)
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", code.replace("\\\\", "")):
+        depth += 1 if brace == "{" else -1
+        assert depth >= 0
+    assert depth == 0
+    opened: list[str] = []
+    for what, name in re.findall(r"\\(begin|end)\{([\w*]+)\}", code):
+        if what == "begin":
+            opened.append(name)
+        else:
+            assert opened.pop() == name
+    assert not opened
+    assert len(re.findall(r"(?<!\\)\$", code)) % 2 == 0
+    assert set(re.findall(r"\\([A-Za-z]+)", code)) <= COMMANDS
+    found = re.search(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", code, re.DOTALL)
+    assert found is not None
+    body = re.sub(r"\\(?:top|mid|bottom)rule|\\cmidrule\(lr\)\{[\d-]+\}", "", found[2])
+    lines = [line.strip() for line in body.split("\\\\") if line.strip()]
+    assert len(lines) > 2
+    for line in lines:
+        spans = sum(int(size) - 1 for size in re.findall(r"\\multicolumn\{(\d+)\}", line))
+        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == len(found[1]), line
+        assert line[0] not in "[*"
+
+
+def compile_latex(path: Path) -> None:
+    """Compile with what there is; without a TeX the parser of `check_latex` has to do."""
+    tectonic, pdflatex = shutil.which("tectonic"), shutil.which("pdflatex")
+    if tectonic:
+        command = [tectonic, "--outdir", str(path.parent), str(path)]
+    elif pdflatex:
+        command = [pdflatex, "-halt-on-error", "-interaction=nonstopmode", path.name]
+    else:
+        check_latex(path.read_text())
+        return
+    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_latex_of_printed_rows_compiles_and_holds_the_papers_numbers(tmp_path: Path) -> None:
+    path, body, bib = write_formats(paper_table(None, suite="5d", published=PAPERS), ["latex"], tmp_path)
+    check_latex(path.read_text())
+    compile_latex(path)
+    assert body.read_text() in path.read_text()
+    assert f"\\bibliography{{{bib.stem}}}" in path.read_text()
+    lines = {line.partition("~")[0]: line for line in body.read_text().splitlines() if "\\cite" in line}
+    for model, average in (
+        ("RBaIR", "31.58 & 0.924"),
+        ("AnyIR", "30.65 & 0.919"),
+        ("DaAIR", "30.24 & 0.910"),
+        ("PromptIR", "29.15 & 0.904"),
+        ("AdaIR", "30.20 & 0.910"),
+        ("MoCE-IR", "30.58 & 0.919"),
+    ):
+        assert lines[model].endswith(f" & {average} \\\\")
+    assert " 32.79 & 0.983 & 39.46 & 0.986 & 31.50 & 0.894 & 29.96 & 0.894 & 24.22 & 0.862 & " in lines["RBaIR"]
+
+
+def test_latex_of_measured_rows_compiles(tmp_path: Path) -> None:
+    group = changed(embedded_group(tmp_path / "a"), datasets=STANDARD, variant="paper", provenance="official")
+    path = write_formats(paper_table(group, suite="5d", published=["all"]), ["latex"], tmp_path)[0]
+    text = path.read_text()
+    check_latex(text)
+    compile_latex(path)
+    assert r"$^{\dagger}$" in text
+    assert r"\underline{" in text
+    assert r"{\scriptsize [" in text
+    assert "resizebox" in text
+
+
+def test_latex_of_awkward_names_compiles(tmp_path: Path) -> None:
+    path = tmp_path / "awkward.tex"
+    path.write_text(render(AWKWARD, "latex"), encoding="utf-8")
+    check_latex(path.read_text())
+    compile_latex(path)
+    assert r"\textbf{30.00}" in path.read_text()
+    assert "$-0.50$" in path.read_text()
+
+
+@pytest.mark.parametrize("damage", [(" & ", " ", 5), ("}", "", 9), (r"\end{minipage}", "", 1), ("toprule", "hline", 1)])
+def test_the_parser_of_these_tests_sees_damage(damage: tuple[str, str, int]) -> None:
+    old, new, count = damage
+    text = render(AWKWARD, "latex")
+    parts = text.split(old)
+    broken = old.join(parts[:count]) + new + old.join(parts[count:])
+    assert broken != text
+    with pytest.raises((AssertionError, IndexError)):
+        check_latex(broken)
+
+
+def test_latex_specials_are_harmless() -> None:
+    assert latex_escape("50 % & a_b") == r"50 \% \& a\_b"
+    assert latex_escape("x^2 ~ \\ {}") == r"x\textasciicircum{}2 \textasciitilde{} \textbackslash{} \{\}"
+    assert latex_escape("+-1.9") == r"$\pm$1.9"
+
+
+def test_markdown_has_a_cell_for_every_column(tmp_path: Path) -> None:
+    text = render(paper_table(embedded_group(tmp_path), suite="5d", columns=["psnr"], published=PAPERS), "markdown")
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in table} == {10}
+    assert len(table) == 2 + 5 + 1 + 7
+    best = next(line for line in table if line.startswith("| RBaIR (tiny)"))
+    assert re.search(r"\| \d\d\.\d\d† \[\d\d\.\d\d, \d\d\.\d\d\] \|", best)
+    assert "<u>" in text
+    assert "| 31.58 |" in text
+    assert "- <sup>a</sup> " in text
+    assert "- [adair2025-5d] AdaIR, arXiv 2403.14614, ICLR 2025" in text
+    awkward = render(AWKWARD, "markdown").splitlines()
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in awkward if line.startswith("|")} == {6}
+
+
+def test_csv_has_a_line_for_every_method_task_and_metric(tmp_path: Path) -> None:
+    group = embedded_group(tmp_path)
+    text = render(paper_table(group, suite="5d", published=["RBaIR"]), "csv")
+    lines = list(csv.DictReader(io.StringIO(text)))
+    assert tuple(lines[0]) == CSV_HEADER
+    assert len(lines) == 6 * (2 + 12)
+    cell = group.contenders[1].cells["derain@embedded-256"]
+    (found,) = (
+        one
+        for one in lines
+        if (one["method"], one["task"], one["metric"]) == (group.contenders[1].label, "derain", "psnr")
+    )
+    assert float(found["mean"]) == pytest.approx(cell.record.means.psnr, abs=1e-12)
+    assert float(found["low"]) < float(found["mean"]) < float(found["high"])
+    assert (found["images"], found["kind"], found["dataset"], found["source"]) == (
+        "12",
+        "measured",
+        "embedded-256",
+        "restorebench",
+    )
+    (printed,) = (one for one in lines if (one["kind"], one["task"], one["metric"]) == ("published", "average", "psnr"))
+    assert (printed["mean"], printed["low"], printed["source"]) == ("31.58", "", "rbair2025-5d")
+
+
+class Reader(HTMLParser):
+    """Tags that are open, and the cells of each line of the table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.widths: list[int] = []
+        self.headings: list[str | None] = []
+        self.anchors: set[str] = set()
+        self.targets: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.targets |= {found["id"] or ""} if "id" in found else set()
+        self.anchors |= {(found["href"] or "")[1:]} if tag == "a" else set()
+        if tag == "tr":
+            self.widths.append(0)
+        if tag in ("th", "td"):
+            self.widths[-1] += int(found.get("colspan") or 1)
+        if tag == "th":
+            self.headings.append(found.get("scope"))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(text: str) -> Reader:
+    """The page, read to its end."""
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+def test_html_is_a_whole_page_with_a_semantic_table(tmp_path: Path) -> None:
+    text = render(paper_table(embedded_group(tmp_path), suite="5d", published=PAPERS), "html")
+    page = read(text)
+    assert page.widths[0] == 3 + 12
+    assert page.widths[1] == 12  # the first three reach down
+    assert set(page.widths[2:]) == {3 + 12}
+    assert None not in page.headings
+    assert set(page.headings) == {"col", "colgroup", "row", "rowgroup"}
+    assert page.anchors == page.targets
+    assert text.count("<caption>") == 1
+    assert "†" in text
+    awkward = render(AWKWARD, "html")
+    read(awkward)
+    assert "&lt;tag&gt;" in awkward
+    assert "<strong>30.00</strong>" in awkward
+
+
+@pytest.mark.parametrize("fmt", EXTENSIONS)
+def test_every_format_has_all_numbers_of_the_table(fmt: str) -> None:
+    table = paper_table(None, suite="3d", published=["all"])
+    text = render(table, fmt)
+    assert all(score.text in text for row in table.rows for score in row.scores if score.value is not None)
+    assert all(key in text for key in table.citations)

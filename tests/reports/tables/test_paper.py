@@ -1,0 +1,270 @@
+"""A paper's table: who is marked, what is subtracted from what, and what is said where nothing is."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+
+from restorebench.benchmarks.store.records import mean_rows
+from restorebench.reports.analysis.cells import Group, groups
+from restorebench.reports.errors import ReportError
+from restorebench.reports.tables.model import PaperTable, TableRow
+from restorebench.reports.tables.paper import paper_table, write_formats
+
+from ..table_examples import STANDARD, changed, embedded_group
+
+PAPERS = ["RBaIR", "AnyIR", "DaAIR", "KBNet", "PromptIR", "AdaIR", "MoCE-IR"]
+
+
+def row(table: PaperTable, method: str) -> TableRow:
+    """The row of that name."""
+    (found,) = (one for one in table.rows if one.method == method)
+    return found
+
+
+def notes(table: PaperTable) -> str:
+    """All footnotes."""
+    return "\n".join(table.footnotes())
+
+
+def test_printed_rows_alone_need_no_results() -> None:
+    table = paper_table(None, suite="5d", published=PAPERS)
+    assert [one.method for one in table.rows] == PAPERS
+    averages = {one.method: one.scores[-2].text for one in table.rows}
+    assert averages == {
+        "RBaIR": "31.58",
+        "AnyIR": "30.65",
+        "DaAIR": "30.24",
+        "KBNet": "-",
+        "PromptIR": "29.15",
+        "AdaIR": "30.20",
+        "MoCE-IR": "30.58",
+    }
+    assert row(table, "RBaIR").scores[0].text == "32.79"
+    assert [column.key for column in table.columns][-1] == "average"
+    assert all(score.mark is None and score.low is None for one in table.rows for score in one.scores)
+    assert "take no part in the marks" in " ".join(table.remarks)
+    for told in ("29.15, 29.77 and 28.11", "Gaussian 11x11", "two versions differ", "15 images", "SOTS-Outdoor scenes"):
+        assert told in notes(table)
+
+
+def test_measured_rows_have_means_intervals_and_marks(tmp_path: Path) -> None:
+    group = embedded_group(tmp_path)
+    table = paper_table(group, suite="5d")
+    methods = [one.method for one in table.rows]
+    assert methods == ["Input", "RBaIR (tiny)", "AnyIR (tiny)", "DaAIR (tiny)", "KBNet (tiny)"]
+    best = row(table, "RBaIR (tiny)")
+    cell = group.contenders[-1].cells["dehaze@embedded-256"]
+    assert best.scores[0].value == pytest.approx(cell.record.means.psnr)
+    assert best.scores[0].low is not None
+    assert best.scores[0].low < cell.record.means.psnr < (best.scores[0].high or 0)
+    assert best.scores[0].images == 12
+    assert best.scores[-2].images == 60
+    marks = {one.method: one.scores[-2].mark for one in table.rows}
+    assert marks == {
+        "Input": None,
+        "RBaIR (tiny)": "tie",
+        "AnyIR (tiny)": "tie",
+        "DaAIR (tiny)": "second",
+        "KBNet (tiny)": None,
+    }
+    assert (best.params.text, best.macs.text) == ("0.600", "6.00")
+    remarks = " ".join(table.remarks)
+    for told in ("12 images a task", "sign-flip", "Holm", "10,000", "promptir@1", "input is not ranked"):
+        assert told in remarks
+    assert "Too few" not in remarks
+
+
+def test_the_input_is_never_marked_even_where_it_is_best(tmp_path: Path) -> None:
+    group = embedded_group(tmp_path, gains={"identity": 0.0, "rbair": -2.0, "anyir": -6.0})
+    table = paper_table(group, suite="5d")
+    assert table.rows[0].kind == "input"
+    assert {score.mark for score in table.rows[0].scores} == {None}
+    assert row(table, "RBaIR (tiny)").scores[-2].mark == "best"
+    assert row(table, "AnyIR (tiny)").scores[-2].mark == "second"
+
+
+def test_five_images_tie_and_the_note_says_why(tmp_path: Path) -> None:
+    table = paper_table(embedded_group(tmp_path, images=5), suite="5d", columns=["psnr"])
+    tasks = [one.scores[0].mark for one in table.rows if one.kind == "measured"]
+    assert tasks == ["tie"] * 4
+    remarks = " ".join(table.remarks)
+    assert "Too few images" in remarks
+    assert "dehaze (5)" in remarks
+    assert "average" not in remarks.partition("Too few")[2]  # 25 images in all suffice
+
+
+def test_one_restorer_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    table = paper_table(embedded_group(tmp_path), suite="5d", columns=["psnr"], rows=["rbair"])
+    assert [one.method for one in table.rows] == ["RBaIR (tiny)"]
+    assert {score.mark for score in table.rows[0].scores} == {None}
+    assert any("No marks" in remark for remark in table.remarks)
+
+
+def test_rows_and_columns_are_those_asked_for(tmp_path: Path) -> None:
+    group = embedded_group(tmp_path)
+    table = paper_table(group, suite="5d", rows=["kbnet", "identity", "rbair"], columns=["ssim"])
+    assert [one.method for one in table.rows] == ["Input", "KBNet (tiny)", "RBaIR (tiny)"]
+    assert {column.metric for column in table.columns} == {"ssim"}
+    assert len(table.columns) == 6
+    by_ssim = [one.scores[-1].value for one in paper_table(group, suite="5d", columns=["ssim"]).rows[1:]]
+    assert by_ssim == sorted(by_ssim, key=lambda value: -(value or 0))
+
+
+def test_mistakes_are_one_line_with_the_remedy(tmp_path: Path) -> None:
+    group = embedded_group(tmp_path)
+    with pytest.raises(ReportError, match=r"--rows rbiar.*did you mean rbair"):
+        paper_table(group, suite="5d", rows=["rbiar"])
+    with pytest.raises(ReportError, match="--columns lpips"):
+        paper_table(group, suite="5d", columns=["lpips"])
+    with pytest.raises(ReportError, match="without rows"):
+        paper_table(None, suite="5d")
+    with pytest.raises(ReportError, match="--format word"):
+        write_formats(paper_table(group, suite="5d"), ["word"], tmp_path)
+    with pytest.raises(ReportError, match="3d, 5d, cdd11"):
+        paper_table(None, suite="derain", published=["RBaIR"])
+
+
+def test_embedded_scores_are_never_subtracted_from_printed_ones(tmp_path: Path) -> None:
+    group = changed(embedded_group(tmp_path), variant="paper", provenance="official")
+    table = paper_table(group, suite="5d", columns=["psnr"], published=PAPERS)
+    assert [one.kind for one in table.rows] == ["input", *["measured"] * 4, *["published"] * 7]
+    assert [block.heading for block in table.blocks] == ["", "Published, not comparable with measured rows"]
+    assert "measured on embedded-256, printed on SOTS-Outdoor" in table.blocks[1].notes[0]
+    assert "15 images" in notes(table)
+    assert not any("15 images" in note for column in table.columns for note in column.notes)
+
+
+def standard_group(root: Path, *, provenance: str = "official", protocol: str = "promptir@1") -> Group:
+    """The five standard sets, restored by published networks."""
+    group = embedded_group(root, protocol=protocol)
+    return changed(group, datasets=STANDARD, variant="paper", provenance=provenance)
+
+
+def test_on_standard_sets_a_restorer_stands_beside_its_printed_row_with_the_difference(tmp_path: Path) -> None:
+    table = paper_table(standard_group(tmp_path), suite="5d", published=["RBaIR", "AdaIR"])
+    methods = [one.method for one in table.rows]
+    place = methods.index("RBaIR (paper)")
+    assert methods[place : place + 3] == ["RBaIR (paper)", "RBaIR, published", "measured minus published"]
+    measured, printed, difference = table.rows[place : place + 3]
+    for ours, theirs, between in zip(measured.scores, printed.scores, difference.scores, strict=True):
+        assert between.value == pytest.approx((ours.value or 0) - (theirs.value or 0))
+    assert difference.scores[0].text == f"{(measured.scores[0].value or 0) - 32.79:+.2f}"
+    assert table.blocks[1].heading == "Published"
+    assert [one.method for one in table.blocks[1].rows] == ["AdaIR"]
+    keys = [(column.key, column.metric) for column in table.columns]
+    noisy = [keys[i] for i, score in enumerate(difference.scores) if any("noise" in note for note in score.notes)]
+    assert {key for key, _ in noisy} == {"denoise-25@CBSD68", "average"}
+    assert difference.notes == ()  # the authors' weights, printed by the authors
+    assert any("15 images" in note for column in table.columns for note in column.notes)
+
+
+def test_reasons_for_a_difference_are_window_and_retraining(tmp_path: Path) -> None:
+    group = standard_group(tmp_path, provenance="retrained", protocol="moceir@1")
+    table = paper_table(group, suite="5d", published=["RBaIR", "AnyIR"])
+    rows = list(table.rows)
+    ours = rows[[one.method for one in rows].index("RBaIR (paper)") + 2]
+    assert ours.kind == "difference"
+    assert any("not those of the printed score" in note for note in ours.notes)
+    windows = [any("window" in note for note in score.notes) for score in ours.scores]
+    assert windows == [column.metric == "ssim" for column in table.columns]
+    quoted = rows[[one.method for one in rows].index("AnyIR (paper)") + 2]
+    assert any("quoted" in note for note in quoted.notes)
+
+
+def test_a_part_of_a_set_is_not_the_set(tmp_path: Path) -> None:
+    partial = {**STANDARD, "derain": "Rain100L[4of100]"}
+    group = changed(embedded_group(tmp_path), datasets=partial, variant="paper", provenance="official")
+    table = paper_table(group, suite="5d", columns=["psnr"], published=["RBaIR", "AdaIR"])
+    difference = next(one for one in table.rows if one.kind == "difference")
+    given = {
+        column.task: score.value is not None for column, score in zip(table.columns, difference.scores, strict=True)
+    }
+    assert given == {
+        "dehaze": True,
+        "derain": False,
+        "denoise-25": True,
+        "deblur": True,
+        "lowlight": True,
+        "average": False,
+    }
+    assert any("measured on Rain100L[4of100], printed on Rain100L" in note for note in difference.notes)
+    assert "in part" in table.blocks[1].heading
+
+
+def test_another_network_or_protocol_forms_no_difference(tmp_path: Path) -> None:
+    tiny = changed(embedded_group(tmp_path / "a"), datasets=STANDARD)
+    table = paper_table(tiny, suite="5d", columns=["psnr"], published=["RBaIR"])
+    assert not any(one.kind == "difference" for one in table.rows)
+    assert "RBaIR (tiny) is not the published RBaIR" in notes(table)
+    other = standard_group(tmp_path / "b", protocol="basicsr-rgb@1")
+    table = paper_table(other, suite="5d", columns=["psnr"], published=["RBaIR"])
+    assert not any(one.kind == "difference" for one in table.rows)
+    assert "measured under basicsr-rgb@1" in notes(table)
+
+
+def with_failure(group: Group) -> Group:
+    """One image of RBaIR's deraining has failed."""
+    cells = []
+    for contender in group.contenders:
+        for cell in contender.cells.values():
+            if cell.record.model == "rbair" and cell.record.task == "derain":
+                bad = dataclasses.replace(cell.rows[0], status="failed", message="NaN in the output")
+                kept = (bad, *cell.rows[1:])
+                record = dataclasses.replace(
+                    cell.record, scored=11, failures=((bad.image, bad.message),), means=mean_rows(kept)
+                )
+                cells.append(dataclasses.replace(cell, rows=kept, record=record))
+            else:
+                cells.append(cell)
+    (found,) = groups(cells)
+    return found
+
+
+def test_incomplete_cells_are_dashes_that_say_why_and_are_not_ranked(tmp_path: Path) -> None:
+    table = paper_table(with_failure(embedded_group(tmp_path)), suite="5d", columns=["psnr"])
+    failed = row(table, "RBaIR (tiny)")
+    assert [score.text == "-" for score in failed.scores] == [False, True, False, False, False, True]
+    assert "1 of 12 images failed" in failed.scores[1].notes[0]
+    assert "no complete derain" in failed.scores[-1].notes[0]
+    assert failed.scores[0].mark == "tie"
+    assert row(table, "AnyIR (tiny)").scores[1].mark == "best"
+    assert table.rows[-1] == failed  # without an average it has no place before others
+
+
+def test_a_single_task_has_no_average(tmp_path: Path) -> None:
+    group = embedded_group(tmp_path)
+    key = "dehaze@embedded-256"
+    cells = [
+        dataclasses.replace(cell, record=dataclasses.replace(cell.record, suite="dehaze", suite_tasks=(key,)))
+        for contender in group.contenders
+        for cell in [contender.cells[key]]
+    ]
+    table = paper_table(groups(cells)[0], suite="dehaze")
+    assert [(column.key, column.metric) for column in table.columns] == [(key, "psnr"), (key, "ssim")]
+    assert table.rows[1].method == "RBaIR (tiny)"
+
+
+def test_files_are_the_table_its_body_and_the_bibliography(tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    files = write_formats(paper_table(None, suite="5d", published=PAPERS), ["latex"], folder)
+    assert [path.name for path in files] == ["5d-published.tex", "5d-published-body.tex", "5d-published.bib"]
+    entries = files[2].read_text()
+    for key in paper_table(None, suite="5d", published=PAPERS).citations:
+        assert f"{{{key}," in entries
+        assert f"\\cite{{{key}}}" in files[1].read_text()
+    group = embedded_group(tmp_path / "results")
+    named = write_formats(paper_table(group, suite="5d", stem="mine"), ["csv"], folder)
+    assert [path.name for path in named] == ["mine.csv"]
+    lines = list(csv.DictReader(io.StringIO(named[0].read_text())))
+    assert len(lines) == 5 * (2 + 12)
+
+
+def test_the_same_store_gives_the_same_table(tmp_path: Path) -> None:
+    group = embedded_group(tmp_path)
+    reverse = dataclasses.replace(group, contenders=tuple(reversed(group.contenders)))
+    assert paper_table(group, suite="5d", columns=["psnr"]) == paper_table(reverse, suite="5d", columns=["psnr"])
