@@ -121,6 +121,8 @@ def types(session: nox.Session) -> None:
     tree.mkdir(parents=True)
     for folder in FOLDERS:
         (tree / folder).symlink_to(ROOT / folder, target_is_directory=True)
+    for file in (ROOT / "restorebench").iterdir():
+        (tree / file.name).symlink_to(file)
     session.run(program(ENVIRONMENT, "mypy"), "-p", "restorebench", external=True, env={"MYPYPATH": str(tree.parent)})
 
 

@@ -1,0 +1,42 @@
+"""Words of error messages that every part of the suite uses."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+CUTOFF = 0.6
+"""Least similarity of a name that is proposed (`difflib.SequenceMatcher.ratio`, letter case aside)."""
+MOST_LISTED = 40
+"""Names that a message lists at the most."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """`` (did you mean 'x' or 'y'?)`` with the names most like `name`, best first; empty where nothing is near.
+
+    It starts with a space so that it can follow the name inside a sentence.
+    """
+    by_lower = {choice.lower(): choice for choice in known}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=2, cutoff=CUTOFF)
+    return f" (did you mean {' or '.join(repr(by_lower[match]) for match in close)}?)" if close else ""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """``unknown kind 'name' (did you mean 'x'?); known: x, y``, the names listed where they are few.
+
+    Args:
+        kind: what the name stands for ("model", "suite").
+        name: what was given.
+        known: what there is.
+    """
+    choices = list(known)
+    if not choices:
+        return f"unknown {kind} {str(name)!r}; there is none"
+    listed = f"; known: {', '.join(choices)}" if len(choices) <= MOST_LISTED else f"; there are {len(choices)}"
+    return f"unknown {kind} {str(name)!r}{nearest(name, choices)}{listed}"
+
+
+def one_line(error: BaseException) -> str:
+    """Kind and first line of an error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
