@@ -1,7 +1,8 @@
 """Sessions for people and for CI. All share one environment, ``.nox/restorebench``, so torch is installed once.
 
 nox -s bench [-- overrides]   the main job on embedded photographs
-nox -s tests [-- pytest arguments]
+nox -s tests [-- pytest arguments]   over all cores; a file's tests stay in one process
+nox -s quick      the tests of the inner loop, under a minute
 nox -s lint, types, build
 nox -s weights    train the bundled weights from scratch (hours)
 """
@@ -54,6 +55,17 @@ def install(session: nox.Session, *extras: str) -> None:
         stamp.write_text(wanted)
 
 
+def run_tests(session: nox.Session, *arguments: str) -> None:
+    """pytest, one process a core: a thread each, for several that wait for one another in turns only slow each other."""
+    install(session, "test")
+    spread = ["-n", "auto", "--dist", "loadfile"]
+    session.run(
+        *(program(ENVIRONMENT, "python"), "-m", "pytest", *spread, *arguments),
+        external=True,
+        env={"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the main job; what follows ``--`` is passed on to ``bench run``."""
@@ -68,8 +80,13 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; what follows ``--`` is passed on to pytest."""
-    install(session, "test")
-    session.run(program(ENVIRONMENT, "python"), "-m", "pytest", *session.posargs, external=True)
+    run_tests(session, *session.posargs)
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Run the tests that are not marked ``slow``; what follows ``--`` is passed on to pytest."""
+    run_tests(session, "-m", "quick", *session.posargs)
 
 
 @nox.session

@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``-m quick`` is whatever is not marked ``slow``."""
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            item.add_marker(pytest.mark.quick)
+
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
