@@ -56,7 +56,7 @@ def install(session: nox.Session, *extras: str) -> None:
 
 
 def run_tests(session: nox.Session, *arguments: str) -> None:
-    """pytest, one process a core: a thread each, for several that wait for one another in turns only slow each other."""
+    """pytest, a process a core and a thread each: threads that wait for one another beside others are slow."""
     install(session, "test")
     spread = ["-n", "auto", "--dist", "loadfile"]
     session.run(
