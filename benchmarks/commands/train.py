@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig
 
 from ...models.registry import check_variant, get_card
-from ..training.config import TRAIN_CONFIG, TrainConfig, check
+from ..training.checks import check
+from ..training.config import TRAIN_CONFIG, TrainConfig
 from .hydra import HydraCommand
 
 logger = logging.getLogger("restorebench")

@@ -25,10 +25,11 @@ from ...models.checkpoint import save_weights
 from ...models.hooks import HasAfterStep
 from ..environment import describe_environment, git_revision, package_version
 from ..errors import UserError
+from .averaging import MovingAverage, blended
 from .batches import Batch, BatchMaker, Request, Shard, build_mixture, prepare_leaves
 from .config import TrainConfig
 from .facts import added_up, gains, machine, metadata_text
-from .losses import TERMS, MovingAverage, RunningMeans, blended, loss_terms
+from .losses import TERMS, RunningMeans, loss_terms
 from .plot import plot
 from .run_folder import RunFolder
 from .schedule import Done, Plan, budget_of, cosine, set_learning_rate

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from restorebench.benchmarks.training.averaging import MovingAverage
 from restorebench.benchmarks.training.config import LossConfig, PhaseConfig, TrainConfig
 from restorebench.benchmarks.training.facts import added_up
-from restorebench.benchmarks.training.losses import MovingAverage, RunningMeans, loss_terms
+from restorebench.benchmarks.training.losses import RunningMeans, loss_terms
 from restorebench.benchmarks.training.schedule import Budget, Plan, cosine, set_learning_rate
 
 

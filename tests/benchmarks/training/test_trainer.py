@@ -24,9 +24,9 @@ from restorebench.benchmarks.commands.train import COMMAND
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.training import run_folder as training_folder
 from restorebench.benchmarks.training import trainer as training
+from restorebench.benchmarks.training.averaging import MovingAverage
 from restorebench.benchmarks.training.batches import BatchMaker, Request, Shard, build_mixture, make_batch
 from restorebench.benchmarks.training.config import TrainConfig
-from restorebench.benchmarks.training.losses import MovingAverage
 from restorebench.benchmarks.training.schedule import Budget
 from restorebench.benchmarks.training.setup import make_fabric
 from restorebench.benchmarks.training.trainer import Trainer, TrainingStoppedError
