@@ -83,7 +83,7 @@ def job(config: DictConfig) -> None:
 
 def train(config: TrainConfig) -> int:
     """Train as configured; the exit code."""
-    from ..training.setup import make_fabric
+    from ..training.devices import make_fabric
     from ..training.trainer import Trainer
 
     fabric = make_fabric(config)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+from ...models.restorer import Restorer
 
 
 class MovingAverage:
@@ -50,3 +53,32 @@ def blended(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: f
         key: torch.lerp(value, start[key].to(value), share) if value.is_floating_point() else value
         for key, value in trained.items()
     }
+
+
+def frozen_copy(restorer: Restorer) -> Restorer:
+    """A copy with the same weights that no optimiser changes, in evaluation mode."""
+    return copy.deepcopy(restorer).requires_grad_(False).eval()
+
+
+class ResultWeights:
+    """The weights that a training gives: the moving average, blended with those that training starts from.
+
+    Args:
+        restorer: with the weights that training starts from.
+        average: of the trained weights.
+        share: of the starting weights, see `blended`; 0 for the average itself.
+    """
+
+    def __init__(self, restorer: Restorer, average: MovingAverage, share: float) -> None:
+        self._average, self._share = average, share
+        self._restorer = frozen_copy(restorer)
+        self._start = frozen_copy(restorer).network.state_dict() if share else {}
+        if not share:
+            self._restorer.network = average.network
+
+    def restorer(self) -> Restorer:
+        """The restorer with the result as of now; it is the same object every time."""
+        if self._share:
+            trained = self._average.network.state_dict()
+            self._restorer.network.load_state_dict(blended(self._start, trained, self._share))
+        return self._restorer

@@ -9,7 +9,11 @@ from typing import Any
 
 import torch
 
-from ..environment import describe_environment
+from ...datasets.training.mixtures import Mixture
+from ...models.restorer import Restorer
+from ..environment import describe_environment, git_revision, package_version
+from .config import TrainConfig
+from .schedule import Done
 from .validation import CLEAN
 
 
@@ -26,6 +30,48 @@ def gains(validation: Iterable[Mapping[str, str]]) -> list[dict[str, float]]:
             images, seconds = int(rows[0]["images"]), float(rows[0]["seconds"])
             history.append({"images": images, "seconds": round(seconds, 3), "gain": math.fsum(gained) / len(gained)})
     return history
+
+
+def stage_facts(
+    config: TrainConfig,
+    restorer: Restorer,
+    mixture: Mixture,
+    done: Done,
+    validation: Iterable[Mapping[str, str]],
+    *,
+    finished: bool,
+    device: str,
+) -> dict[str, Any]:
+    """What is known of this run alone.
+
+    Args:
+        config, restorer, mixture: what is trained, and on what.
+        done: what has been done.
+        validation: lines of ``validation.csv``.
+        finished: whether the budget is spent.
+        device: that trains.
+    """
+    return {
+        "provenance": "retrained",
+        "model": config.model,
+        "variant": restorer.variant,
+        "overrides": restorer.overrides,
+        "recipe": config.mix.name,
+        "data": mixture.identity(),
+        "lists_sha256": mixture.fingerprint(),
+        "steps": done.steps,
+        "images": done.images,
+        "seconds": round(done.seconds, 1),
+        "images_per_second": round(done.images / max(done.seconds, 1e-9), 3),
+        "finished": finished,
+        "history": gains(validation),
+        "machine": machine(device),
+        "ema": config.ema,
+        "start_share": config.start_share,
+        "seed": config.seed,
+        "git_revision": git_revision(),
+        "version": package_version("restorebench"),
+    }
 
 
 STAGE = ("recipe", "data", "lists_sha256", "steps", "images", "seconds", "seed", "git_revision")

@@ -27,8 +27,8 @@ from restorebench.benchmarks.training import trainer as training
 from restorebench.benchmarks.training.averaging import MovingAverage
 from restorebench.benchmarks.training.batches import BatchMaker, Request, Shard, build_mixture, make_batch
 from restorebench.benchmarks.training.config import TrainConfig
+from restorebench.benchmarks.training.devices import make_fabric
 from restorebench.benchmarks.training.schedule import Budget
-from restorebench.benchmarks.training.setup import make_fabric
 from restorebench.benchmarks.training.trainer import Trainer, TrainingStoppedError
 from restorebench.models import create_model, registry
 from restorebench.models.checkpoint import read_metadata
@@ -160,7 +160,7 @@ def test_a_run_struck_anywhere_goes_on_to_the_same_bits(
         with pytest.raises(Killed):
             train(run, cache)
     trainer = train(run, cache)
-    assert trainer.done.steps == 18
+    assert trainer.state.done.steps == 18
     assert_same_run(run, reference)
 
 
@@ -185,7 +185,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(tmp_path: Path, cache: Path, 
 def test_a_complete_run_is_left_alone(reference: Path, cache: Path) -> None:
     before = {path.name: path.read_bytes() for path in reference.iterdir() if path.name != "lock"}
     trainer = train(reference, cache)
-    assert trainer.done.images == 48
+    assert trainer.state.done.images == 48
     assert {path.name: path.read_bytes() for path in reference.iterdir() if path.name != "lock"} == before
 
 
@@ -434,7 +434,7 @@ def test_bfloat16_and_channels_last_train(tmp_path: Path, cache: Path, reference
 def test_a_budget_in_minutes_ends_on_time_and_anneals(tmp_path: Path, cache: Path) -> None:
     settings = ["budget.images=null", "budget.minutes=0.03", "validation.times=0", "log_every=1"]
     trainer = train(tmp_path / "run", cache, *settings, "checkpoint_minutes=9")
-    assert 1.8 <= trainer.done.seconds < 4
+    assert 1.8 <= trainer.state.done.seconds < 4
     rates = [float(row["lr"]) for row in table(tmp_path / "run" / "losses.csv")]
     assert rates[-1] < 0.1 * max(rates)
 
