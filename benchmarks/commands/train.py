@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 
 from ...models.registry import check_variant, get_card
 from ..training.checks import check
-from ..training.config import TRAIN_CONFIG, TrainConfig
+from ..training.config import RENAMED_KEYS, TRAIN_CONFIG, TrainConfig
 from .hydra import HydraCommand
 
 logger = logging.getLogger("restorebench")
 
-COMMAND = HydraCommand(TRAIN_CONFIG, TrainConfig)
+COMMAND = HydraCommand(TRAIN_CONFIG, TrainConfig, RENAMED_KEYS)
 
 
 @dataclass

@@ -42,15 +42,15 @@ class MovingAverage:
 
 
 @torch.no_grad()
-def blended(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """`share` of the state before training and the rest of the one after it: floating point tensors, others as trained.
+def interpolated(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], part: float) -> dict[str, Tensor]:
+    """`part` of the state before training and the rest of the one after it: floating point tensors, others as trained.
 
     Training that corrects a network in one respect unlearns others; a straight line in the space of the weights goes
-    from the one to the other (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, section 3). A share
+    from the one to the other (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, section 3). A part
     below 0 goes on along the line: more of what training changed.
     """
     return {
-        key: torch.lerp(value, start[key].to(value), share) if value.is_floating_point() else value
+        key: torch.lerp(value, start[key].to(value), part) if value.is_floating_point() else value
         for key, value in trained.items()
     }
 
@@ -61,24 +61,24 @@ def frozen_copy(restorer: Restorer) -> Restorer:
 
 
 class ResultWeights:
-    """The weights that a training gives: the moving average, blended with those that training starts from.
+    """The weights that a training gives: the moving average, interpolated with those that training starts from.
 
     Args:
         restorer: with the weights that training starts from.
         average: of the trained weights.
-        share: of the starting weights, see `blended`; 0 for the average itself.
+        interpolation: part of the starting weights, see `interpolated`; 0 for the average itself.
     """
 
-    def __init__(self, restorer: Restorer, average: MovingAverage, share: float) -> None:
-        self._average, self._share = average, share
+    def __init__(self, restorer: Restorer, average: MovingAverage, interpolation: float) -> None:
+        self._average, self._interpolation = average, interpolation
         self._restorer = frozen_copy(restorer)
-        self._start = frozen_copy(restorer).network.state_dict() if share else {}
-        if not share:
+        self._start = frozen_copy(restorer).network.state_dict() if interpolation else {}
+        if not interpolation:
             self._restorer.network = average.network
 
     def restorer(self) -> Restorer:
         """The restorer with the result as of now; it is the same object every time."""
-        if self._share:
+        if self._interpolation:
             trained = self._average.network.state_dict()
-            self._restorer.network.load_state_dict(blended(self._start, trained, self._share))
+            self._restorer.network.load_state_dict(interpolated(self._start, trained, self._interpolation))
         return self._restorer

@@ -7,7 +7,7 @@ from ...models import get_card
 from ..errors import UserError
 from .config import TrainConfig
 
-PRECISIONS = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16")
 ORDERS = ("weights", "lists")
 
 
@@ -17,10 +17,8 @@ def check(config: TrainConfig) -> None:
     Raises:
         UserError: one line that names the key and what it takes.
     """
-    if config.precision not in PRECISIONS:
-        raise UserError(
-            f"unknown precision={config.precision}{nearest(config.precision, PRECISIONS)}; use {', '.join(PRECISIONS)}"
-        )
+    if config.dtype not in DTYPES:
+        raise UserError(f"unknown dtype={config.dtype}{nearest(config.dtype, DTYPES)}; use {', '.join(DTYPES)}")
     if config.mix.order not in ORDERS:
         raise UserError(f"unknown mix.order={config.mix.order}; use {' or '.join(ORDERS)}")
     positive = {
@@ -49,10 +47,10 @@ def check(config: TrainConfig) -> None:
             raise UserError(f"{key}={part}: give a part from 0 to 1")
     if not 0 <= config.ema < 1:
         raise UserError(f"ema={config.ema}: give a decay from 0 (none) to below 1, such as 0.999")
-    if not -1 < config.start_share < 1:
-        raise UserError(f"start_share={config.start_share}: give a part above -1 and below 1, 0 for none")
-    if config.start_share and config.weights == "none":
-        raise UserError(f"start_share={config.start_share} needs weights to start from: give weights=PATH")
+    if not -1 < config.interpolation < 1:
+        raise UserError(f"interpolation={config.interpolation}: give a part above -1 and below 1, 0 for none")
+    if config.interpolation and config.weights == "none":
+        raise UserError(f"interpolation={config.interpolation} needs weights to start from: give weights=PATH")
     _check_phases(config)
 
 

@@ -32,7 +32,7 @@ class MixConfig:
         order: ``weights``: parts are drawn by weight; ``lists``: every list is gone through, repeated so many times.
         parts: weight or repeats by label (``denoise-25``, ``derain``, .., ``identity``).
         leaves: generated images; used by the order ``weights``.
-        natural: part of the samples that come from ``train.folder`` where it is given (order ``weights``), 0 to 1.
+        natural: part of the samples, 0 to 1, that come from ``data.natural_images`` if given (order ``weights``).
         ranges: parameters of synthetic degradations that differ from the embedded sets', by task.
         contrast: least factor, up to 1, that lowers the contrast of half of the clean patches, but not of hazy ones.
     """
@@ -119,22 +119,13 @@ class TrainDataConfig:
 
     Attributes:
         root: folder with ``Train/Denoise`` and so on; null reads ``RESTOREBENCH_DATA``.
-    """
-
-    root: str | None = None
-
-
-@dataclass
-class TrainFolderConfig:
-    """Images of the user's own.
-
-    Attributes:
-        folder: natural images that join the clean ones, or null.
+        natural_images: folder of the user's own images that join the clean ones, or null.
         cache: where generated images are kept; null is ``~/.cache/restorebench/training``.
         memory_gb: decoded images are kept in memory up to this size.
     """
 
-    folder: str | None = None
+    root: str | None = None
+    natural_images: str | None = None
     cache: str | None = None
     memory_gb: float = 4.0
 
@@ -153,18 +144,17 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     ema: float = 0.999
-    start_share: float = 0.0
+    interpolation: float = 0.0
     clip: float | None = 1.0
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     data: TrainDataConfig = field(default_factory=TrainDataConfig)
-    train: TrainFolderConfig = field(default_factory=TrainFolderConfig)
     seed: int = 0
     run: str | None = None
     device: str = "auto"
     devices: int = 1
     nodes: int = 1
-    precision: str = "float32"
+    dtype: str = "float32"
     tf32: bool = False
     channels_last: bool = False
     compile: bool = False
@@ -175,13 +165,21 @@ class TrainConfig:
     progress: bool = True
 
 
-MACHINE_KEYS = (
-    *("run", "data", "train", "device", "devices", "nodes", "threads", "workers", "checkpoint_minutes", "progress"),
-)
+MACHINE_KEYS = (*("run", "data", "device", "devices", "nodes", "threads", "workers", "checkpoint_minutes", "progress"),)
 """Keys that do not say what is trained: a run may be continued with other values of these.
 
 Where the images are may change; that they are the same is known by the fingerprint of the mixture.
 """
+
+
+RENAMED_KEYS = {
+    "start_share": "interpolation",
+    "precision": "dtype",
+    "train.folder": "data.natural_images",
+    "train.cache": "data.cache",
+    "train.memory_gb": "data.memory_gb",
+}
+"""What keys were called up to version 0.1.0.dev0, in folders of runs too, and what they are called now."""
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:

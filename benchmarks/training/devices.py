@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..inference.numerics import resolve_device
 from .config import TrainConfig
 
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+PRECISION_NAMES = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 """Fabric's names of the dtypes under autocast."""
 
 
@@ -33,7 +33,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         devices=config.devices,
         num_nodes=config.nodes,
         strategy=DDPStrategy(process_group_backend="nccl" if kind == "cuda" else "gloo") if many else "auto",
-        precision=cast("Any", PRECISIONS[config.precision]),
+        precision=cast("Any", PRECISION_NAMES[config.dtype]),
     )
 
 

@@ -13,7 +13,7 @@ from ...datasets.training.mixtures import Mixture
 from ...models.restorer import Restorer
 from ..environment import describe_environment, git_revision, package_version
 from .config import TrainConfig
-from .schedule import Done
+from .schedule import Counters
 from .validation import CLEAN
 
 
@@ -36,7 +36,7 @@ def stage_facts(
     config: TrainConfig,
     restorer: Restorer,
     mixture: Mixture,
-    done: Done,
+    done: Counters,
     validation: Iterable[Mapping[str, str]],
     *,
     finished: bool,
@@ -67,7 +67,7 @@ def stage_facts(
         "history": gains(validation),
         "machine": machine(device),
         "ema": config.ema,
-        "start_share": config.start_share,
+        "interpolation": config.interpolation,
         "seed": config.seed,
         "git_revision": git_revision(),
         "version": package_version("restorebench"),
@@ -82,18 +82,17 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
     ``history`` is one after the other, ``stages`` tells them apart."""
     if not before:
         return facts
-    told = dict(before)
-    earlier = told.get("stages") or [{key: told[key] for key in STAGE if key in told}]
-    sums = {key: told.get(key, 0) + facts[key] for key in ("steps", "images", "seconds")}
+    earlier = before.get("stages") or [{key: before[key] for key in STAGE if key in before}]
+    sums = {key: before.get(key, 0) + facts[key] for key in ("steps", "images", "seconds")}
     shifted = [
-        {**point, **{key: round(point[key] + told.get(key, 0), 3) for key in ("images", "seconds")}}
+        {**point, **{key: round(point[key] + before.get(key, 0), 3) for key in ("images", "seconds")}}
         for point in facts["history"]
     ]
     return {
         **facts,
         **sums,
         "images_per_second": round(sums["images"] / max(sums["seconds"], 1e-9), 3),
-        "history": [*(told.get("history") or []), *shifted],
+        "history": [*(before.get("history") or []), *shifted],
         "stages": [*earlier, {key: facts[key] for key in STAGE}],
     }
 

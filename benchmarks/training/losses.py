@@ -69,11 +69,11 @@ class RunningMeans:
     def means(self, values: Tensor) -> dict[str, float | None]:
         """The means by column (`l1_LABEL` for labels; None where there was no sample) of the summed up `values`."""
         steps = float(values[len(TERMS)])
-        found: dict[str, float | None] = {name: float(values[i]) / steps for i, name in enumerate(TERMS)}
+        means: dict[str, float | None] = {name: float(values[i]) / steps for i, name in enumerate(TERMS)}
         for number, label in enumerate(self.labels):
             total, count = values[len(TERMS) + 1 + 2 * number : len(TERMS) + 3 + 2 * number].tolist()
-            found[f"l1_{label}"] = total / count if count else None
-        return found
+            means[f"l1_{label}"] = total / count if count else None
+        return means
 
     def reset(self) -> None:
         """Start over."""

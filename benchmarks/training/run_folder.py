@@ -29,7 +29,7 @@ from omegaconf import OmegaConf
 from ...atomic import write_text, written_whole
 from ...messages import one_line
 from ..errors import UserError
-from .config import TrainConfig, identity
+from .config import RENAMED_KEYS, TrainConfig, identity
 
 CONFIG = "config.yaml"
 LOSSES = "losses.csv"
@@ -127,7 +127,9 @@ class RunFolder:
             stored = OmegaConf.to_container(OmegaConf.load(path))
             assert isinstance(stored, dict)
             new = identity(config)
-            changed = [key for key in new if stored.get(key) != new[key]]
+            # Only top-level keys are compared; none of the other renamed ones says what is trained.
+            before = {new_name: old for old, new_name in RENAMED_KEYS.items()}
+            changed = [key for key in new if stored.get(key, stored.get(before.get(key, key))) != new[key]]
             if changed:
                 raise UserError(
                     f"{self.path} holds a run with another {', '.join(changed)}: give run=DIR for a new one, or the "

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from .averaging import MovingAverage
 from .config import TrainConfig
 from .losses import RunningMeans
-from .schedule import Done
+from .schedule import Counters
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class TrainingState:
     average: MovingAverage
     optimizer: Optimizer
     means: RunningMeans
-    done: Done = field(default_factory=Done)
-    logged: Done = field(default_factory=Done)
+    done: Counters = field(default_factory=Counters)
+    logged: Counters = field(default_factory=Counters)
     validated: int = 0
 
     @classmethod
@@ -103,7 +103,7 @@ class TrainingState:
         self.network.load_state_dict(checkpoint["network"])
         self.average.network.load_state_dict(checkpoint["average"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
-        self.done, self.logged = Done(**checkpoint["done"]), Done(**checkpoint["logged"])
+        self.done, self.logged = Counters(**checkpoint["done"]), Counters(**checkpoint["logged"])
         self.validated = checkpoint["validated"]
         if with_means:
             self.means.values = checkpoint["means"]

@@ -34,7 +34,7 @@ from .facts import added_up, metadata_text, stage_facts
 from .losses import TERMS, loss_terms
 from .plot import plot
 from .run_folder import RunFolder, folder_of
-from .schedule import Done, Plan, budget_of, cosine, set_learning_rate
+from .schedule import BatchSchedule, Counters, budget_of, cosine, set_learning_rate
 from .state import StepResult, TrainingState
 from .validation import Validation
 
@@ -50,7 +50,7 @@ class Outcome:
     """What a training run came to: its folder, and what has been done in it."""
 
     folder: Path
-    done: Done
+    done: Counters
 
 
 class Trainer:
@@ -63,7 +63,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
         self.config, self.fabric = config, fabric
         self.mixture = build_mixture(config)
-        self.plan = Plan(budget_of(config, self.mixture.epoch), tuple(config.patches))
+        self.schedule = BatchSchedule(budget_of(config, self.mixture.epoch), tuple(config.patches))
         self.validation = Validation(config.validation)
         # Untrained weights depend on the seed alone.
         self.restorer = create_model(
@@ -78,7 +78,7 @@ class Trainer:
         )
         self.restorer = placed(self.restorer, config, fabric)
         self.state = TrainingState.begin(self.restorer.network, config, labels)
-        self.result = ResultWeights(self.restorer, self.state.average, config.start_share)
+        self.result = ResultWeights(self.restorer, self.state.average, config.interpolation)
         self.learning_rates = cosine(self.state.optimizer, config)
         self.restorer.train()
         module: nn.Module = self.restorer
@@ -129,7 +129,7 @@ class Trainer:
             if checkpoint["data"] != self.mixture.fingerprint():
                 raise UserError(
                     f"{self.folder.path} was trained on other images than there are now: give run=DIR for a new run, "
-                    "or the same data.root, train.folder and version to continue it"
+                    "or the same data.root, data.natural_images and version to continue it"
                 )
             self.state.restore(checkpoint, with_means=self.fabric.is_global_zero)
             logger.info("%s: going on from step %d", self.folder.path, self.state.done.steps)
@@ -142,7 +142,7 @@ class Trainer:
     @property
     def progress(self) -> float:
         """The part of the budget that is spent."""
-        return self.plan.budget.progress(self.state.done.images, self.state.done.seconds)
+        return self.schedule.budget.progress(self.state.done.images, self.state.done.seconds)
 
     @property
     def _finished(self) -> bool:
@@ -152,12 +152,12 @@ class Trainer:
     def _next_request(self, last: Request | None) -> Request | None:
         done = self.state.done
         if last is None:
-            return self.plan.request(done.steps + 1, done.images, done.seconds)
-        return self.plan.request(last.step + 1, last.first + last.count, done.seconds)
+            return self.schedule.request(done.steps + 1, done.images, done.seconds)
+        return self.schedule.request(last.step + 1, last.first + last.count, done.seconds)
 
     def _bar(self) -> tqdm[Any]:
         visible = self.config.progress and self.fabric.is_global_zero
-        total = self.plan.budget.images
+        total = self.schedule.budget.images
         return tqdm(
             total=total,
             initial=min(self.state.done.images, total or self.state.done.images),
@@ -196,7 +196,7 @@ class Trainer:
     def _step(self, request: Request, batch: Batch, started: float) -> StepResult:
         """One optimiser step; `started` is when the one before ended (`time.perf_counter`)."""
         config, state = self.config, self.state
-        progress = self.plan.budget.progress(request.first, state.done.seconds)
+        progress = self.schedule.budget.progress(request.first, state.done.seconds)
         rate = set_learning_rate(self.learning_rates, state.optimizer, progress)
         key = stream("training step", config.seed, request.step, self.fabric.global_rank)
         torch.manual_seed(int(key.integers(2**63)))

@@ -12,7 +12,7 @@ from restorebench.benchmarks.training.averaging import MovingAverage
 from restorebench.benchmarks.training.config import LossConfig, PhaseConfig, TrainConfig
 from restorebench.benchmarks.training.facts import added_up
 from restorebench.benchmarks.training.losses import RunningMeans, loss_terms
-from restorebench.benchmarks.training.schedule import Budget, Plan, cosine, set_learning_rate
+from restorebench.benchmarks.training.schedule import BatchSchedule, TrainingBudget, cosine, set_learning_rate
 
 
 def test_the_fourier_loss_is_l1_of_real_and_imaginary_parts() -> None:
@@ -71,7 +71,7 @@ def test_the_learning_rate_warms_up_and_falls_as_a_cosine() -> None:
 
 
 def test_the_plan_goes_through_the_phases_and_ends() -> None:
-    plan = Plan(Budget(20, None), (PhaseConfig(16, 4, 0.5), PhaseConfig(32, 2, 1.0)))
+    plan = BatchSchedule(TrainingBudget(20, None), (PhaseConfig(16, 4, 0.5), PhaseConfig(32, 2, 1.0)))
     requests, first = [], 0
     while (request := plan.request(len(requests) + 1, first, 0.0)) is not None:
         requests.append((request.step, request.first, request.count, request.patch))
@@ -79,7 +79,7 @@ def test_the_plan_goes_through_the_phases_and_ends() -> None:
     sizes = [(4, 16)] * 3 + [(2, 32)] * 4
     assert [(count, patch) for _, _, count, patch in requests] == sizes
     assert first == 20
-    both = Budget(100, 10.0)
+    both = TrainingBudget(100, 10.0)
     assert both.progress(50, 2.0) == 0.5
     assert both.progress(50, 9.0) == 0.9
     assert both.progress(500, 0.0) == 1

@@ -28,7 +28,7 @@ from restorebench.benchmarks.training.averaging import MovingAverage
 from restorebench.benchmarks.training.batches import BatchMaker, Request, Shard, build_mixture, make_batch
 from restorebench.benchmarks.training.config import TrainConfig
 from restorebench.benchmarks.training.devices import make_fabric
-from restorebench.benchmarks.training.schedule import Budget
+from restorebench.benchmarks.training.schedule import TrainingBudget
 from restorebench.benchmarks.training.trainer import Trainer, TrainingStoppedError
 from restorebench.models import create_model, registry
 from restorebench.models.checkpoint import read_metadata
@@ -80,7 +80,7 @@ def quick_and_put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def configured(run: Path, cache: Path, *overrides: str) -> TrainConfig:
-    lines = [*QUICK, f"run={run}", f"train.cache={cache}", *overrides]
+    lines = [*QUICK, f"run={run}", f"data.cache={cache}", *overrides]
     return COMMAND.compose(lines).configs[0]
 
 
@@ -166,7 +166,7 @@ def test_a_run_struck_anywhere_goes_on_to_the_same_bits(
 
 def test_a_killed_process_goes_on_to_the_same_bits(tmp_path: Path, cache: Path, reference: Path) -> None:
     run = tmp_path / "run"
-    lines = [*QUICK, f"run={run}", f"train.cache={cache}"]
+    lines = [*QUICK, f"run={run}", f"data.cache={cache}"]
     process = subprocess.Popen([sys.executable, str(SCRIPT), "train", *lines], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 200
@@ -196,7 +196,7 @@ def test_a_run_is_not_continued_with_other_settings_or_images(tmp_path: Path, re
     folder.mkdir()
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / "a.png")
     with pytest.raises(UserError, match="other images"):
-        train(reference, cache, f"train.folder={folder}")
+        train(reference, cache, f"data.natural_images={folder}")
 
 
 def test_a_run_in_use_is_not_entered(tmp_path: Path, cache: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_run_in_use_is_not_entered(tmp_path: Path, cache: Path) -> None:
 def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path, cache: Path) -> None:
     same = ["overrides.width=8", "patches=[{size: 16, batch: 4, until: 1.0}]", "validation.tasks=derain"]
     one = train(tmp_path / "one", cache, *same)
-    lines = [*QUICK, *same, f"run={tmp_path / 'two'}", f"train.cache={cache}", "devices=2"]
+    lines = [*QUICK, *same, f"run={tmp_path / 'two'}", f"data.cache={cache}", "devices=2"]
     done = subprocess.run([sys.executable, str(SCRIPT), "train", *lines], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Starting with 2 processes" in done.stderr
@@ -270,7 +270,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_names(
 ) -> None:
     monkeypatch.setitem(cli.COMMANDS, "train", cli.Command("train", "train"))
     run = tmp_path / "run"
-    lines = [*QUICK, f"run={run}", f"train.cache={cache}", "+overrides.broken_after=5"]
+    lines = [*QUICK, f"run={run}", f"data.cache={cache}", "+overrides.broken_after=5"]
     assert cli.main(["train", *lines]) == 1
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bench: ")]
     assert len(said) == 1
@@ -302,14 +302,14 @@ def test_a_gradient_that_is_not_finite_stops_too(tmp_path: Path, cache: Path, mo
         (["patches=[{size: 18, batch: 2, until: 1.0}]"], "takes multiples of 4"),
         (["devices=3"], "cannot be split over 3 processes"),
         (["patches=[{size: 16, batch: 2, until: 0.5}]"], "must rise to 1"),
-        (["precision=fp16"], "use float32, bfloat16"),
+        (["dtype=fp16"], "use float32, bfloat16"),
         (["ema=1"], "ema=1.0"),
-        (["start_share=1"], "start_share=1.0"),
-        (["start_share=0.1"], "give weights=PATH"),
+        (["interpolation=1"], "interpolation=1.0"),
+        (["interpolation=0.1"], "give weights=PATH"),
         (["variant=papr"], "has no variant 'papr'"),
         (["model=identity"], "nothing to train"),
         (["validation.tasks=6d"], "6d"),
-        (["train.folder=/no/such"], "no folder /no/such"),
+        (["data.natural_images=/no/such"], "no folder /no/such"),
         (["seed=1,2"], "add -m to sweep"),
         (["+mix.ranges.dehaze.bta=[0,1]"], "did you mean beta"),
     ],
@@ -326,7 +326,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     monkeypatch.delenv("RESTOREBENCH_DATA", raising=False)
     monkeypatch.setitem(cli.COMMANDS, "train", cli.Command("train", "train"))
     lines = [line for line in QUICK if "width" not in line or overrides != ["model=identity"]]
-    assert cli.main(["train", *lines, f"train.cache={cache}", *overrides]) == 2
+    assert cli.main(["train", *lines, f"data.cache={cache}", *overrides]) == 2
     captured = capsys.readouterr()
     mistakes = [line for line in captured.err.splitlines() if line.startswith("bench: ")]
     assert len(mistakes) == 1, captured.err
@@ -403,7 +403,7 @@ def test_a_part_of_the_starting_weights_stays_in_the_result(
 ) -> None:
     start = f"weights={reference / 'weights.safetensors'}"
     plain, kept = (
-        train(tmp_path / name, cache, start, f"start_share={part}", "budget.images=8", "validation.times=1")
+        train(tmp_path / name, cache, start, f"interpolation={part}", "budget.images=8", "validation.times=1")
         for name, part in (("plain", 0), ("kept", share))
     )
     before, after = load_file(reference / "weights.safetensors"), load_file(plain.folder.weights)
@@ -424,7 +424,7 @@ def test_training_lowers_the_loss(tmp_path: Path, cache: Path) -> None:
 
 
 def test_bfloat16_and_channels_last_train(tmp_path: Path, cache: Path, reference: Path) -> None:
-    train(tmp_path / "run", cache, "precision=bfloat16", "channels_last=true", "validation.times=0")
+    train(tmp_path / "run", cache, "dtype=bfloat16", "channels_last=true", "validation.times=0")
     ours, theirs = table(tmp_path / "run" / "losses.csv"), table(reference / "losses.csv")
     assert float(ours[-1]["loss"]) == pytest.approx(float(theirs[-1]["loss"]), rel=0.1)
     assert ours[-1]["loss"] != theirs[-1]["loss"]
@@ -470,7 +470,7 @@ def test_five_degradations_goes_through_the_lists_as_promptir_does(tmp_path: Pat
         "lowlight": 20 * 2,
     }
     trainer = Trainer(config, make_fabric(config))
-    assert trainer.plan.budget == Budget(150 * mixture.epoch, None)
+    assert trainer.schedule.budget == TrainingBudget(150 * mixture.epoch, None)
     short = ["patches=[{size: 16, batch: 4, until: 1.0}]", "budget.images=16", "validation.times=0"]
     done = COMMAND.compose([*lines, f"run={tmp_path / 'run'}", "progress=false", *short]).configs[0]
     run = Trainer(done, make_fabric(done))
@@ -495,7 +495,7 @@ def test_every_recipe_composes_for_every_restorer_it_is_meant_for(recipe: str) -
 
 def test_own_images_join_the_generated_ones(tmp_path: Path, cache: Path) -> None:
     save(tmp_path / "own" / "a.png", 0)
-    config = configured(tmp_path / "run", cache, f"train.folder={tmp_path / 'own'}", "mix.natural=0.25")
+    config = configured(tmp_path / "run", cache, f"data.natural_images={tmp_path / 'own'}", "mix.natural=0.25")
     mixture = build_mixture(config)
     names = [mixture.draw(k).name.split()[0] for k in range(2000)]
     assert names.count("a.png") / 2000 == pytest.approx(0.25, abs=0.03)
