@@ -10,8 +10,8 @@ import itertools
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
 import hydra
@@ -53,10 +53,12 @@ class HydraCommand(Generic[Schema]):
     Attributes:
         name: of the command.
         schema: dataclass with the types of its keys.
+        renamed: what keys were called before, and what they are called now.
     """
 
     name: str
     schema: type[Schema]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def compose(self, arguments: Sequence[str]) -> Composed[Schema]:
         """The configuration of every job that these arguments ask for.
@@ -149,6 +151,8 @@ class HydraCommand(Generic[Schema]):
                 raise UserError(self._no_key(str(key), known))
 
     def _no_key(self, key: str, known: Iterable[str], what: str = "key") -> str:
+        if key in self.renamed:
+            return f"{key!r} is called {self.renamed[key]!r} now; bench {self.name} --help lists the keys"
         return f"there is no {what} {key!r}{nearest(key, known)}; bench {self.name} --help lists them"
 
     def _bad_override(self, error: Exception) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig
 
 from ...models.registry import check_variant, get_card
-from ..training.config import TRAIN_CONFIG, TrainConfig, check
+from ..training.checks import check
+from ..training.config import RENAMED_KEYS, TRAIN_CONFIG, TrainConfig
 from .hydra import HydraCommand
 
 logger = logging.getLogger("restorebench")
 
-COMMAND = HydraCommand(TRAIN_CONFIG, TrainConfig)
+COMMAND = HydraCommand(TRAIN_CONFIG, TrainConfig, RENAMED_KEYS)
 
 
 @dataclass
@@ -82,7 +83,7 @@ def job(config: DictConfig) -> None:
 
 def train(config: TrainConfig) -> int:
     """Train as configured; the exit code."""
-    from ..training.setup import make_fabric
+    from ..training.devices import make_fabric
     from ..training.trainer import Trainer
 
     fabric = make_fabric(config)

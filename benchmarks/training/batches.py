@@ -65,10 +65,27 @@ class Shard:
         return range(first, first + share)
 
 
+NATURAL_IMAGES = "data.natural_images"
+"""The key that names the user's own images."""
+
+
+class NaturalImages(FolderImages):
+    """The user's own images, which join the clean ones of a recipe."""
+
+    @property
+    def identity(self) -> str:
+        """Number and total size of the files, under the name that the key had when the bundled weights were trained.
+
+        The line enters the fingerprint of the mixture, which those weights' facts hold as `lists_sha256`: another word
+        would make the same training a different one.
+        """
+        return f"train.folder{super().identity.removeprefix(NATURAL_IMAGES)}"
+
+
 def cache_folder(config: TrainConfig) -> Path:
     """Where generated images are kept."""
-    if config.train.cache:
-        return Path(config.train.cache).expanduser()
+    if config.data.cache:
+        return Path(config.data.cache).expanduser()
     return Path.home() / ".cache" / "restorebench" / "training"
 
 
@@ -81,10 +98,10 @@ def build_mixture(config: TrainConfig) -> Mixture:
     shares = {label: float(share) for label, share in config.mix.parts.items() if share}
     for label in shares:
         check_label(label)
-    cache = DecodedCache(int(config.train.memory_gb * 2**30))
+    cache = DecodedCache(int(config.data.memory_gb * 2**30))
     natural = None
-    if config.train.folder:
-        natural = FolderImages(Path(config.train.folder).expanduser(), cache, "train.folder")
+    if config.data.natural_images:
+        natural = NaturalImages(Path(config.data.natural_images).expanduser(), cache, NATURAL_IMAGES)
     if config.mix.order == "weights":
         parts = _weighted_parts(config, shares, natural)
     else:
@@ -158,13 +175,13 @@ class BatchMaker:
         mixture: what they are drawn from.
         shard: the part of each that is this process's.
         workers: number of threads; 0 makes each batch when it is taken.
-        plan: called with None for the first request, then with the previous one, for the next; None ends.
+        request_after: called with None for the first request, then with the previous one, for the next; None ends.
     """
 
     def __init__(
-        self, mixture: Mixture, shard: Shard, workers: int, plan: Callable[[Request | None], Request | None]
+        self, mixture: Mixture, shard: Shard, workers: int, request_after: Callable[[Request | None], Request | None]
     ) -> None:
-        self._mixture, self._shard, self._plan = mixture, shard, plan
+        self._mixture, self._shard, self._request_after = mixture, shard, request_after
         self._ahead = workers + 1 if workers else 0
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="batches") if workers else None
         self._waiting: deque[tuple[Request, Future[Batch]]] = deque()
@@ -173,7 +190,7 @@ class BatchMaker:
 
     def _next_request(self) -> Request | None:
         if not self._ended:
-            request = self._plan(self._last)
+            request = self._request_after(self._last)
             self._ended, self._last = request is None, request or self._last
             return request
         return None

@@ -1,4 +1,4 @@
-"""The typed schema behind ``conf/train.yaml`` and the recipes, and the checks that need no image."""
+"""The typed schema behind ``conf/train.yaml`` and the recipes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from ...models import get_card
-from ..errors import UserError, nearest
-
 TRAIN_CONFIG = "train"
-PRECISIONS = ("float32", "bfloat16")
-ORDERS = ("weights", "lists")
 
 
 @dataclass
@@ -37,7 +32,7 @@ class MixConfig:
         order: ``weights``: parts are drawn by weight; ``lists``: every list is gone through, repeated so many times.
         parts: weight or repeats by label (``denoise-25``, ``derain``, .., ``identity``).
         leaves: generated images; used by the order ``weights``.
-        natural: part of the samples that come from ``train.folder`` where it is given (order ``weights``), 0 to 1.
+        natural: part of the samples, 0 to 1, that come from ``data.natural_images`` if given (order ``weights``).
         ranges: parameters of synthetic degradations that differ from the embedded sets', by task.
         contrast: least factor, up to 1, that lowers the contrast of half of the clean patches, but not of hazy ones.
     """
@@ -124,22 +119,13 @@ class TrainDataConfig:
 
     Attributes:
         root: folder with ``Train/Denoise`` and so on; null reads ``RESTOREBENCH_DATA``.
-    """
-
-    root: str | None = None
-
-
-@dataclass
-class TrainFolderConfig:
-    """Images of the user's own.
-
-    Attributes:
-        folder: natural images that join the clean ones, or null.
+        natural_images: folder of the user's own images that join the clean ones, or null.
         cache: where generated images are kept; null is ``~/.cache/restorebench/training``.
         memory_gb: decoded images are kept in memory up to this size.
     """
 
-    folder: str | None = None
+    root: str | None = None
+    natural_images: str | None = None
     cache: str | None = None
     memory_gb: float = 4.0
 
@@ -158,18 +144,17 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     ema: float = 0.999
-    start_share: float = 0.0
+    interpolation: float = 0.0
     clip: float | None = 1.0
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     data: TrainDataConfig = field(default_factory=TrainDataConfig)
-    train: TrainFolderConfig = field(default_factory=TrainFolderConfig)
     seed: int = 0
     run: str | None = None
     device: str = "auto"
     devices: int = 1
     nodes: int = 1
-    precision: str = "float32"
+    dtype: str = "float32"
     tf32: bool = False
     channels_last: bool = False
     compile: bool = False
@@ -180,75 +165,21 @@ class TrainConfig:
     progress: bool = True
 
 
-MACHINE_KEYS = (
-    *("run", "data", "train", "device", "devices", "nodes", "threads", "workers", "checkpoint_minutes", "progress"),
-)
+MACHINE_KEYS = (*("run", "data", "device", "devices", "nodes", "threads", "workers", "checkpoint_minutes", "progress"),)
 """Keys that do not say what is trained: a run may be continued with other values of these.
 
 Where the images are may change; that they are the same is known by the fingerprint of the mixture.
 """
 
 
-def check(config: TrainConfig) -> None:
-    """Refuse values that cannot be.
-
-    Raises:
-        UserError: one line that names the key and what it takes.
-    """
-    if config.precision not in PRECISIONS:
-        raise UserError(
-            f"unknown precision={config.precision}{nearest(config.precision, PRECISIONS)}; use {', '.join(PRECISIONS)}"
-        )
-    if config.mix.order not in ORDERS:
-        raise UserError(f"unknown mix.order={config.mix.order}; use {' or '.join(ORDERS)}")
-    positive = {
-        "devices": config.devices,
-        "nodes": config.nodes,
-        "log_every": config.log_every,
-        "optimizer.lr": config.optimizer.lr,
-        "mix.leaves.count": config.mix.leaves.count,
-    }
-    for budget in ("epochs", "images", "minutes"):
-        value = getattr(config.budget, budget)
-        if value is not None:
-            positive[f"budget.{budget}"] = value
-    if config.clip is not None:
-        positive["clip"] = config.clip
-    if config.threads is not None:
-        positive["threads"] = config.threads
-    for key, value in positive.items():
-        if not value > 0:
-            raise UserError(f"{key}={value}: give a number above 0")
-    for key, value in (("workers", config.workers), ("validation.times", config.validation.times)):
-        if value < 0:
-            raise UserError(f"{key}={value}: give 0 or more")
-    for key, part in (("mix.natural", config.mix.natural), ("schedule.warmup", config.schedule.warmup)):
-        if not 0 <= part <= 1:
-            raise UserError(f"{key}={part}: give a part from 0 to 1")
-    if not 0 <= config.ema < 1:
-        raise UserError(f"ema={config.ema}: give a decay from 0 (none) to below 1, such as 0.999")
-    if not -1 < config.start_share < 1:
-        raise UserError(f"start_share={config.start_share}: give a part above -1 and below 1, 0 for none")
-    if config.start_share and config.weights == "none":
-        raise UserError(f"start_share={config.start_share} needs weights to start from: give weights=PATH")
-    _check_phases(config)
-
-
-def _check_phases(config: TrainConfig) -> None:
-    phases = config.patches
-    ends = [phase.until for phase in phases]
-    if not phases or ends != sorted(set(ends)) or ends[0] <= 0 or ends[-1] != 1:
-        raise UserError(f"patches: `until` must rise to 1 in the last phase, not {ends}")
-    processes = config.devices * config.nodes
-    multiple = get_card(config.model).size
-    for phase in phases:
-        if phase.size != multiple.padded(phase.size):
-            raise UserError(
-                f"patches of {phase.size} pixels: {config.model} takes multiples of {multiple.multiple} "
-                f"from {multiple.minimum}"
-            )
-        if phase.batch < 1 or phase.batch % processes:
-            raise UserError(f"a batch of {phase.batch} cannot be split over {processes} processes; give a multiple")
+RENAMED_KEYS = {
+    "start_share": "interpolation",
+    "precision": "dtype",
+    "train.folder": "data.natural_images",
+    "train.cache": "data.cache",
+    "train.memory_gb": "data.memory_gb",
+}
+"""What keys were called up to version 0.1.0.dev0, in folders of runs too, and what they are called now."""
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:

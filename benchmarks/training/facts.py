@@ -9,7 +9,11 @@ from typing import Any
 
 import torch
 
-from ..environment import describe_environment
+from ...datasets.training.mixtures import Mixture
+from ...models.restorer import Restorer
+from ..environment import describe_environment, git_revision, package_version
+from .config import TrainConfig
+from .schedule import Counters
 from .validation import CLEAN
 
 
@@ -28,6 +32,48 @@ def gains(validation: Iterable[Mapping[str, str]]) -> list[dict[str, float]]:
     return history
 
 
+def stage_facts(
+    config: TrainConfig,
+    restorer: Restorer,
+    mixture: Mixture,
+    done: Counters,
+    validation: Iterable[Mapping[str, str]],
+    *,
+    finished: bool,
+    device: str,
+) -> dict[str, Any]:
+    """What is known of this run alone.
+
+    Args:
+        config, restorer, mixture: what is trained, and on what.
+        done: what has been done.
+        validation: lines of ``validation.csv``.
+        finished: whether the budget is spent.
+        device: that trains.
+    """
+    return {
+        "provenance": "retrained",
+        "model": config.model,
+        "variant": restorer.variant,
+        "overrides": restorer.overrides,
+        "recipe": config.mix.name,
+        "data": mixture.identity(),
+        "lists_sha256": mixture.fingerprint(),
+        "steps": done.steps,
+        "images": done.images,
+        "seconds": round(done.seconds, 1),
+        "images_per_second": round(done.images / max(done.seconds, 1e-9), 3),
+        "finished": finished,
+        "history": gains(validation),
+        "machine": machine(device),
+        "ema": config.ema,
+        "interpolation": config.interpolation,
+        "seed": config.seed,
+        "git_revision": git_revision(),
+        "version": package_version("restorebench"),
+    }
+
+
 STAGE = ("recipe", "data", "lists_sha256", "steps", "images", "seconds", "seed", "git_revision")
 
 
@@ -36,18 +82,17 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
     ``history`` is one after the other, ``stages`` tells them apart."""
     if not before:
         return facts
-    told = dict(before)
-    earlier = told.get("stages") or [{key: told[key] for key in STAGE if key in told}]
-    sums = {key: told.get(key, 0) + facts[key] for key in ("steps", "images", "seconds")}
+    earlier = before.get("stages") or [{key: before[key] for key in STAGE if key in before}]
+    sums = {key: before.get(key, 0) + facts[key] for key in ("steps", "images", "seconds")}
     shifted = [
-        {**point, **{key: round(point[key] + told.get(key, 0), 3) for key in ("images", "seconds")}}
+        {**point, **{key: round(point[key] + before.get(key, 0), 3) for key in ("images", "seconds")}}
         for point in facts["history"]
     ]
     return {
         **facts,
         **sums,
         "images_per_second": round(sums["images"] / max(sums["seconds"], 1e-9), 3),
-        "history": [*(told.get("history") or []), *shifted],
+        "history": [*(before.get("history") or []), *shifted],
         "stages": [*earlier, {key: facts[key] for key in STAGE}],
     }
 

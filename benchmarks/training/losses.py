@@ -1,8 +1,8 @@
-"""Losses, their running means, and the exponential moving average of the weights."""
+"""Losses of a batch, and their running means."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -69,56 +69,12 @@ class RunningMeans:
     def means(self, values: Tensor) -> dict[str, float | None]:
         """The means by column (`l1_LABEL` for labels; None where there was no sample) of the summed up `values`."""
         steps = float(values[len(TERMS)])
-        found: dict[str, float | None] = {name: float(values[i]) / steps for i, name in enumerate(TERMS)}
+        means: dict[str, float | None] = {name: float(values[i]) / steps for i, name in enumerate(TERMS)}
         for number, label in enumerate(self.labels):
             total, count = values[len(TERMS) + 1 + 2 * number : len(TERMS) + 3 + 2 * number].tolist()
-            found[f"l1_{label}"] = total / count if count else None
-        return found
+            means[f"l1_{label}"] = total / count if count else None
+        return means
 
     def reset(self) -> None:
         """Start over."""
         self.values.zero_()
-
-
-class MovingAverage:
-    """Exponential moving average of a network's state: `decay` of itself and the rest of the new one at every step.
-
-    Early on the decay is (1 + n) / (10 + n) after n steps if that is less, so that the random start is soon forgotten.
-    Buffers, such as the statistics of batch normalisation, are copied.
-
-    Args:
-        network: the average itself, a copy of the trained network.
-        decay: 0 keeps no average: the weights are the trained ones.
-    """
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network, self.decay = network.requires_grad_(False).eval(), decay
-
-    @torch.no_grad()
-    def update(self, trained: Mapping[str, Tensor], steps: int) -> None:
-        """Take in the trained state after `steps` steps."""
-        decay = min(self.decay, (1 + steps) / (10 + steps))
-        parameters = dict(self.network.named_parameters())
-        averages, news = [], []
-        for key, value in self.network.state_dict().items():
-            if key in parameters and value.is_floating_point() and self.decay:
-                averages.append(value)
-                news.append(trained[key].to(value.dtype))
-            else:
-                value.copy_(trained[key])
-        if averages:
-            torch._foreach_lerp_(averages, news, 1 - decay)
-
-
-@torch.no_grad()
-def blended(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """`share` of the state before training and the rest of the one after it: floating point tensors, others as trained.
-
-    Training that corrects a network in one respect unlearns others; a straight line in the space of the weights goes
-    from the one to the other (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022, section 3). A share
-    below 0 goes on along the line: more of what training changed.
-    """
-    return {
-        key: torch.lerp(value, start[key].to(value), share) if value.is_floating_point() else value
-        for key, value in trained.items()
-    }

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import os
-import uuid
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from ...atomic import written_whole
 from .run_folder import PLOT, RunFolder
 
 if TYPE_CHECKING:
@@ -49,9 +47,6 @@ def plot(folder: RunFolder) -> Path | None:
     if tasks:
         right.legend(fontsize=7)
     path = folder.path / PLOT
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_bytes(content.getvalue())
-    os.replace(temporary, path)  # noqa: PTH105 - a rename in one step
+    with written_whole(path) as part:
+        figure.savefig(part, format="png", dpi=110)
     return path

@@ -17,8 +17,6 @@ import contextlib
 import csv
 import io
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,10 +26,10 @@ import torch
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from ...models.registry import one_line
+from ...atomic import write_text, written_whole
+from ...messages import one_line
 from ..errors import UserError
-from ..store.folders import write_atomically
-from .config import TrainConfig, identity
+from .config import RENAMED_KEYS, TrainConfig, identity
 
 CONFIG = "config.yaml"
 LOSSES = "losses.csv"
@@ -64,7 +62,7 @@ class Table:
                 step = line.partition(",")[0]
                 if step.isdigit() and int(step) <= last_step and line.count(",") == len(self.columns) - 1:
                     kept.append(line)
-        write_atomically(self.path, "".join(f"{line}\n" for line in (",".join(self.columns), *kept)))
+        write_text(self.path, "".join(f"{line}\n" for line in (",".join(self.columns), *kept)))
 
     def append(self, row: Mapping[str, object]) -> None:
         """Add a line; it is with the operating system when this returns. None leaves a cell empty."""
@@ -83,6 +81,13 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def folder_of(config: TrainConfig, variant: str) -> Path:
+    """The run's folder: as given, or one named after what is trained."""
+    if config.run:
+        return Path(config.run).expanduser()
+    return Path("runs") / f"{config.model}-{variant}-{config.mix.name}-{config.seed}"
 
 
 class RunFolder:
@@ -122,26 +127,20 @@ class RunFolder:
             stored = OmegaConf.to_container(OmegaConf.load(path))
             assert isinstance(stored, dict)
             new = identity(config)
-            changed = [key for key in new if stored.get(key) != new[key]]
+            # Only top-level keys are compared; none of the other renamed ones says what is trained.
+            before = {new_name: old for old, new_name in RENAMED_KEYS.items()}
+            changed = [key for key in new if stored.get(key, stored.get(before.get(key, key))) != new[key]]
             if changed:
                 raise UserError(
                     f"{self.path} holds a run with another {', '.join(changed)}: give run=DIR for a new one, or the "
                     f"same settings ({path}) to continue it"
                 )
-        write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+        write_text(path, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
         """Write the checkpoint: whole on the disk before it takes the place of the one before."""
-        path = self.path / CHECKPOINT
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(dict(state), file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with written_whole(self.path / CHECKPOINT) as part, part.open("wb") as file:
+            torch.save(dict(state), file)
 
     def checkpoint(self) -> dict[str, Any] | None:
         """The stored checkpoint on the CPU, None if there is none.
@@ -169,4 +168,4 @@ class RunFolder:
 
     def save_facts(self, facts: Mapping[str, Any]) -> None:
         """Write ``training.json``."""
-        write_atomically(self.path / FACTS, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        write_text(self.path / FACTS, json.dumps(facts, indent=1, sort_keys=True) + "\n")

@@ -16,7 +16,7 @@ TICKS = 1_000_000
 
 
 @dataclass
-class Done:
+class Counters:
     """What has been done: optimiser steps, training samples, and seconds of training steps."""
 
     steps: int = 0
@@ -25,7 +25,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrainingBudget:
     """The end of training: at the first of the two that is reached; None is no limit.
 
     Attributes:
@@ -45,13 +45,8 @@ class Budget:
             parts.append(seconds / self.seconds)
         return min(max(parts), 1.0)
 
-    @property
-    def exact(self) -> bool:
-        """Whether a run ends with the same weights whenever it is repeated: not where the clock decides."""
-        return self.seconds is None
 
-
-def budget_of(config: TrainConfig, epoch: int) -> Budget:
+def budget_of(config: TrainConfig, epoch: int) -> TrainingBudget:
     """The budget of a configuration; `epoch` is the number of samples of an epoch.
 
     Raises:
@@ -61,15 +56,15 @@ def budget_of(config: TrainConfig, epoch: int) -> Budget:
     if given.images is None and given.minutes is None:
         if given.epochs is None:
             raise UserError("training needs an end: give budget.images=N, budget.minutes=N or budget.epochs=N")
-        return Budget(round(given.epochs * epoch), None)
-    return Budget(given.images, None if given.minutes is None else given.minutes * 60)
+        return TrainingBudget(round(given.epochs * epoch), None)
+    return TrainingBudget(given.images, None if given.minutes is None else given.minutes * 60)
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchSchedule:
     """Which samples come next, in which patches."""
 
-    budget: Budget
+    budget: TrainingBudget
     phases: tuple[PhaseConfig, ...]
 
     def phase(self, progress: float) -> PhaseConfig:

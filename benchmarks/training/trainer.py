@@ -23,16 +23,19 @@ from ...datasets.streams import stream
 from ...models import create_model
 from ...models.checkpoint import save_weights
 from ...models.hooks import HasAfterStep
-from ..environment import describe_environment, git_revision, package_version
+from ...models.restorer import Restorer
+from ..environment import describe_environment
 from ..errors import UserError
+from .averaging import ResultWeights
 from .batches import Batch, BatchMaker, Request, Shard, build_mixture, prepare_leaves
 from .config import TrainConfig
-from .facts import added_up, gains, machine, metadata_text
-from .losses import TERMS, MovingAverage, RunningMeans, blended, loss_terms
+from .devices import over_processes, placed, set_globals
+from .facts import added_up, metadata_text, stage_facts
+from .losses import TERMS, loss_terms
 from .plot import plot
-from .run_folder import RunFolder
-from .schedule import Done, Plan, budget_of, cosine, set_learning_rate
-from .setup import run_folder, synchronised, untrained_twin
+from .run_folder import RunFolder, folder_of
+from .schedule import BatchSchedule, Counters, budget_of, cosine, set_learning_rate
+from .state import StepResult, TrainingState
 from .validation import Validation
 
 logger = logging.getLogger("restorebench")
@@ -47,7 +50,7 @@ class Outcome:
     """What a training run came to: its folder, and what has been done in it."""
 
     folder: Path
-    done: Done
+    done: Counters
 
 
 class Trainer:
@@ -60,7 +63,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, fabric: Fabric) -> None:
         self.config, self.fabric = config, fabric
         self.mixture = build_mixture(config)
-        self.plan = Plan(budget_of(config, self.mixture.epoch), tuple(config.patches))
+        self.schedule = BatchSchedule(budget_of(config, self.mixture.epoch), tuple(config.patches))
         self.validation = Validation(config.validation)
         # Untrained weights depend on the seed alone.
         self.restorer = create_model(
@@ -68,15 +71,21 @@ class Trainer:
         )
         if not self.restorer.card.trainable or not self.restorer.parameters_count:
             raise UserError(f"{config.model} has nothing to train: choose another model")
-        self.labels = tuple(dict.fromkeys(part.label for part in self.mixture.parts))
+        labels = tuple(dict.fromkeys(part.label for part in self.mixture.parts))
         columns = ("step", "images", "seconds", "images_per_second", "patch", "lr", *TERMS)
         self.folder = RunFolder(
-            run_folder(config, self.restorer.variant), (*columns, *(f"l1_{label}" for label in self.labels))
+            folder_of(config, self.restorer.variant), (*columns, *(f"l1_{label}" for label in labels))
         )
-        self.done = Done()
-        self.validated = 0
-        self.means = RunningMeans(self.labels)
-        self.logged = Done()
+        self.restorer = placed(self.restorer, config, fabric)
+        self.state = TrainingState.begin(self.restorer.network, config, labels)
+        self.result = ResultWeights(self.restorer, self.state.average, config.interpolation)
+        self.learning_rates = cosine(self.state.optimizer, config)
+        self.restorer.train()
+        module: nn.Module = self.restorer
+        if config.compile:
+            module = cast("nn.Module", torch.compile(module))
+        self.model, self.optimizer = fabric.setup(module, self.state.optimizer)
+        self.saved_at = time.perf_counter()
 
     def run(self) -> Outcome:
         """Train to the end of the budget, from the beginning or from the checkpoint in the run's folder.
@@ -98,11 +107,12 @@ class Trainer:
     # The parts of a run
 
     def _train(self) -> Outcome:
-        self._set_up()
+        set_globals(self.config)
         self._restore()
+        done = self.state.done
         if self._finished:
-            logger.info("%s is complete: %d steps, %d images", self.folder.path, self.done.steps, self.done.images)
-            return Outcome(self.folder.path, self.done)
+            logger.info("%s is complete: %d steps, %d images", self.folder.path, done.steps, done.images)
+            return Outcome(self.folder.path, done)
         shard = Shard(self.fabric.global_rank, self.fabric.world_size)
         maker = BatchMaker(self.mixture, shard, self.config.workers, self._next_request)
         try:
@@ -110,125 +120,89 @@ class Trainer:
                 self._loop(maker, bar)
         finally:
             maker.close()
-        return Outcome(self.folder.path, self.done)
-
-    def _set_up(self) -> None:
-        """Model, average, optimiser and schedule on their devices."""
-        config, fabric = self.config, self.fabric
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.tf32
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        self.device = fabric.device
-        restorer = self.restorer
-        if fabric.world_size > 1 and self.device.type == "cuda":
-            restorer.network = synchronised(restorer.network)
-        if config.channels_last:
-            restorer = restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        restorer = restorer.to(self.device)
-        average = untrained_twin(restorer)
-        self.average = MovingAverage(average.network, config.ema)
-        self.start = untrained_twin(restorer).network.state_dict() if config.start_share else {}
-        self.written = untrained_twin(restorer) if config.start_share else average
-        trained = [parameter for parameter in restorer.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained,
-            lr=config.optimizer.lr,
-            betas=(config.optimizer.beta1, config.optimizer.beta2),
-            weight_decay=config.optimizer.weight_decay,
-        )
-        self.schedule = cosine(optimizer, config)
-        restorer.train()
-        self.raw_optimizer = optimizer
-        module: nn.Module = restorer
-        if config.compile:
-            module = cast("nn.Module", torch.compile(restorer))
-        self.model, self.optimizer = fabric.setup(module, optimizer)
+        return Outcome(self.folder.path, done)
 
     def _restore(self) -> None:
         """Go on where the checkpoint is, if there is one."""
-        state = self.folder.checkpoint()
-        if state is not None:
-            if state["data"] != self.mixture.fingerprint():
+        checkpoint = self.folder.checkpoint()
+        if checkpoint is not None:
+            if checkpoint["data"] != self.mixture.fingerprint():
                 raise UserError(
                     f"{self.folder.path} was trained on other images than there are now: give run=DIR for a new run, "
-                    "or the same data.root, train.folder and version to continue it"
+                    "or the same data.root, data.natural_images and version to continue it"
                 )
-            self.restorer.network.load_state_dict(state["network"])
-            self.average.network.load_state_dict(state["average"])
-            self.raw_optimizer.load_state_dict(state["optimizer"])
-            self.done, self.logged = Done(**state["done"]), Done(**state["logged"])
-            self.validated = state["validated"]
-            if self.fabric.is_global_zero:  # the sums of all processes
-                self.means.values = state["means"]
-            logger.info("%s: going on from step %d", self.folder.path, self.done.steps)
+            self.state.restore(checkpoint, with_means=self.fabric.is_global_zero)
+            logger.info("%s: going on from step %d", self.folder.path, self.state.done.steps)
         if self.fabric.is_global_zero:
-            self.folder.losses.begin(self.done.steps)
-            self.folder.validation.begin(self.done.steps)
+            self.folder.losses.begin(self.state.done.steps)
+            self.folder.validation.begin(self.state.done.steps)
         self.saved_at = time.perf_counter()
         self.fabric.barrier()
 
     @property
     def progress(self) -> float:
         """The part of the budget that is spent."""
-        return self.plan.budget.progress(self.done.images, self.done.seconds)
+        return self.schedule.budget.progress(self.state.done.images, self.state.done.seconds)
 
     @property
     def _finished(self) -> bool:
         """Whether the budget is spent and the last validation done."""
-        return self.progress >= 1 and self.validated >= max(self.config.validation.times, 1)
+        return self.progress >= 1 and self.state.validated >= max(self.config.validation.times, 1)
 
     def _next_request(self, last: Request | None) -> Request | None:
+        done = self.state.done
         if last is None:
-            return self.plan.request(self.done.steps + 1, self.done.images, self.done.seconds)
-        return self.plan.request(last.step + 1, last.first + last.count, self.done.seconds)
+            return self.schedule.request(done.steps + 1, done.images, done.seconds)
+        return self.schedule.request(last.step + 1, last.first + last.count, done.seconds)
 
     def _bar(self) -> tqdm[Any]:
-        shown = self.config.progress and self.fabric.is_global_zero
-        total = self.plan.budget.images
+        visible = self.config.progress and self.fabric.is_global_zero
+        total = self.schedule.budget.images
         return tqdm(
             total=total,
-            initial=min(self.done.images, total or self.done.images),
+            initial=min(self.state.done.images, total or self.state.done.images),
             desc=f"{self.config.model} {self.config.mix.name}",
             unit="image",
-            disable=None if shown else True,
+            disable=None if visible else True,
         )
 
     def _loop(self, maker: BatchMaker, bar: tqdm[Any]) -> None:
+        done, logged = self.state.done, self.state.logged
         started = time.perf_counter()
         while self.progress < 1:
             taken = maker.take()
             if taken is None:
                 break
             request, batch = taken
-            loss, seconds, rate, checkpoint = self._step(request, batch, started)
+            step = self._step(request, batch, started)
             started = time.perf_counter()
-            self.done.steps, self.done.images = request.step, request.first + request.count
-            self.done.seconds += seconds
+            done.steps, done.images = request.step, request.first + request.count
+            done.seconds += step.seconds
             bar.update(request.count)
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            if self.done.steps % self.config.log_every == 0:
-                self._log(request.patch, rate)
+            bar.set_postfix_str(f"loss {step.loss:.4f}", refresh=False)
+            if done.steps % self.config.log_every == 0:
+                self._log(request.patch, step.learning_rate)
             if self._validation_is_due():
-                if self.progress >= 1 and self.logged.steps < self.done.steps:
-                    self._log(request.patch, rate)
+                if self.progress >= 1 and logged.steps < done.steps:
+                    self._log(request.patch, step.learning_rate)
                 self._validate()
                 started = time.perf_counter()
-            elif checkpoint:
+            elif step.checkpoint_due:
                 self._save_checkpoint()
                 started = time.perf_counter()
         if not self._finished:  # killed between the last step and its validation
             self._validate()
 
-    def _step(self, request: Request, batch: Batch, started: float) -> tuple[float, float, float, bool]:
-        """One optimiser step: loss, seconds (means over all processes), learning rate, whether a checkpoint is due."""
-        config = self.config
-        progress = self.plan.budget.progress(request.first, self.done.seconds)
-        rate = set_learning_rate(self.schedule, self.raw_optimizer, progress)
+    def _step(self, request: Request, batch: Batch, started: float) -> StepResult:
+        """One optimiser step; `started` is when the one before ended (`time.perf_counter`)."""
+        config, state = self.config, self.state
+        progress = self.schedule.budget.progress(request.first, state.done.seconds)
+        rate = set_learning_rate(self.learning_rates, state.optimizer, progress)
         key = stream("training step", config.seed, request.step, self.fabric.global_rank)
         torch.manual_seed(int(key.integers(2**63)))
         clean = self._on_device(batch.clean)
         restored = self.model(self._on_device(batch.degraded))
-        terms = loss_terms(restored, clean, config.loss, self.restorer.network)
+        terms = loss_terms(restored, clean, config.loss, state.network)
         self.optimizer.zero_grad()
         self.fabric.backward(terms.total)
         norm = self._clipped()
@@ -236,19 +210,19 @@ class Trainer:
         # What the clock decides must be the same in all processes: the first one's word counts.
         due = self.fabric.is_global_zero and now - self.saved_at >= config.checkpoint_minutes * 60
         shared = torch.tensor([terms.total.item(), norm.item(), now - started, float(due)], dtype=torch.float64)
-        loss, gradient, seconds, due_anywhere = self._mean_over_processes(shared).tolist()
+        loss, gradient, seconds, due_anywhere = over_processes(self.fabric, shared, "mean").tolist()
         if not (math.isfinite(loss) and math.isfinite(gradient)):
             self._stop(request, loss, gradient)
         self.optimizer.step()
-        if isinstance(self.restorer.network, HasAfterStep):
-            self.restorer.network.after_step()
-        self.average.update(self.restorer.network.state_dict(), request.step)
-        self.means.add(terms, norm, batch.labels)
-        return loss, seconds, rate, due_anywhere > 0
+        if isinstance(state.network, HasAfterStep):
+            state.network.after_step()
+        state.average.update(state.network.state_dict(), request.step)
+        state.means.add(terms, norm, batch.labels)
+        return StepResult(loss, seconds, rate, due_anywhere > 0)
 
     def _on_device(self, images: Tensor) -> Tensor:
         """(B, 3, P, P) uint8 -> float32 in [0, 1] on the device."""
-        moved = images.to(self.device, non_blocking=True).float().div_(255)
+        moved = images.to(self.fabric.device, non_blocking=True).float().div_(255)
         if self.config.channels_last:
             return moved.contiguous(memory_format=torch.channels_last)
         return moved.contiguous()
@@ -260,11 +234,6 @@ class Trainer:
         if self.config.clip is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.config.clip, norm)
         return norm.detach()
-
-    def _mean_over_processes(self, values: Tensor) -> Tensor:
-        if self.fabric.world_size == 1:
-            return values
-        return cast("Tensor", self.fabric.all_reduce(values.to(self.device), reduce_op="mean")).cpu()
 
     def _stop(self, request: Request, loss: float, gradient: float) -> None:
         names = ", ".join(self.mixture.draw(k).name for k in range(request.first, request.first + request.count))
@@ -278,108 +247,65 @@ class Trainer:
 
     def _log(self, patch: int, rate: float) -> None:
         """A line of losses.csv: means since the last one, over all processes."""
-        values = self.means.values
-        if self.fabric.world_size > 1:
-            values = cast("Tensor", self.fabric.all_reduce(values.to(self.device), reduce_op="sum")).cpu()
-        seconds = self.done.seconds - self.logged.seconds
+        done, logged, means = self.state.done, self.state.logged, self.state.means
+        sums = over_processes(self.fabric, means.values, "sum")
         row: dict[str, object] = {
-            "step": self.done.steps,
-            "images": self.done.images,
-            "seconds": round(self.done.seconds, 3),
-            "images_per_second": round((self.done.images - self.logged.images) / max(seconds, 1e-9), 3),
+            "step": done.steps,
+            "images": done.images,
+            "seconds": round(done.seconds, 3),
+            "images_per_second": round((done.images - logged.images) / max(done.seconds - logged.seconds, 1e-9), 3),
             "patch": patch,
             "lr": rate,
-            **self.means.means(values),
+            **means.means(sums),
         }
         if self.fabric.is_global_zero:
             self.folder.losses.append(row)
-        self.means.reset()
-        self.logged = Done(**asdict(self.done))
+        means.reset()
+        logged.steps, logged.images, logged.seconds = done.steps, done.images, done.seconds
 
     def _validation_is_due(self) -> bool:
         times = self.config.validation.times
-        return self.progress >= 1 or (times > 0 and math.floor(self.progress * times) > self.validated)
+        return self.progress >= 1 or (times > 0 and math.floor(self.progress * times) > self.state.validated)
 
     def _validate(self) -> None:
-        """Score the averaged weights (blended, see `start_share`), write them and what is known, and a checkpoint."""
-        times = max(self.config.validation.times, 1)
-        self.validated = times if self.progress >= 1 else math.floor(self.progress * times)
+        """Score the result as of now, write it and what is known of it, and a checkpoint."""
+        done, times = self.state.done, max(self.config.validation.times, 1)
+        self.state.validated = times if self.progress >= 1 else math.floor(self.progress * times)
         if self.fabric.is_global_zero:
-            if self.config.start_share:
-                trained = self.average.network.state_dict()
-                self.written.network.load_state_dict(blended(self.start, trained, self.config.start_share))
-            rows = self.validation.scores(self.written, self.device) if self.config.validation.times else []
+            result = self.result.restorer()
+            rows = self.validation.scores(result, self.fabric.device) if self.config.validation.times else []
             for row in rows:
-                entry = {
-                    "step": self.done.steps,
-                    "images": self.done.images,
-                    "seconds": self.done.seconds,
-                    **asdict(row),
-                }
-                self.folder.validation.append(entry)
+                now = {"step": done.steps, "images": done.images, "seconds": done.seconds}
+                self.folder.validation.append({**now, **asdict(row)})
             if rows:
                 scores = ", ".join(f"{row.task} {row.psnr:.2f} ({row.input_psnr:.2f})" for row in rows)
-                logger.info("step %d: PSNR (input) %s", self.done.steps, scores)
-            self._save_weights()
+                logger.info("step %d: PSNR (input) %s", done.steps, scores)
+            self._save_weights(result)
             plot(self.folder)
         self._save_checkpoint()
 
     def _save_checkpoint(self) -> None:
-        values = self.means.values
-        if self.fabric.world_size > 1:
-            values = cast("Tensor", self.fabric.all_reduce(values.to(self.device), reduce_op="sum")).cpu()
-            if not self.fabric.is_global_zero:
-                self.means.reset()
-            else:
-                self.means.values = values
-        if self.fabric.is_global_zero:
-            self.folder.save_checkpoint(
-                {
-                    "network": self.restorer.network.state_dict(),
-                    "average": self.average.network.state_dict(),
-                    "optimizer": self.raw_optimizer.state_dict(),
-                    "done": asdict(self.done),
-                    "logged": asdict(self.logged),
-                    "validated": self.validated,
-                    "means": values,
-                    "data": self.mixture.fingerprint(),
-                }
-            )
+        means = self.state.means
+        sums = over_processes(self.fabric, means.values, "sum")
+        if self.fabric.is_global_zero:  # has the sums of all processes from here on, the others have none
+            means.values = sums
+            self.folder.save_checkpoint(self.state.checkpoint(self.mixture.fingerprint()))
+        else:
+            means.reset()
         self.saved_at = time.perf_counter()
         self.fabric.barrier()
 
-    def _save_weights(self) -> None:
-        facts = self._facts()
+    def _save_weights(self, result: Restorer) -> None:
+        """The weights with the facts of this run and of those before it, and the facts by themselves."""
+        run, device = self.folder.validation.rows(), str(self.fabric.device)
+        facts = added_up(
+            stage_facts(
+                *(self.config, self.restorer, self.mixture, self.state.done, run),
+                finished=self.progress >= 1,
+                device=device,
+            ),
+            self.restorer.weights.training,
+        )
         metadata = {f"restorebench.{key}": metadata_text(value) for key, value in facts.items()}
-        save_weights(self.written.network.state_dict(), self.folder.weights, metadata)
-        environment = describe_environment(str(self.device))
-        self.folder.save_facts({**facts, "environment": environment, "config": asdict(self.config)})
-
-    def _facts(self) -> dict[str, Any]:
-        """What is known about the weights."""
-        seconds = max(self.done.seconds, 1e-9)
-        return added_up(self._stage_facts(seconds), self.restorer.weights.training)
-
-    def _stage_facts(self, seconds: float) -> dict[str, Any]:
-        """What is known of this run alone."""
-        return {
-            "provenance": "retrained",
-            "model": self.config.model,
-            "variant": self.restorer.variant,
-            "overrides": self.restorer.overrides,
-            "recipe": self.config.mix.name,
-            "data": self.mixture.identity(),
-            "lists_sha256": self.mixture.fingerprint(),
-            "steps": self.done.steps,
-            "images": self.done.images,
-            "seconds": round(self.done.seconds, 1),
-            "images_per_second": round(self.done.images / seconds, 3),
-            "finished": self.progress >= 1,
-            "history": gains(self.folder.validation.rows()),
-            "machine": machine(str(self.device)),
-            "ema": self.config.ema,
-            "start_share": self.config.start_share,
-            "seed": self.config.seed,
-            "git_revision": git_revision(),
-            "version": package_version("restorebench"),
-        }
+        save_weights(result.network.state_dict(), self.folder.weights, metadata)
+        self.folder.save_facts({**facts, "environment": describe_environment(device), "config": asdict(self.config)})

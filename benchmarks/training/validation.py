@@ -60,8 +60,8 @@ class Validation:
             for image in clean.values():
                 rows[CLEAN].append(self._scored(restorer, image.float() / 255, image, device))
         return [
-            Validated(task, len(found), *(sum(column) / len(column) for column in zip(*found, strict=True)))
-            for task, found in rows.items()
+            Validated(task, len(scores), *(sum(column) / len(column) for column in zip(*scores, strict=True)))
+            for task, scores in rows.items()
         ]
 
     def _scored(

@@ -28,13 +28,14 @@ CARD = ModelCard(
 class Small(nn.Module):
     """Two convolutions with dropout between them, an auxiliary loss and a parameter that follows another one."""
 
-    def __init__(self, width: int = 8, broken_after: int = 0) -> None:
+    def __init__(self, width: int = 8, broken_after: int = 0, *, steep: bool = False) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, width, 3, padding=1)
         self.last = nn.Conv2d(width, 3, 3, padding=1)
         self.noise = 0.0 if width == 8 else 0.05
         self.follower = nn.Parameter(torch.zeros(width), requires_grad=False)
         self.broken_after, self.calls, self.auxiliary = broken_after, 0, None
+        self.steep = steep
 
     def forward(self, image: Tensor) -> Tensor:
         features = torch.relu(self.first(image))
@@ -42,6 +43,8 @@ class Small(nn.Module):
             self.calls += 1
             features = features + self.noise * torch.randn_like(features)
             self.auxiliary = 0.01 * features.square().mean()
+            if self.steep and self.first.bias is not None:  # adds 0, with an infinite gradient
+                self.auxiliary = self.auxiliary + (self.first.bias - self.first.bias.detach()).sqrt().sum()
             if self.broken_after and self.calls > self.broken_after:
                 features = features * float("nan")
         restored: Tensor = image + self.last(features)

@@ -1,0 +1,74 @@
+"""What weights say of their training: of this run, and of those before it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from restorebench.benchmarks.training.batches import build_mixture
+from restorebench.benchmarks.training.facts import added_up
+from restorebench.models import create_model
+from restorebench.models.checkpoint import read_metadata
+
+from .runs import configured, table
+
+
+def test_weights_that_were_trained_on_know_of_all_their_stages() -> None:
+    def stage(images: int, history: list[dict[str, float]]) -> dict[str, object]:
+        same = {
+            "recipe": "r",
+            "data": "d",
+            "lists_sha256": "0",
+            "seed": 0,
+            "git_revision": "g",
+            "images_per_second": 1.0,
+        }
+        return {**same, "steps": images // 8, "images": images, "seconds": images / 10, "history": history}
+
+    first = stage(800, [{"images": 400, "seconds": 40.0, "gain": 1.0}, {"images": 800, "seconds": 80.0, "gain": 2.0}])
+    second = added_up(stage(160, [{"images": 160, "seconds": 16.0, "gain": 3.0}]), first)
+    third = added_up(stage(80, [{"images": 80, "seconds": 8.0, "gain": 4.0}]), second)
+    assert added_up(first, None) == first
+    assert (third["images"], third["steps"], third["seconds"]) == (1040, 130, 104.0)
+    assert [(p["images"], p["seconds"], p["gain"]) for p in third["history"]] == [
+        (400, 40.0, 1.0),
+        (800, 80.0, 2.0),
+        (960, 96.0, 3.0),
+        (1040, 104.0, 4.0),
+    ]
+    assert [part["images"] for part in third["stages"]] == [800, 160, 80]
+
+
+def test_the_weights_carry_the_facts_of_their_training(reference: Path, tmp_path: Path, cache: Path) -> None:
+    path = reference / "weights.safetensors"
+    facts = read_metadata(path)
+    assert facts["restorebench.provenance"] == "retrained"
+    assert (facts["restorebench.model"], facts["restorebench.variant"]) == ("small", "tiny")
+    assert json.loads(facts["restorebench.overrides"]) == {"width": 12}
+    assert (facts["restorebench.steps"], facts["restorebench.images"]) == ("18", "48")
+    assert facts["restorebench.finished"] == "true"
+    assert facts["restorebench.recipe"] == "embedded"
+    assert "dead leaves v2" in facts["restorebench.data"]
+    assert facts["restorebench.lists_sha256"] == build_mixture(configured(tmp_path, cache)).fingerprint()
+    assert {"restorebench.git_revision", "restorebench.seed", "restorebench.ema"} <= facts.keys()
+    restorer = create_model("small", weights=path, width=12)
+    assert restorer.weights.provenance == "retrained"
+    stored = restorer.weights.training
+    assert stored is not None
+    assert (stored["steps"], stored["images"], stored["recipe"], stored["finished"]) == (
+        18,
+        48,
+        "embedded",
+        True,
+    )
+    assert "torch" in stored["machine"]
+    rows = table(reference / "validation.csv")
+    last = [float(row["psnr"]) - float(row["input_psnr"]) for row in rows[-4:] if row["task"] != "clean"]
+    assert [point["images"] for point in stored["history"]] == [24, 48]
+    assert stored["history"][-1]["gain"] == pytest.approx(sum(last) / 3, abs=1e-6)
+    assert 0 < stored["history"][0]["seconds"] < stored["history"][1]["seconds"] <= stored["seconds"] + 0.1
+    image = torch.rand(1, 3, 9, 11)
+    assert torch.isfinite(restorer(image)).all()
