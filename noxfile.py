@@ -113,7 +113,7 @@ def weights(session: nox.Session) -> None:
             run = ROOT / "runs" / f"{model}-tiny-{recipe}-{seed}"
             chosen = [f"model={model}", "variant=tiny", f"recipe={recipe}", f"seed={seed}", f"weights={weights}"]
             if recipe != "embedded":
-                chosen.append(f"train.folder={photographs}")
+                chosen.append(f"data.natural_images={photographs}")
             placed = (f"run={run}", "threads=1", "workers=0")
             session.run(bench, "train", *chosen, *placed, *session.posargs, external=True)
             weights = str(run / "weights.safetensors")
