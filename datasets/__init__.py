@@ -15,7 +15,7 @@ from .tasks import SUITE_NAMES, SUITES, TASK_NAMES, Suite, Task
 if TYPE_CHECKING:
     from .folder import folder_suite
     from .samples import Sample, TaskData
-    from .streams import stream
+    from .streams import rng_for
     from .suites import ResolvedSuite, list_suites, resolve
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
     "folder_suite",
     "list_suites",
     "resolve",
-    "stream",
+    "rng_for",
 ]
 
 _LAZY = {
@@ -41,7 +41,7 @@ _LAZY = {
     "folder_suite": ".folder",
     "list_suites": ".suites",
     "resolve": ".suites",
-    "stream": ".streams",
+    "rng_for": ".streams",
 }
 """Names whose modules import numpy, found on first use."""
 

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ...datasets.streams import stream
+from ...datasets.streams import rng_for
 from ...models import create_model
 from ...models.checkpoint import save_weights
 from ...models.hooks import HasAfterStep
@@ -224,7 +224,7 @@ class Trainer:
         config = self.config
         progress = self.plan.budget.progress(request.first, self.done.seconds)
         rate = set_learning_rate(self.schedule, self.raw_optimizer, progress)
-        key = stream("training step", config.seed, request.step, self.fabric.global_rank)
+        key = rng_for("training step", config.seed, request.step, self.fabric.global_rank)
         torch.manual_seed(int(key.integers(2**63)))
         clean = self._on_device(batch.clean)
         restored = self.model(self._on_device(batch.degraded))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..degradations.registry import DEGRADATIONS
 from ..errors import DataError
 from ..samples import Sample
-from ..streams import stream
+from ..streams import rng_for
 from ..tasks import Task
 from . import photographs
 from .photographs import PHOTOGRAPHS, Photograph
@@ -106,7 +106,7 @@ def _cached_clean(folder: Path, crop: Crop) -> NDArray[np.uint8]:
 def _cached_degraded(folder: Path, crop: Crop, task_name: str) -> NDArray[np.uint8]:
     degradation = DEGRADATIONS[task_name]
     depth = photographs.depth(crop.photograph) if task_name == "dehaze" else None
-    rng = stream("embedded", task_name, degradation.version, crop.name)
+    rng = rng_for("embedded", task_name, degradation.version, crop.name)
     degraded = degradation(_cached_clean(folder, crop), rng, None if depth is None else crop.of(depth))
     degraded.setflags(write=False)
     return degraded

@@ -27,7 +27,7 @@ from scipy import ndimage
 
 from ..embedded import photographs
 from ..errors import DataError
-from ..streams import stream
+from ..streams import rng_for
 
 VERSION = 2
 """Raised whenever an image changes."""
@@ -77,7 +77,7 @@ def dead_leaves(index: int, *, seed: int = 0, size: int = 320) -> NDArray[np.uin
     """
     if size < MINIMUM_SIZE:
         raise DataError(f"dead-leaves images are at least {MINIMUM_SIZE} pixels wide, not {size}")
-    rng = stream("leaves", VERSION, seed, size, index)
+    rng = rng_for("leaves", VERSION, seed, size, index)
     side = _OVERSAMPLED * size
     leaves = _scattered(side, rng)
     labels = _occluded(side, leaves)
@@ -248,7 +248,7 @@ def textures() -> Floats:
     Raises:
         DataError: scikit-image or one of its three files is missing.
     """
-    rng = stream("leaves textures", VERSION)
+    rng = rng_for("leaves textures", VERSION)
     bank = [_noise(rng, slope, stretch) for stretch in (1.0, 1.0, 4.0) for slope in (0.6, 1.0, 1.4, 1.8)]
     bank += [_stripes(rng, period) for period in (8, 16, 32)]
     for name in TEXTURE_FILES:

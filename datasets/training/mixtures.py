@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..degradations.haze import HazeParameters
 from ..degradations.registry import DEGRADATIONS, Degradation, random_depth
 from ..errors import DataError, unknown
-from ..streams import stream
+from ..streams import rng_for
 
 IDENTITY = "identity"
 """The label of samples whose input is clean already: they teach a restorer to do no harm."""
@@ -159,7 +159,7 @@ class Mixture:
 
     def draw(self, k: int) -> Draw:
         """Sample k's part, image and stream; no pixel is read."""
-        rng = stream("training sample", self.seed, k)
+        rng = rng_for("training sample", self.seed, k)
         if self.order == "weights":
             shares = np.cumsum([part.share for part in self.parts])
             number = int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
@@ -282,7 +282,7 @@ def _how(label: str, ranges: Mapping[str, Mapping[str, Any]]) -> str:
 @lru_cache(maxsize=2)
 def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order of an epoch."""
-    return stream("training epoch", seed, epoch).permutation(count)
+    return rng_for("training epoch", seed, epoch).permutation(count)
 
 
 def _box(shape: tuple[int, ...], side: int, rng: np.random.Generator) -> tuple[int, int]:
