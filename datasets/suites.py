@@ -13,7 +13,7 @@ from .errors import DataError, unknown
 from .files.task import FileTask
 from .samples import TaskData
 from .standard import layout as standard
-from .standard.layout import Part, StandardSet
+from .standard.layout import StandardSet, Subset
 from .tasks import SINGLE_TASKS, STANDARD_SETS, SUITES, Suite, Task
 
 Source = Literal["auto", "embedded", "standard"]
@@ -112,14 +112,14 @@ def resolve(
         standard.check_root(root)
     if source == "embedded":
         return _embedded(suite, size, "")
-    parts = [standard.find_part(standard.get_set(task.dataset), task.name, root) for task in suite.tasks]
+    subsets = [standard.find_subset(standard.get_set(task.dataset), task.name, root) for task in suite.tasks]
     insisted = source == "standard" or not _embeddable(suite)
     # Asked for by name, a set runs although files in it are unpaired: these fail by name and the rest is scored.
-    wanting = [part for part in parts if not (part.counted if insisted else part.whole)]
+    wanting = [subset for subset in subsets if not (subset.counted if insisted else subset.whole)]
     if partial:
-        wanting = [part for part in parts if part.images == 0]
+        wanting = [subset for subset in subsets if subset.images == 0]
     if not wanting:
-        return _standard(suite, parts)
+        return _standard(suite, subsets)
     if insisted:
         raise DataError(_refusal(tasks, source, wanting, root))
     return _embedded(suite, size, _stand_in(suite, wanting, size, root))
@@ -130,32 +130,42 @@ def _embedded(standard_suite: Suite, size: Size, notice: str) -> ResolvedSuite:
     return ResolvedSuite(suite, tuple(EmbeddedTask(task, size) for task in suite.tasks), notice)
 
 
-def _standard(standard_suite: Suite, parts: Sequence[Part]) -> ResolvedSuite:
-    names = [p.set.name if p.counted else f"{p.set.name}[{p.images}of{p.set.images}]" for p in parts]
+def _standard(standard_suite: Suite, subsets: Sequence[Subset]) -> ResolvedSuite:
+    names = [
+        subset.set.name if subset.counted else f"{subset.set.name}[{subset.images}of{subset.set.images}]"
+        for subset in subsets
+    ]
     suite = _on(standard_suite, names)
     data: list[TaskData] = []
-    for task, part in zip(suite.tasks, parts, strict=True):
-        assert part.listing is not None
-        folders = " and ".join(str(folder) for folder in part.listing.folders)
-        data.append(FileTask(task, part.listing, f"{part.title}: {part.images} images in {folders}", part.set.licence))
-    counts = {name: part.images for name, part in zip(names, parts, strict=True)}
+    for task, subset in zip(suite.tasks, subsets, strict=True):
+        assert subset.listing is not None
+        folders = " and ".join(str(folder) for folder in subset.listing.folders)
+        data.append(
+            FileTask(task, subset.listing, f"{subset.title}: {subset.images} images in {folders}", subset.set.licence)
+        )
+    counts = {name: subset.images for name, subset in zip(names, subsets, strict=True)}
     notice = f"standard sets: {', '.join(f'{name} ({count} images)' for name, count in counts.items())}"
-    unpaired = {f"{p.title} {entry.name}" for p in parts if p.listing is not None for entry in p.listing.problems}
+    unpaired = {
+        f"{subset.title} {image.name}"
+        for subset in subsets
+        if subset.listing is not None
+        for image in subset.listing.problems
+    }
     if unpaired:
         notice += f"; will fail: {', '.join(sorted(unpaired))}"
     return ResolvedSuite(suite, tuple(data), notice)
 
 
-def _refusal(tasks: str, source: Source, wanting: Sequence[Part], root: Path | None) -> str:
+def _refusal(tasks: str, source: Source, wanting: Sequence[Subset], root: Path | None) -> str:
     asked = "data=standard" if source == "standard" else f"tasks={tasks}"
     where = "data.root (not set; give data.root=DIR or set RESTOREBENCH_DATA)" if root is None else f"data.root={root}"
     text = f"{asked}: not whole under {where}: {standard.shortfalls(wanting)}"
-    if any(part.images for part in wanting) and not any(part.images == 0 for part in wanting):
+    if any(subset.images for subset in wanting) and not any(subset.images == 0 for subset in wanting):
         text += ". data.partial=true runs what is there, under a name that says so"
     return text
 
 
-def _stand_in(suite: Suite, wanting: Sequence[Part], size: Size, root: Path | None) -> str:
+def _stand_in(suite: Suite, wanting: Sequence[Subset], size: Size, root: Path | None) -> str:
     sets = ", ".join(dict.fromkeys(task.dataset for task in suite.tasks))
     notice = (
         f"{dataset_name(size)} ({len(crops(size))} photographs inside scikit-image) stands in for {sets}: its scores"

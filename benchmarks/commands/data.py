@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ...datasets.errors import DataError
 from ...datasets.standard import layout as standard
 from ...datasets.standard import leakage as leaks
-from ...datasets.standard.check import PartReport, check_part
+from ...datasets.standard.check import SubsetReport, check_subset
 from ...datasets.suites import sets_of_suite
 from ...datasets.tasks import SUITE_NAMES
 from ..errors import UserError
@@ -84,10 +84,10 @@ def write(text: str) -> None:
 
 def show_check(names: Sequence[str], root: Path, *, as_json: bool) -> int:
     """Check sets and show what was found; 0 if all are whole."""
-    parts = [standard.find_part(s, task, root) for s in chosen(names) for task in s.tasks]
-    total = sum(part.files for part in parts)
+    subsets = [standard.find_subset(s, task, root) for s in chosen(names) for task in s.tasks]
+    total = sum(subset.files for subset in subsets)
     with tqdm(total=total, desc="reading", unit="file", leave=False, disable=None) as bar:
-        reports = [check_part(part, bar.update) for part in parts]
+        reports = [check_subset(subset, bar.update) for subset in subsets]
     whole = all(report.state == "whole" for report in reports)
     if as_json:
         found = [{**asdict(report), "state": report.state} for report in reports]
@@ -97,7 +97,7 @@ def show_check(names: Sequence[str], root: Path, *, as_json: bool) -> int:
     return 0 if whole else 1
 
 
-def check_table(reports: Sequence[PartReport]) -> str:
+def check_table(reports: Sequence[SubsetReport]) -> str:
     """One row per set; a wholly absent set of several degradations has a single row."""
     rows: dict[tuple[str, ...], None] = {}
     for report in reports:
@@ -114,7 +114,7 @@ def check_table(reports: Sequence[PartReport]) -> str:
     return tabulate(list(rows), headers=headers, tablefmt="simple", disable_numparse=True)
 
 
-def findings(reports: Sequence[PartReport]) -> list[str]:
+def findings(reports: Sequence[SubsetReport]) -> list[str]:
     """Everything that is wrong, one line each, with the names of the files."""
     lines: dict[str, None] = {}
     for report in reports:

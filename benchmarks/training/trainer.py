@@ -68,7 +68,7 @@ class Trainer:
         )
         if not self.restorer.card.trainable or not self.restorer.parameters_count:
             raise UserError(f"{config.model} has nothing to train: choose another model")
-        self.labels = tuple(dict.fromkeys(part.label for part in self.mixture.parts))
+        self.labels = tuple(dict.fromkeys(component.label for component in self.mixture.components))
         columns = ("step", "images", "seconds", "images_per_second", "patch", "lr", *TERMS)
         self.folder = RunFolder(
             run_folder(config, self.restorer.variant), (*columns, *(f"l1_{label}" for label in self.labels))

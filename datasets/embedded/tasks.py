@@ -72,23 +72,23 @@ def crops(size: Size = 256) -> tuple[Crop, ...]:
     """The images of the embedded set of that size, sorted by name.
 
     "full" means the six whole photographs. For a number, every image is exactly `size` x `size`: a photograph gives the
-    centre crops of its parts that are large enough; if none is, the centre crop of the whole; else it is left out.
+    centre crops of its regions that are large enough; if none is, the centre crop of the whole; else it is left out.
 
     Raises:
         DataError: see `check_size`.
     """
     check_size(size)
-    found: list[Crop] = []
+    selected: list[Crop] = []
     for photograph in PHOTOGRAPHS:
         whole = (0, 0, photograph.height, photograph.width)
         if size == "full":
-            found.append(Crop(photograph.name, photograph, whole))
+            selected.append(Crop(photograph.name, photograph, whole))
             continue
-        boxes = [(part.name, _centred(part.box, size)) for part in photograph.parts]
+        boxes = [(region.name, _centred(region.box, size)) for region in photograph.regions]
         if all(box is None for _, box in boxes):
             boxes = [(photograph.name, _centred(whole, size))]
-        found += [Crop(name, photograph, box) for name, box in boxes if box is not None]
-    return tuple(sorted(found, key=lambda crop: crop.name))
+        selected += [Crop(name, photograph, box) for name, box in boxes if box is not None]
+    return tuple(sorted(selected, key=lambda crop: crop.name))
 
 
 def _clean(crop: Crop) -> NDArray[np.uint8]:

@@ -40,17 +40,17 @@ def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     """
     wanted = list(dict.fromkeys(paths))
     known = _load()
-    found: dict[Path, str] = {}
+    digests: dict[Path, str] = {}
     stamps = {path: _stamp(path) for path in wanted}
     for path, stamp in stamps.items():
         remembered = known.get(str(path.absolute()))
         if stamp is not None and remembered is not None and remembered[:2] == list(stamp):
-            found[path] = str(remembered[2])
-    missing = [path for path in wanted if path not in found]
+            digests[path] = str(remembered[2])
+    missing = [path for path in wanted if path not in digests]
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="hash") as pool:
-        found.update(zip(missing, pool.map(_hash, missing), strict=True))
-    remember({path: found[path] for path in missing}, stamps)
-    return found
+        digests.update(zip(missing, pool.map(_hash, missing), strict=True))
+    remember({path: digests[path] for path in missing}, stamps)
+    return digests
 
 
 def stamps_of(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:

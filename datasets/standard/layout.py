@@ -78,12 +78,12 @@ class StandardSet:
 def _descend(base: Path, relative: str) -> Path | None:
     """The folder `relative` below `base`, whatever the case of its names; the exact spelling is preferred."""
     folder = base
-    for part in filter(None, relative.split("/")):
-        if (folder / part).is_dir():
-            folder = folder / part
+    for name in filter(None, relative.split("/")):
+        if (folder / name).is_dir():
+            folder = folder / name
             continue
         try:
-            same = sorted(p for p in folder.iterdir() if p.name.lower() == part.lower() and p.is_dir())
+            same = sorted(p for p in folder.iterdir() if p.name.lower() == name.lower() and p.is_dir())
         except OSError:  # no such folder, or not ours to look into
             return None
         if not same:
@@ -250,7 +250,7 @@ def check_root(root: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """The images of one standard set for one task, as far as the folders tell.
 
     Attributes:
@@ -266,7 +266,7 @@ class Part:
     @property
     def images(self) -> int:
         """How many there are."""
-        return 0 if self.listing is None else len(self.listing.entries)
+        return 0 if self.listing is None else len(self.listing.images)
 
     @property
     def files(self) -> int:
@@ -301,17 +301,19 @@ class Part:
         return f"{words}, {where}"
 
 
-def find_part(standard: StandardSet, task: str, root: Path | None) -> Part:
+def find_subset(standard: StandardSet, task: str, root: Path | None) -> Subset:
     """What lies under the data root of a set's images for a task."""
-    return Part(standard, task, None if root is None else standard.listing(root, task))
+    return Subset(standard, task, None if root is None else standard.listing(root, task))
 
 
-def shortfalls(parts: Iterable[Part]) -> str:
-    """What is missing of these parts, in one line; the parts of an absent CDD-11 are one."""
+def shortfalls(subsets: Iterable[Subset]) -> str:
+    """What is missing of these subsets, in one line; the subsets of an absent CDD-11 are one."""
     words: dict[str, None] = {}
-    for part in parts:
-        if part.listing is None and len(part.set.tasks) > 1:
-            words[f"{part.set.name} is absent ({part.set.images} images each), goes in {part.set.layout()}"] = None
+    for subset in subsets:
+        if subset.listing is None and len(subset.set.tasks) > 1:
+            words[f"{subset.set.name} is absent ({subset.set.images} images each), goes in {subset.set.layout()}"] = (
+                None
+            )
         else:
-            words[part.shortfall] = None
+            words[subset.shortfall] = None
     return "; ".join(words)

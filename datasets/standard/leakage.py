@@ -115,7 +115,7 @@ def set_images(standard: StandardSet, root: Path) -> dict[str, Path]:
     listing = standard.listing(root, standard.tasks[0])
     if listing is None:
         raise DataError(f"{standard.name} is not under data.root={root}: it goes in {standard.layout()}")
-    paths = [*(entry.clean for entry in listing.entries), *listing.orphans]
+    paths = [*(image.clean for image in listing.images), *listing.orphans]
     return {path.name: path for path in sorted(p for p in paths if p is not None)}
 
 
@@ -210,12 +210,12 @@ def _pictures(
         return _Picture(name, size, pixels, perceptual_hash(image))
 
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="leaks") as pool:
-        for found in pool.map(picture, images.items()):
+        for outcome in pool.map(picture, images.items()):
             advance()
-            if isinstance(found, str):
-                unreadable.append(found)
+            if isinstance(outcome, str):
+                unreadable.append(outcome)
             else:
-                yield found
+                yield outcome
 
 
 def _same_pixels(a: Sequence[_Picture], b: Sequence[_Picture]) -> Iterator[tuple[tuple[int, int], Kind]]:

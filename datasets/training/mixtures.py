@@ -55,7 +55,7 @@ class PairedImages(CleanImages, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Component:
     """One ingredient of a mixture.
 
     Attributes:
@@ -83,16 +83,16 @@ class TrainingSample:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """Which part and image sample k is of, and the stream of its other choices."""
+    """Which component and image sample k is of, and the stream of its other choices."""
 
-    part: Part
+    component: Component
     index: int
     rng: np.random.Generator
 
     @property
     def name(self) -> str:
         """The image and what is done to it: ``leaves-0-00012 (dehaze)``."""
-        return f"{self.part.images.names[self.index]} ({self.part.label})"
+        return f"{self.component.images.names[self.index]} ({self.component.label})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,35 +100,36 @@ class Mixture:
     """An endless sequence of training samples.
 
     Attributes:
-        parts: the ingredients.
-        order: ``weights``: each sample draws its part by its share, then any of its images. ``lists``: the lists of all
-            parts, each repeated `share` times, form an epoch, which is shuffled anew every time (as PromptIR does).
+        components: the ingredients.
+        order: ``weights``: each sample draws its component by its share, then any of its images. ``lists``: the lists
+            of all components, each repeated `share` times, form an epoch, which is shuffled anew every time (as
+            PromptIR does).
         seed: of all streams.
         ranges: parameters of the synthetic degradations that differ from the embedded sets', by task.
         contrast: least factor that multiplies the contrast of clean patches about their mean, for half of those that
             are not made hazy: a scene may be pale without haze. Uniform from `contrast` to 1; 1 changes nothing.
 
     Raises:
-        DataError: no part, a share or label that cannot be, an empty list, an unknown parameter, a contrast that
+        DataError: no component, a share or label that cannot be, an empty list, an unknown parameter, a contrast that
             is not above 0 and up to 1.
     """
 
-    parts: tuple[Part, ...]
+    components: tuple[Component, ...]
     order: Order = "weights"
     seed: int = 0
     ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     contrast: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.parts:
+        if not self.components:
             raise DataError("a training mixture needs at least one part with a share above 0")
-        for part in self.parts:
-            check_label(part.label)
-            if not part.share > 0 or (self.order == "lists" and part.share != int(part.share)):
+        for component in self.components:
+            check_label(component.label)
+            if not component.share > 0 or (self.order == "lists" and component.share != int(component.share)):
                 kind = "a weight above 0" if self.order == "weights" else "a whole number of repeats, 1 or more"
-                raise DataError(f"mix.parts.{part.label}={part.share}: give {kind}")
-            if not len(part.images):
-                raise DataError(f"the training list of {part.label} is empty")
+                raise DataError(f"mix.parts.{component.label}={component.share}: give {kind}")
+            if not len(component.images):
+                raise DataError(f"the training list of {component.label} is empty")
         adjusted(self.ranges)
         if not 0 < self.contrast <= 1:
             raise DataError(f"mix.contrast={self.contrast}: give a factor above 0, up to 1")
@@ -138,59 +139,62 @@ class Mixture:
         """Samples of an epoch: all lists with their repeats; by weights, all different images."""
         if self.order == "lists":
             return int(self._ends()[-1])
-        return sum(len(images) for images in {id(part.images): part.images for part in self.parts}.values())
+        return sum(
+            len(images) for images in {id(component.images): component.images for component in self.components}.values()
+        )
 
     def identity(self) -> str:
-        """Everything that determines the sequence of samples (patch size aside), one line a part."""
+        """Everything that determines the sequence of samples (patch size aside), one line a component."""
         softened = "" if self.contrast == 1 else f", contrast from {self.contrast:g} for half of all but haze"
         lines = [f"{self.order} seed {self.seed}{softened}"]
-        for part in self.parts:
-            origin = part.images if part.pairs is None else part.pairs
-            how = "real pairs" if part.pairs is not None else _how(part.label, self.ranges)
-            lines.append(f"{part.label} x {part.share:g}: {origin.identity}; {how}")
+        for component in self.components:
+            origin = component.images if component.pairs is None else component.pairs
+            how = "real pairs" if component.pairs is not None else _how(component.label, self.ranges)
+            lines.append(f"{component.label} x {component.share:g}: {origin.identity}; {how}")
         return "\n".join(lines)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of `identity` and all names."""
         digest = hashlib.sha256(self.identity().encode())
-        for part in self.parts:
-            digest.update("\n".join(["", *part.images.names]).encode())
+        for component in self.components:
+            digest.update("\n".join(["", *component.images.names]).encode())
         return digest.hexdigest()
 
     def draw(self, k: int) -> Draw:
-        """Sample k's part, image and stream; no pixel is read."""
+        """Sample k's component, image and stream; no pixel is read."""
         rng = rng_for("training sample", self.seed, k)
         if self.order == "weights":
-            shares = np.cumsum([part.share for part in self.parts])
+            shares = np.cumsum([component.share for component in self.components])
             number = int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
-            part = self.parts[min(number, len(self.parts) - 1)]
-            return Draw(part, int(rng.integers(len(part.images))), rng)
+            component = self.components[min(number, len(self.components) - 1)]
+            return Draw(component, int(rng.integers(len(component.images))), rng)
         epoch, position = divmod(k, self.epoch)
         entry = int(_shuffled(self.seed, epoch, self.epoch)[position])
         ends = self._ends()
         number = int(np.searchsorted(ends, entry, side="right"))
-        part = self.parts[number]
+        component = self.components[number]
         first = int(ends[number - 1]) if number else 0
-        return Draw(part, (entry - first) % len(part.images), rng)
+        return Draw(component, (entry - first) % len(component.images), rng)
 
     def sample(self, k: int, patch: int) -> TrainingSample:
         """Sample k as a square of `patch` pixels, randomly placed, flipped and turned."""
         chosen = self.draw(k)
-        part, rng = chosen.part, chosen.rng
-        clean = part.images.clean(chosen.index)
+        component, rng = chosen.component, chosen.rng
+        clean = component.images.clean(chosen.index)
         turn = int(rng.integers(8))
-        if part.pairs is not None:
-            degraded = part.pairs.degraded(chosen.index)
+        if component.pairs is not None:
+            degraded = component.pairs.degraded(chosen.index)
             if degraded.shape != clean.shape:
+                name = component.images.names[chosen.index]
                 raise DataError(
-                    f"{part.images.names[chosen.index]}: degraded {degraded.shape} and clean {clean.shape} differ in "
-                    "size; remove the pair or repair it"
+                    f"{name}: degraded {degraded.shape} and clean {clean.shape} differ in size; "
+                    "remove the pair or repair it"
                 )
             box = _box(clean.shape, patch, rng)
             pair = (turned(_cut(degraded, box, patch), turn), turned(_cut(clean, box, patch), turn))
         else:
-            pair = self._degraded(clean, part.label, patch, turn, rng)
-        return TrainingSample(chosen.name, part.label, *pair)
+            pair = self._degraded(clean, component.label, patch, turn, rng)
+        return TrainingSample(chosen.name, component.label, *pair)
 
     def _degraded(
         self, image: Image, label: str, patch: int, turn: int, rng: np.random.Generator
@@ -219,8 +223,8 @@ class Mixture:
         return degraded[inner, inner], clean[inner, inner]
 
     def _ends(self) -> NDArray[np.int64]:
-        """Where each part's list ends in an epoch."""
-        return np.cumsum([int(part.share) * len(part.images) for part in self.parts])
+        """Where each component's list ends in an epoch."""
+        return np.cumsum([int(component.share) * len(component.images) for component in self.components])
 
     def _frozen_ranges(self) -> tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]:
         def hashable(value: Any) -> Any:
