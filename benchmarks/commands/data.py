@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ...datasets.errors import DataError
 from ...datasets.standard import layout as standard
-from ...datasets.standard import leakage as leaks
+from ...datasets.standard import leakage
 from ...datasets.standard.check import SubsetReport, check_subset
 from ...datasets.suites import sets_of_suite
 from ...datasets.tasks import SUITE_NAMES
@@ -26,21 +26,21 @@ ROOT_VARIABLE = "RESTOREBENCH_DATA"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``bench data check | where | leaks``: 0 if all is well, 1 if something is missing or damaged."""
+    """``bench data check | where | leakage``: 0 if all is well, 1 if something is missing or damaged."""
     parser = argparse.ArgumentParser(prog="bench data", description="The standard test sets on disk.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leaks")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leakage")
     names = f"a standard set or a suite: {', '.join(s.name for s in standard.ALL_SETS)}; {', '.join(SUITE_NAMES)}"
 
     check = commands.add_parser("check", help="read every file of the sets and name what is missing or damaged")
     check.add_argument("sets", nargs="*", metavar="SET", help=f"{names} (default: all sets)")
     where = commands.add_parser("where", help="where the sets come from, their terms, and where they go")
     where.add_argument("sets", nargs="*", metavar="SET", help=f"{names} (default: all sets)")
-    leak = commands.add_parser("leaks", help="images of A that are also in B")
+    shared = commands.add_parser("leakage", aliases=["leaks"], help="images of A that are also in B")
     for side in "ab":
-        leak.add_argument(side, metavar=side.upper(), help="a standard set (its clean images) or a folder")
-    for command in (check, leak):
+        shared.add_argument(side, metavar=side.upper(), help="a standard set (its clean images) or a folder")
+    for command in (check, shared):
         command.add_argument("--root", metavar="DIR", help=f"the data root (default: {ROOT_VARIABLE})")
-    for command in (check, where, leak):
+    for command in (check, where, shared):
         command.add_argument("--json", action="store_true", help="as JSON")
 
     options = parser.parse_args(arguments)
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         return show_where(options.sets, as_json=options.json)
     if options.command == "check":
         return show_check(options.sets, data_root(options.root), as_json=options.json)
-    return show_leaks(options.a, options.b, options.root, as_json=options.json)
+    return show_leakage(options.a, options.b, options.root, as_json=options.json)
 
 
 def data_root(given: str | None) -> Path:
@@ -161,10 +161,10 @@ def compared(name: str, root: str | None) -> Mapping[str, Path]:
         UserError, DataError: neither a set nor a folder, or without images.
     """
     if any(s.name == name for s in standard.ALL_SETS):
-        return leaks.set_images(standard.get_set(name), data_root(root))
+        return leakage.set_images(standard.get_set(name), data_root(root))
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return leaks.folder_images(folder)
+        return leakage.folder_images(folder)
     try:
         standard.get_set(name)
     except DataError as error:
@@ -172,22 +172,22 @@ def compared(name: str, root: str | None) -> Mapping[str, Path]:
     raise AssertionError(name)
 
 
-def show_leaks(a: str, b: str, root: str | None, *, as_json: bool) -> int:
+def show_leakage(a: str, b: str, root: str | None, *, as_json: bool) -> int:
     """Show images of A that are also in B; 0 if every image could be read."""
     images_a, images_b = compared(a, root), compared(b, root)
     same = list(images_a.values()) == list(images_b.values())
     total = len(images_a) + (0 if same else len(images_b))
     with tqdm(total=total, desc="reading", unit="image", leave=False, disable=None) as bar:
-        report = leaks.find_leaks(images_a, images_b, bar.update)
+        report = leakage.find_leakage(images_a, images_b, bar.update)
     if as_json:
         counts = {"leaked_a": report.leaked_a, "leaked_b": report.leaked_b}
         write(json.dumps({"a": a, "b": b, **counts, **asdict(report)}, indent=2))
     else:
-        write(leaks_text(a, b, report, same=same))
+        write(leakage_text(a, b, report, same=same))
     return 1 if report.unreadable else 0
 
 
-def leaks_text(a: str, b: str, report: leaks.LeakReport, *, same: bool) -> str:
+def leakage_text(a: str, b: str, report: leakage.LeakageReport, *, same: bool) -> str:
     """The pairs as a table, and a line that counts them."""
     lines = [f"unreadable, left out: {words}" for words in report.unreadable]
     if report.leaks:

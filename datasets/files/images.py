@@ -115,8 +115,13 @@ def check_suffix(path: Path) -> None:
         DataError: naming it.
     """
     if path.suffix.lower() not in FORMATS:
-        suffix = repr(path.suffix) if path.suffix else "none"
-        raise DataError(f"{label(path)}: wrong extension ({suffix}): PNG, JPEG, BMP and TIFF are read")
+        raise DataError(wrong_extension(path))
+
+
+def wrong_extension(path: Path) -> str:
+    """Words for a file whose extension is not one of `FORMATS`, naming it."""
+    suffix = repr(path.suffix) if path.suffix else "none"
+    return f"{label(path)}: wrong extension ({suffix}): PNG, JPEG, BMP and TIFF are read"
 
 
 def _check_kind(image: Image.Image, data: bytes, path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restorebench.datasets.embedded import photographs
-from restorebench.datasets.embedded.tasks import crops
 from restorebench.datasets.errors import DataError
+from restorebench.datasets.files.perceptual_hash import perceptual_hash
 from restorebench.datasets.training import dead_leaves as leaves
 from restorebench.datasets.training.dead_leaves import TEXTURE_FILES, LeafImages, dead_leaves, textures
-from restorebench.datasets.training.folders import HASH_DISTANCE, DecodedCache, FolderImages, perceptual_hash
-from restorebench.datasets.training.folders import shown_photograph as shown
+from restorebench.datasets.training.guard import LARGEST_DISTANCE, matching_photograph
+
+from .test_guard import known_photographs
 
 Pixels = NDArray[np.uint8]
 
@@ -117,14 +117,6 @@ def test_an_interrupted_series_leaves_no_file(tmp_path: Path, monkeypatch: pytes
     assert not series.path.exists()
 
 
-# The photographs of the embedded test sets never join
-
-
-def known_photographs() -> dict[str, Pixels]:
-    whole = {crop.name: crop.of(photographs.pixels(crop.photograph)) for crop in crops("full")}
-    return whole | {f"{crop.name}-256": crop.of(photographs.pixels(crop.photograph)) for crop in crops(256)}
-
-
 def test_no_generated_image_or_texture_is_a_test_photograph(images: list[Pixels]) -> None:
     bank = [np.repeat(((t + 3) * 42).astype(np.uint8)[:, :, None], 3, axis=2) for t in textures()]
     surfaces = []
@@ -138,27 +130,5 @@ def test_no_generated_image_or_texture_is_a_test_photograph(images: list[Pixels]
     hashes = np.stack([perceptual_hash(image) for image in known.values()])
     for image in [*images, *bank, *surfaces]:
         assert hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() not in pixel_hashes
-        assert int((perceptual_hash(image) != hashes).sum(axis=1).min()) > HASH_DISTANCE
-        assert shown(image) is None
-
-
-def test_a_test_photograph_is_recognised_after_common_changes() -> None:
-    for name, image in known_photographs().items():
-        height, width = image.shape[:2]
-        stored = io.BytesIO()
-        Image.fromarray(image).resize((width * 2 // 3, height * 2 // 3)).save(stored, "JPEG", quality=60)
-        with Image.open(stored) as opened:
-            compressed = np.array(opened)
-        darker = (image * 0.6).astype(np.uint8)
-        trimmed = image[5:-5, 5:-5] if max(image.shape) > 256 else image
-        for changed in (image, image[:, ::-1], image[::-1], compressed, darker, trimmed):
-            assert shown(changed) is not None, name
-
-
-def test_a_folder_with_a_test_photograph_is_refused(tmp_path: Path, images: list[Pixels]) -> None:
-    Image.fromarray(images[0]).save(tmp_path / "a.png")
-    Image.fromarray(photographs.pixels(photographs.PHOTOGRAPHS[1])).save(tmp_path / "holiday.jpg", quality=80)
-    folder = FolderImages(tmp_path, DecodedCache(0))
-    np.testing.assert_array_equal(folder.clean(0), images[0])
-    with pytest.raises(DataError, match=r"holiday\.jpg is the test photograph chelsea"):
-        folder.clean(1)
+        assert int((perceptual_hash(image) != hashes).sum(axis=1).min()) > LARGEST_DISTANCE
+        assert matching_photograph(image) is None

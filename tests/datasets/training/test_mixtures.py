@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from restorebench.datasets.errors import DataError
-from restorebench.datasets.training.folders import DecodedCache, FolderImages, PairedFolder, denoise_images
 from restorebench.datasets.training.mixtures import LABELS, Component, Mixture, turned
 
 Pixels = NDArray[np.uint8]
@@ -166,78 +163,6 @@ def test_ranges_change_what_is_drawn() -> None:
 def test_what_cannot_be_mixed_is_refused(components: object, order: str, ranges: object, said: str) -> None:
     with pytest.raises(DataError, match=said):
         Mixture(components, order, 0, ranges)  # type: ignore[arg-type]
-
-
-# Training sets on disk
-
-
-def save(path: Path, seed: int, size: tuple[int, int] = (24, 20)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-@pytest.mark.parametrize(
-    ("task", "degraded", "clean"),
-    [
-        ("derain", "Derain/rainy/rain-7.png", "Derain/gt/norain-7.png"),
-        ("derain", "Derain/input/7.png", "Derain/target/7.png"),
-        ("dehaze", "Dehaze/synthetic/part1/0025_0.8_0.1.jpg", "Dehaze/original/0025.png"),
-        ("deblur", "Deblur/blur/GOPR0372_07_00_000047.png", "Deblur/sharp/GOPR0372_07_00_000047.png"),
-        ("lowlight", "Enhance/low/2.png", "Enhance/gt/2.png"),
-    ],
-)
-@pytest.mark.parametrize("train", ["Train", "train"])
-def test_pairs_are_found_in_the_layout_of_promptir_and_adair(
-    task: str, degraded: str, clean: str, train: str, tmp_path: Path
-) -> None:
-    save(tmp_path / train / degraded, 0)
-    save(tmp_path / train / clean, 1)
-    save((tmp_path / train / clean).with_name("other.png"), 2)
-    pairs = PairedFolder(task, tmp_path, DecodedCache(1 << 20))
-    assert len(pairs) == 1
-    np.testing.assert_array_equal(pairs.clean(0), np.array(Image.open(tmp_path / train / clean)))
-    np.testing.assert_array_equal(pairs.degraded(0), np.array(Image.open(tmp_path / train / degraded)))
-
-
-def test_what_is_missing_on_disk_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no folder Train"):
-        PairedFolder("derain", tmp_path, DecodedCache(0))
-    (tmp_path / "Train").mkdir()
-    with pytest.raises(DataError, match=r"RESIDE OTS is missing: put its images into .*Dehaze/\{synthetic,original\}"):
-        PairedFolder("dehaze", tmp_path, DecodedCache(0))
-    with pytest.raises(DataError, match=r"no folder .*Denoise"):
-        denoise_images(tmp_path, DecodedCache(0))
-    save(tmp_path / "Train/Deblur/blur/a.png", 0)
-    save(tmp_path / "Train/Deblur/sharp/b.png", 0)
-    with pytest.raises(DataError, match=r"a\.png has no clean image a\.\*"):
-        PairedFolder("deblur", tmp_path, DecodedCache(0))
-
-
-def test_a_pair_of_two_sizes_and_a_damaged_file_are_named(tmp_path: Path) -> None:
-    save(tmp_path / "Train/Enhance/low/1.png", 0)
-    save(tmp_path / "Train/Enhance/gt/1.png", 0, (20, 20))
-    pairs = PairedFolder("lowlight", tmp_path, DecodedCache(0))
-    with pytest.raises(DataError, match=r"1\.png: degraded .* differ in size"):
-        Mixture((Component("lowlight", 1, pairs, pairs),), "lists").sample(0, 8)
-    (tmp_path / "Train/Enhance/low/1.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(DataError, match=r"1\.png cannot be decoded"):
-        PairedFolder("lowlight", tmp_path, DecodedCache(0)).degraded(0)
-
-
-def test_images_are_decoded_once_as_long_as_they_fit_in_memory(tmp_path: Path) -> None:
-    for number in range(3):
-        save(tmp_path / f"{number}.png", number)
-    size = 24 * 20 * 3
-    cache = DecodedCache(2 * size)
-    folder = FolderImages(tmp_path, cache)
-    kept = [folder.clean(index) for index in range(3)]
-    assert cache.used == 2 * size
-    assert folder.clean(0) is kept[0]
-    assert folder.clean(2) is not kept[2]
-    np.testing.assert_array_equal(folder.clean(2), kept[2])
-    with pytest.raises(ValueError, match="read-only"):
-        kept[0][:] = 0
 
 
 def test_contrast_is_lowered_about_the_mean_for_half_of_all_but_hazy_patches() -> None:
