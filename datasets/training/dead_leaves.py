@@ -14,8 +14,6 @@ the whole image, by `haze.random_depth`.
 
 from __future__ import annotations
 
-import os
-import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +23,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ...atomic import written_whole
 from ..embedded import photographs
 from ..errors import DataError
 from ..streams import rng_for
@@ -326,16 +325,12 @@ class LeafImages:
             self._pixels = np.load(self.path, mmap_mode="r")
 
     def _write(self) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
         shape = (len(self), self.size, self.size, 3)
-        try:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        with written_whole(self.path) as part:
+            array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
             for index in range(len(self)):
                 array[index] = dead_leaves(index, seed=self.seed, size=self.size)
             array.flush()
-            os.replace(temporary, self.path)  # noqa: PTH105 - a rename in one step
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def clean(self, index: int) -> NDArray[np.uint8]:
         """Image `index`: (size, size, 3) uint8, read-only."""

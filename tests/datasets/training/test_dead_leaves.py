@@ -114,6 +114,7 @@ def test_an_interrupted_series_leaves_no_file(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         series.prepare()
     assert not list(tmp_path.glob("*.npy*.*[!k]"))
+    assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
     assert not series.path.exists()
 
 
