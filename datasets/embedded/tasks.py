@@ -105,7 +105,7 @@ def _cached_clean(folder: Path, crop: Crop) -> NDArray[np.uint8]:
 @lru_cache(maxsize=64)
 def _cached_degraded(folder: Path, crop: Crop, task_name: str) -> NDArray[np.uint8]:
     degradation = DEGRADATIONS[task_name]
-    depth = photographs.depth(crop.photograph) if task_name == "dehaze" else None
+    depth = photographs.depth(crop.photograph) if degradation.uses_depth else None
     rng = rng_for("embedded", task_name, degradation.version, crop.name)
     degraded = degradation(_cached_clean(folder, crop), rng, None if depth is None else crop.of(depth))
     degraded.setflags(write=False)

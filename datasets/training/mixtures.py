@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..degradations.haze import HazeParameters
-from ..degradations.registry import DEGRADATIONS, Degradation, random_depth
+from ..degradations.degradation import Degradation
+from ..degradations.haze import HazeParameters, random_depth
+from ..degradations.registry import DEGRADATIONS
 from ..errors import DataError, unknown
 from ..streams import rng_for
 

@@ -7,20 +7,11 @@ import pytest
 from scipy import ndimage
 
 from restorebench.datasets import DataError, rng_for
-from restorebench.datasets.degradations.blur import KERNEL_SUM, shake_kernel
-from restorebench.datasets.degradations.registry import (
-    DEGRADATIONS,
-    DEPTH_MAX,
-    BlurParameters,
-    HazeParameters,
-    LowLightParameters,
-    RainParameters,
-    blur,
-    haze,
-    low_light,
-    rain,
-    random_depth,
-)
+from restorebench.datasets.degradations.blur import KERNEL_SUM, BlurParameters, blur, shake_kernel
+from restorebench.datasets.degradations.haze import DEPTH_MAX, HazeParameters, haze, random_depth
+from restorebench.datasets.degradations.lowlight import LowLightParameters, low_light
+from restorebench.datasets.degradations.rain import RainParameters, rain
+from restorebench.datasets.degradations.registry import DEGRADATIONS
 
 TASKS = tuple(DEGRADATIONS)
 
@@ -31,6 +22,17 @@ def image():
     y, x = np.mgrid[0:96, 0:112]
     channels = [127.5 + 127.5 * np.sin(y / a + x / b) for a, b in ((9, 13), (17, 7), (23, 31))]
     return np.rint(np.stack(channels, axis=2)).astype(np.uint8)
+
+
+def test_every_file_that_has_a_degradation_is_found_in_the_order_of_the_tasks():
+    assert TASKS == ("derain", "dehaze", "deblur", "lowlight")
+    assert [DEGRADATIONS[task].identity for task in TASKS] == [
+        f"rain streaks v1 {RainParameters()}",
+        f"haze v1 {HazeParameters()}",
+        f"camera shake v1 {BlurParameters()}",
+        f"low light v1 {LowLightParameters()}",
+    ]
+    assert [task for task in TASKS if DEGRADATIONS[task].uses_depth] == ["dehaze"]
 
 
 @pytest.mark.parametrize("task", TASKS)
