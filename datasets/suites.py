@@ -12,8 +12,8 @@ from .embedded.tasks import EmbeddedTask, Size, check_size, crops, dataset_name
 from .errors import DataError, unknown
 from .files.task import FileTask
 from .samples import TaskData
-from .standard import layout as standard
-from .standard.layout import StandardSet, Subset
+from .standard.layout import StandardSet, Subset, check_root, find_subset, shortfalls
+from .standard.sets import ALL_SETS, get_set
 from .tasks import SINGLE_TASKS, STANDARD_SETS, SUITES, Suite, Task
 
 Source = Literal["auto", "embedded", "standard"]
@@ -47,7 +47,7 @@ def suite_called(tasks: str) -> Suite:
         return SUITES[task]
     if task not in STANDARD_SETS:
         raise unknown("task in front of @ (tasks=)", task, STANDARD_SETS)
-    named = standard.get_set(dataset, task)
+    named = get_set(dataset, task)
     single = SUITES.get(task) or Suite(task, task, (Task(task, named.name),))
     title = f"{single.title}, on {named.name}"
     return _on(Suite(tasks, title, single.tasks), [named.name] * len(single.tasks))
@@ -70,14 +70,14 @@ def sets_of_suite(name: str) -> tuple[StandardSet, ...]:
     Raises:
         DataError: an unknown suite; near names are suggested.
     """
-    return tuple(dict.fromkeys(standard.get_set(task.dataset) for task in suite_called(name).tasks))
+    return tuple(dict.fromkeys(get_set(task.dataset) for task in suite_called(name).tasks))
 
 
 def list_suites() -> list[Suite]:
     """All suites on the embedded sets of the default size, where they can be, then single tasks on their other sets."""
     others = [
         f"{task}@{s.name}"
-        for s in standard.ALL_SETS
+        for s in ALL_SETS
         for task in s.tasks
         if task in SINGLE_TASKS and STANDARD_SETS[task] != s.name
     ]
@@ -109,10 +109,10 @@ def resolve(
         raise DataError(f"tasks={tasks} has no embedded images: use data=standard, and data.root=DIR with the sets")
     check_size(size)
     if root is not None and source != "embedded":
-        standard.check_root(root)
+        check_root(root)
     if source == "embedded":
         return _embedded(suite, size, "")
-    subsets = [standard.find_subset(standard.get_set(task.dataset), task.name, root) for task in suite.tasks]
+    subsets = [find_subset(get_set(task.dataset), task.name, root) for task in suite.tasks]
     insisted = source == "standard" or not _embeddable(suite)
     # Asked for by name, a set runs although files in it are unpaired: these fail by name and the rest is scored.
     wanting = [subset for subset in subsets if not (subset.counted if insisted else subset.whole)]
@@ -159,7 +159,7 @@ def _standard(standard_suite: Suite, subsets: Sequence[Subset]) -> ResolvedSuite
 def _refusal(tasks: str, source: Source, wanting: Sequence[Subset], root: Path | None) -> str:
     asked = "data=standard" if source == "standard" else f"tasks={tasks}"
     where = "data.root (not set; give data.root=DIR or set RESTOREBENCH_DATA)" if root is None else f"data.root={root}"
-    text = f"{asked}: not whole under {where}: {standard.shortfalls(wanting)}"
+    text = f"{asked}: not whole under {where}: {shortfalls(wanting)}"
     if any(subset.images for subset in wanting) and not any(subset.images == 0 for subset in wanting):
         text += ". data.partial=true runs what is there, under a name that says so"
     return text
@@ -173,4 +173,4 @@ def _stand_in(suite: Suite, wanting: Sequence[Subset], size: Size, root: Path | 
     )
     if root is None:
         return notice
-    return f"{notice}. Not whole under data.root={root}: {standard.shortfalls(wanting)}"
+    return f"{notice}. Not whole under data.root={root}: {shortfalls(wanting)}"

@@ -15,9 +15,10 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ...datasets.errors import DataError
-from ...datasets.standard import layout as standard
 from ...datasets.standard import leakage
 from ...datasets.standard.check import SubsetReport, check_subset
+from ...datasets.standard.layout import StandardSet, check_root, find_subset
+from ...datasets.standard.sets import ALL_SETS, get_set
 from ...datasets.suites import sets_of_suite
 from ...datasets.tasks import SUITE_NAMES
 from ..errors import UserError
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     """``bench data check | where | leakage``: 0 if all is well, 1 if something is missing or damaged."""
     parser = argparse.ArgumentParser(prog="bench data", description="The standard test sets on disk.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leakage")
-    names = f"a standard set or a suite: {', '.join(s.name for s in standard.ALL_SETS)}; {', '.join(SUITE_NAMES)}"
+    names = f"a standard set or a suite: {', '.join(s.name for s in ALL_SETS)}; {', '.join(SUITE_NAMES)}"
 
     check = commands.add_parser("check", help="read every file of the sets and name what is missing or damaged")
     check.add_argument("sets", nargs="*", metavar="SET", help=f"{names} (default: all sets)")
@@ -61,20 +62,20 @@ def data_root(given: str | None) -> Path:
     if not named:
         raise UserError(f"no data root: give --root DIR or set {ROOT_VARIABLE}")
     root = Path(named).expanduser()
-    standard.check_root(root)
+    check_root(root)
     return root
 
 
-def chosen(names: Sequence[str]) -> list[standard.StandardSet]:
+def chosen(names: Sequence[str]) -> list[StandardSet]:
     """The sets named, and those of the suites named; all if nothing is.
 
     Raises:
         DataError: an unknown name.
     """
-    sets: list[standard.StandardSet] = []
+    sets: list[StandardSet] = []
     for name in names:
-        sets += sets_of_suite(name) if name in SUITE_NAMES else [standard.get_set(name)]
-    return list(dict.fromkeys(sets or standard.ALL_SETS))
+        sets += sets_of_suite(name) if name in SUITE_NAMES else [get_set(name)]
+    return list(dict.fromkeys(sets or ALL_SETS))
 
 
 def write(text: str) -> None:
@@ -84,7 +85,7 @@ def write(text: str) -> None:
 
 def show_check(names: Sequence[str], root: Path, *, as_json: bool) -> int:
     """Check sets and show what was found; 0 if all are whole."""
-    subsets = [standard.find_subset(s, task, root) for s in chosen(names) for task in s.tasks]
+    subsets = [find_subset(s, task, root) for s in chosen(names) for task in s.tasks]
     total = sum(subset.files for subset in subsets)
     with tqdm(total=total, desc="reading", unit="file", leave=False, disable=None) as bar:
         reports = [check_subset(subset, bar.update) for subset in subsets]
@@ -101,7 +102,7 @@ def check_table(reports: Sequence[SubsetReport]) -> str:
     """One row per set; a wholly absent set of several degradations has a single row."""
     rows: dict[tuple[str, ...], None] = {}
     for report in reports:
-        several = len(standard.get_set(report.set).tasks) > 1
+        several = len(get_set(report.set).tasks) > 1
         absent = several and all(r.state == "absent" for r in reports if r.set == report.set)
         title = f"{report.set} {report.task}" if several and not absent else report.set
         sizes = [f"{count} of {size}" for size, count in report.sizes.items()]
@@ -119,7 +120,7 @@ def findings(reports: Sequence[SubsetReport]) -> list[str]:
     lines: dict[str, None] = {}
     for report in reports:
         if report.state == "absent":
-            layout = standard.get_set(report.set).layout()
+            layout = get_set(report.set).layout()
             lines[f"{report.set}: absent, goes in {layout} (bench data where {report.set})"] = None
             continue
         if report.images != report.expected:
@@ -139,7 +140,7 @@ def show_where(names: Sequence[str], *, as_json: bool) -> int:
     return 0
 
 
-def where(chosen_set: standard.StandardSet) -> dict[str, Any]:
+def where(chosen_set: StandardSet) -> dict[str, Any]:
     """What is known of a set, as plain data."""
     return {
         "set": chosen_set.name,
@@ -160,13 +161,13 @@ def compared(name: str, root: str | None) -> Mapping[str, Path]:
     Raises:
         UserError, DataError: neither a set nor a folder, or without images.
     """
-    if any(s.name == name for s in standard.ALL_SETS):
-        return leakage.set_images(standard.get_set(name), data_root(root))
+    if any(s.name == name for s in ALL_SETS):
+        return leakage.set_images(get_set(name), data_root(root))
     folder = Path(name).expanduser()
     if folder.is_dir():
         return leakage.folder_images(folder)
     try:
-        standard.get_set(name)
+        get_set(name)
     except DataError as error:
         raise UserError(f"{name} is no folder, and {error}") from error
     raise AssertionError(name)

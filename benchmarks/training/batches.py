@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...datasets.training.dead_leaves import LeafImages
 from ...datasets.training.folders import DecodedCache, FolderImages, PairedFolder, denoise_images, described_layout
+from ...datasets.training.leaf_images import LeafImages
 from ...datasets.training.mixtures import IDENTITY, CleanImages, Component, Mixture, Order, check_label
 from ..errors import UserError
 from .config import TrainConfig

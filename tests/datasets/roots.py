@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from restorebench.datasets.standard.layout import ALL_SETS
+from restorebench.datasets.standard.sets import ALL_SETS
 from restorebench.datasets.tasks import CDD11_TASKS
 
 

@@ -5,7 +5,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from restorebench.datasets import SUITE_NAMES, DataError, Task, list_suites, resolve
-from restorebench.datasets.standard.layout import get_set
+from restorebench.datasets.standard.sets import get_set
 
 from .roots import pixels, save
 

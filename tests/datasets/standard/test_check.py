@@ -6,7 +6,8 @@ from PIL import Image
 
 from restorebench.datasets import resolve
 from restorebench.datasets.standard.check import check_subset
-from restorebench.datasets.standard.layout import find_subset, get_set
+from restorebench.datasets.standard.layout import find_subset
+from restorebench.datasets.standard.sets import get_set
 
 from ..roots import pixels, save
 

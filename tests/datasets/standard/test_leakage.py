@@ -6,8 +6,8 @@ from PIL import Image
 
 from restorebench.datasets import DataError
 from restorebench.datasets.files.perceptual_hash import perceptual_hash
-from restorebench.datasets.standard.layout import get_set
 from restorebench.datasets.standard.leakage import find_leakage, folder_images, set_images
+from restorebench.datasets.standard.sets import get_set
 
 from ..roots import save, scene
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,9 @@ from restorebench.datasets.embedded import photographs
 from restorebench.datasets.errors import DataError
 from restorebench.datasets.files.perceptual_hash import perceptual_hash
 from restorebench.datasets.training import dead_leaves as leaves
-from restorebench.datasets.training.dead_leaves import TEXTURE_FILES, LeafImages, dead_leaves, textures
+from restorebench.datasets.training.dead_leaves import dead_leaves
 from restorebench.datasets.training.guard import LARGEST_DISTANCE, matching_photograph
+from restorebench.datasets.training.textures import TEXTURE_FILES, textures
 
 from .test_guard import known_photographs
 
@@ -90,32 +90,6 @@ def test_an_image_is_made_of_occluding_shapes_of_many_sizes() -> None:
         if leaves._shape(scattered, index, np.float32([[160]]), np.float32([[160]]))[0, 0]
     ]
     assert front == min(inside, default=0)
-
-
-def test_the_series_is_made_once_and_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = LeafImages(3, size=48, seed=2, folder=tmp_path)
-    np.testing.assert_array_equal(first.clean(1), dead_leaves(1, seed=2, size=48))
-    monkeypatch.setattr(leaves, "dead_leaves", lambda *a, **k: pytest.fail("made a second time"))
-    second = LeafImages(3, size=48, seed=2, folder=tmp_path)
-    np.testing.assert_array_equal(second.clean(2), first.clean(2))
-    assert second.names == ("leaves-2-00000", "leaves-2-00001", "leaves-2-00002")
-    with pytest.raises(DataError, match="1 or more"):
-        LeafImages(0, size=48, seed=0, folder=tmp_path)
-
-
-def test_an_interrupted_series_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(index: int, *, seed: int, size: int) -> Pixels:
-        if index == 1:
-            raise KeyboardInterrupt
-        return np.zeros((size, size, 3), dtype=np.uint8)
-
-    monkeypatch.setattr(leaves, "dead_leaves", broken)
-    series = LeafImages(3, size=48, seed=0, folder=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        series.prepare()
-    assert not list(tmp_path.glob("*.npy*.*[!k]"))
-    assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
-    assert not series.path.exists()
 
 
 def test_no_generated_image_or_texture_is_a_test_photograph(images: list[Pixels]) -> None:

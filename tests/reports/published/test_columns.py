@@ -9,7 +9,7 @@ from importlib.resources import files
 import pytest
 
 from restorebench.benchmarks.protocols.protocol import GROUPS
-from restorebench.datasets.standard.layout import CDD11
+from restorebench.datasets.standard.sets import CDD11
 from restorebench.datasets.tasks import CDD11_TASKS, STANDARD_SETS
 from restorebench.reports.errors import ReportError
 from restorebench.reports.published.columns import (
