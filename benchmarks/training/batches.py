@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ...datasets.training.folders import DecodedCache, FolderImages, PairedFolder, denoise_images, described_layout
 from ...datasets.training.leaf_images import LeafImages
-from ...datasets.training.mixtures import IDENTITY, CleanImages, Component, Mixture, Order, check_label
+from ...datasets.training.mixtures import CleanImages, Component, Mixture, Order
+from ...datasets.training.patches import IDENTITY, check_label
 from ..errors import UserError
 from .config import TrainConfig
 

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from restorebench.datasets.errors import DataError
-from restorebench.datasets.training.mixtures import LABELS, Component, Mixture, turned
+from restorebench.datasets.training.mixtures import Component, Mixture
+from restorebench.datasets.training.patches import LABELS, turned
 
 Pixels = NDArray[np.uint8]
 
