@@ -2,6 +2,10 @@
 
 Importing this package reads the names of tasks and suites, no more: numpy and Pillow come with the first use of a name
 that needs them.
+
+May import: nothing of the project but `atomic` and `messages`. `errors`, `tasks`, `samples` and `streams` lie at the
+bottom, then come the rooms `files` and `degradations`, `embedded` on the latter, `standard` on the former, `training`;
+`suites` and `folder` are on top.
 """
 
 from __future__ import annotations

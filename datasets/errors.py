@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .. import messages
+from ..messages import unknown as unknown_message
 
 
 class DataError(ValueError):
@@ -17,4 +17,4 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> DataError:
     Args:
         kind: what the name stands for, in the words of the message ("suite", "source").
     """
-    return DataError(messages.unknown(kind, name, known))
+    return DataError(unknown_message(kind, name, known))
