@@ -27,11 +27,25 @@ def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     Returns:
         (64,) bool.
     """
+    return _signs(_thumbnail(image))
+
+
+def flipped_hashes(image: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], ...]:
+    """The hashes of an image as it is and mirrored along one axis, the other and both; none without structure."""
+    thumbnail = _thumbnail(image)
+    flips = (thumbnail, thumbnail[:, ::-1], thumbnail[::-1], thumbnail[::-1, ::-1])
+    return tuple(bits for flip in flips if (bits := _signs(flip)) is not None)
+
+
+def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     grey = Image.fromarray(image).convert("L").resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    values = np.asarray(grey, dtype=np.float64)
-    if values.std() < _FLAT:
+    return np.asarray(grey, dtype=np.float64)
+
+
+def _signs(thumbnail: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+    if thumbnail.std() < _FLAT:
         return None
-    low: NDArray[np.float64] = dctn(values, norm="ortho")[:_SIDE, :_SIDE].ravel()
+    low: NDArray[np.float64] = dctn(thumbnail, norm="ortho")[:_SIDE, :_SIDE].ravel()
     bits: NDArray[np.bool_] = low > np.median(low[1:])  # the first is the mean grey level
     return bits
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..embedded import photographs
 from ..embedded.tasks import Size, crops
 from ..errors import DataError
-from ..files.perceptual_hash import hash_distance, perceptual_hash
+from ..files.perceptual_hash import flipped_hashes, hash_distance, perceptual_hash
 
 LARGEST_DISTANCE = 12
 """Perceptual hashes with at most this many different bits of 64 are taken for the same picture.
@@ -43,8 +43,7 @@ def matching_photograph(image: Image) -> str | None:
     Args:
         image: (H, W, 3) uint8.
     """
-    flips = (image, image[:, ::-1], image[::-1], image[::-1, ::-1])
-    hashes = [bits for flip in flips if (bits := perceptual_hash(flip)) is not None]
+    hashes = flipped_hashes(image)
     distances = {
         name: min(hash_distance(bits, test_bits) for bits in hashes)
         for name, test_bits in _test_hashes().items()

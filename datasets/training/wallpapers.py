@@ -1,7 +1,7 @@
 """Photographs for training that any Debian machine can have: wallpapers of its packages, in two sizes.
 
-For ``data.natural_images=``, as in ``recipe=photographs``. Nothing is installed: the packages are only unpacked. None of the
-photographs is in a test set: `leakage` finds no pair with the embedded photographs, CBSD68, Rain100H or Rain100L.
+For ``data.natural_images=``, as in ``recipe=photographs``. Nothing is installed: the packages are only unpacked. None
+is in a test set: `leakage` finds no pair with the embedded photographs, CBSD68, Rain100H or Rain100L.
 
     python -m restorebench.datasets.training.wallpapers photographs
 """

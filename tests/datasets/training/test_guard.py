@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from restorebench.datasets.training.guard import matching_photograph, refuse_tes
 Pixels = NDArray[np.uint8]
 
 
+@lru_cache(maxsize=1)
 def known_photographs() -> dict[str, Pixels]:
+    """The whole test photographs and their crops of 256 pixels, all read-only."""
     whole = {crop.name: crop.of(photographs.pixels(crop.photograph)) for crop in crops("full")}
     return whole | {f"{crop.name}-256": crop.of(photographs.pixels(crop.photograph)) for crop in crops(256)}
 
