@@ -9,12 +9,10 @@ from .errors import DataError, unknown
 from .files.hashes import file_hashes
 from .files.pairing import Listing, list_folder, list_pairs
 from .files.task import FileTask, members
-from .samples import TASK_NAMES, Task
-from .suites import ResolvedSuite, Suite
+from .suites import ResolvedSuite
+from .tasks import NOISE_LEVELS, TASK_NAMES, Suite, Task
 
 SUITE_NAME = "folder"
-SIGMAS = (15, 25, 50)
-"""Noise levels drawn on clean images where none is given."""
 
 
 def folder_suite(
@@ -42,7 +40,7 @@ def folder_suite(
         if folder is not None and not folder.is_dir():
             raise DataError(f"{key}={folder} is not a folder")
     if degraded is None:
-        return _noisy(clean, task, SIGMAS if sigma is None else (sigma,))
+        return _noisy(clean, task, NOISE_LEVELS if sigma is None else (sigma,))
     if sigma is not None:
         raise DataError("sigma= is for noise drawn on clean images: leave it out, or leave degraded= out")
     listing = list_pairs(degraded, clean)
@@ -70,9 +68,9 @@ def _noisy(clean: Path, task: str, sigmas: tuple[int, ...]) -> ResolvedSuite:
 
 
 def _check_images(listing: Listing) -> None:
-    if not listing.entries:
+    if not listing.images:
         raise DataError(f"no PNG, JPEG, BMP or TIFF image in {listing.folders[0]}")
-    if all(entry.clean is None for entry in listing.entries):
+    if all(image.clean is None for image in listing.images):
         degraded, clean = listing.folders
         raise DataError(f"no image in {degraded} has a clean one in {clean}: names have to correspond")
 
@@ -87,14 +85,14 @@ def _dataset_name(listing: Listing) -> str:
 
 
 def _description(listing: Listing) -> str:
-    return f"{len(listing.entries)} images in {' and '.join(str(folder) for folder in listing.folders)}"
+    return f"{len(listing.images)} images in {' and '.join(str(folder) for folder in listing.folders)}"
 
 
 def _notice(listing: Listing, name: str) -> str:
     """Which images, and everything that the listing passes over or that will fail, by name."""
     notice = f"{name}: {_description(listing)}"
     for words, paths in (
-        ("will fail", [f"{entry.name} ({entry.problem})" for entry in listing.problems]),
+        ("will fail", [f"{image.name} ({image.problem})" for image in listing.problems]),
         ("clean without a degraded image", [path.name for path in listing.orphans]),
         ("no images", [f"{path.parent.name}/{path.name}" for path in listing.ignored]),
     ):

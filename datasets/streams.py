@@ -28,7 +28,7 @@ def _encoded(part: str | int | float) -> bytes:
     return f"{kind}{len(data)}:".encode() + data
 
 
-def stream(*parts: str | int | float) -> np.random.Generator:
+def rng_for(*parts: str | int | float) -> np.random.Generator:
     """A generator that depends on `parts` alone, the same on every machine.
 
     The parts are joined with their types and lengths (so `("ab", "c")` and `("a", "bc")`, or `1`, `1.0` and `"1"`,
@@ -42,6 +42,6 @@ def stream(*parts: str | int | float) -> np.random.Generator:
         TypeError: a part of another type.
     """
     if not parts:
-        raise ValueError("stream() needs at least one part as its key")
+        raise ValueError("rng_for() needs at least one part as its key")
     digest = hashlib.sha256(b"".join(_encoded(part) for part in parts)).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))

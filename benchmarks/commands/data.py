@@ -15,31 +15,33 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ...datasets.errors import DataError
-from ...datasets.standard import layout as standard
-from ...datasets.standard import leakage as leaks
-from ...datasets.standard.check import PartReport, check_part
-from ...datasets.suites import SUITE_NAMES, sets_of_suite
+from ...datasets.standard import leakage
+from ...datasets.standard.check import SubsetReport, check_subset
+from ...datasets.standard.layout import StandardSet, check_root, find_subset
+from ...datasets.standard.sets import ALL_SETS, get_set
+from ...datasets.suites import sets_of_suite
+from ...datasets.tasks import SUITE_NAMES
 from ..errors import UserError
 
 ROOT_VARIABLE = "RESTOREBENCH_DATA"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``bench data check | where | leaks``: 0 if all is well, 1 if something is missing or damaged."""
+    """``bench data check | where | leakage``: 0 if all is well, 1 if something is missing or damaged."""
     parser = argparse.ArgumentParser(prog="bench data", description="The standard test sets on disk.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leaks")
-    names = f"a standard set or a suite: {', '.join(s.name for s in standard.ALL_SETS)}; {', '.join(SUITE_NAMES)}"
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leakage")
+    names = f"a standard set or a suite: {', '.join(s.name for s in ALL_SETS)}; {', '.join(SUITE_NAMES)}"
 
     check = commands.add_parser("check", help="read every file of the sets and name what is missing or damaged")
     check.add_argument("sets", nargs="*", metavar="SET", help=f"{names} (default: all sets)")
     where = commands.add_parser("where", help="where the sets come from, their terms, and where they go")
     where.add_argument("sets", nargs="*", metavar="SET", help=f"{names} (default: all sets)")
-    leak = commands.add_parser("leaks", help="images of A that are also in B")
+    shared = commands.add_parser("leakage", aliases=["leaks"], help="images of A that are also in B")
     for side in "ab":
-        leak.add_argument(side, metavar=side.upper(), help="a standard set (its clean images) or a folder")
-    for command in (check, leak):
+        shared.add_argument(side, metavar=side.upper(), help="a standard set (its clean images) or a folder")
+    for command in (check, shared):
         command.add_argument("--root", metavar="DIR", help=f"the data root (default: {ROOT_VARIABLE})")
-    for command in (check, where, leak):
+    for command in (check, where, shared):
         command.add_argument("--json", action="store_true", help="as JSON")
 
     options = parser.parse_args(arguments)
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         return show_where(options.sets, as_json=options.json)
     if options.command == "check":
         return show_check(options.sets, data_root(options.root), as_json=options.json)
-    return show_leaks(options.a, options.b, options.root, as_json=options.json)
+    return show_leakage(options.a, options.b, options.root, as_json=options.json)
 
 
 def data_root(given: str | None) -> Path:
@@ -60,20 +62,20 @@ def data_root(given: str | None) -> Path:
     if not named:
         raise UserError(f"no data root: give --root DIR or set {ROOT_VARIABLE}")
     root = Path(named).expanduser()
-    standard.check_root(root)
+    check_root(root)
     return root
 
 
-def chosen(names: Sequence[str]) -> list[standard.StandardSet]:
+def chosen(names: Sequence[str]) -> list[StandardSet]:
     """The sets named, and those of the suites named; all if nothing is.
 
     Raises:
         DataError: an unknown name.
     """
-    sets: list[standard.StandardSet] = []
+    sets: list[StandardSet] = []
     for name in names:
-        sets += sets_of_suite(name) if name in SUITE_NAMES else [standard.get_set(name)]
-    return list(dict.fromkeys(sets or standard.ALL_SETS))
+        sets += sets_of_suite(name) if name in SUITE_NAMES else [get_set(name)]
+    return list(dict.fromkeys(sets or ALL_SETS))
 
 
 def write(text: str) -> None:
@@ -83,10 +85,10 @@ def write(text: str) -> None:
 
 def show_check(names: Sequence[str], root: Path, *, as_json: bool) -> int:
     """Check sets and show what was found; 0 if all are whole."""
-    parts = [standard.find_part(s, task, root) for s in chosen(names) for task in s.tasks]
-    total = sum(part.files for part in parts)
+    subsets = [find_subset(s, task, root) for s in chosen(names) for task in s.tasks]
+    total = sum(subset.files for subset in subsets)
     with tqdm(total=total, desc="reading", unit="file", leave=False, disable=None) as bar:
-        reports = [check_part(part, bar.update) for part in parts]
+        reports = [check_subset(subset, bar.update) for subset in subsets]
     whole = all(report.state == "whole" for report in reports)
     if as_json:
         found = [{**asdict(report), "state": report.state} for report in reports]
@@ -96,11 +98,11 @@ def show_check(names: Sequence[str], root: Path, *, as_json: bool) -> int:
     return 0 if whole else 1
 
 
-def check_table(reports: Sequence[PartReport]) -> str:
+def check_table(reports: Sequence[SubsetReport]) -> str:
     """One row per set; a wholly absent set of several degradations has a single row."""
     rows: dict[tuple[str, ...], None] = {}
     for report in reports:
-        several = len(standard.get_set(report.set).tasks) > 1
+        several = len(get_set(report.set).tasks) > 1
         absent = several and all(r.state == "absent" for r in reports if r.set == report.set)
         title = f"{report.set} {report.task}" if several and not absent else report.set
         sizes = [f"{count} of {size}" for size, count in report.sizes.items()]
@@ -113,12 +115,12 @@ def check_table(reports: Sequence[PartReport]) -> str:
     return tabulate(list(rows), headers=headers, tablefmt="simple", disable_numparse=True)
 
 
-def findings(reports: Sequence[PartReport]) -> list[str]:
+def findings(reports: Sequence[SubsetReport]) -> list[str]:
     """Everything that is wrong, one line each, with the names of the files."""
     lines: dict[str, None] = {}
     for report in reports:
         if report.state == "absent":
-            layout = standard.get_set(report.set).layout()
+            layout = get_set(report.set).layout()
             lines[f"{report.set}: absent, goes in {layout} (bench data where {report.set})"] = None
             continue
         if report.images != report.expected:
@@ -138,7 +140,7 @@ def show_where(names: Sequence[str], *, as_json: bool) -> int:
     return 0
 
 
-def where(chosen_set: standard.StandardSet) -> dict[str, Any]:
+def where(chosen_set: StandardSet) -> dict[str, Any]:
     """What is known of a set, as plain data."""
     return {
         "set": chosen_set.name,
@@ -159,34 +161,34 @@ def compared(name: str, root: str | None) -> Mapping[str, Path]:
     Raises:
         UserError, DataError: neither a set nor a folder, or without images.
     """
-    if any(s.name == name for s in standard.ALL_SETS):
-        return leaks.set_images(standard.get_set(name), data_root(root))
+    if any(s.name == name for s in ALL_SETS):
+        return leakage.set_images(get_set(name), data_root(root))
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return leaks.folder_images(folder)
+        return leakage.folder_images(folder)
     try:
-        standard.get_set(name)
+        get_set(name)
     except DataError as error:
         raise UserError(f"{name} is no folder, and {error}") from error
     raise AssertionError(name)
 
 
-def show_leaks(a: str, b: str, root: str | None, *, as_json: bool) -> int:
+def show_leakage(a: str, b: str, root: str | None, *, as_json: bool) -> int:
     """Show images of A that are also in B; 0 if every image could be read."""
     images_a, images_b = compared(a, root), compared(b, root)
     same = list(images_a.values()) == list(images_b.values())
     total = len(images_a) + (0 if same else len(images_b))
     with tqdm(total=total, desc="reading", unit="image", leave=False, disable=None) as bar:
-        report = leaks.find_leaks(images_a, images_b, bar.update)
+        report = leakage.find_leakage(images_a, images_b, bar.update)
     if as_json:
         counts = {"leaked_a": report.leaked_a, "leaked_b": report.leaked_b}
         write(json.dumps({"a": a, "b": b, **counts, **asdict(report)}, indent=2))
     else:
-        write(leaks_text(a, b, report, same=same))
+        write(leakage_text(a, b, report, same=same))
     return 1 if report.unreadable else 0
 
 
-def leaks_text(a: str, b: str, report: leaks.LeakReport, *, same: bool) -> str:
+def leakage_text(a: str, b: str, report: leakage.LeakageReport, *, same: bool) -> str:
     """The pairs as a table, and a line that counts them."""
     lines = [f"unreadable, left out: {words}" for words in report.unreadable]
     if report.leaks:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...datasets.streams import stream
+from ...datasets.streams import rng_for
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class KeyedNoise:
 
     def degrade(self, clean: NDArray[np.uint8], name: str, sigma: int) -> NDArray[np.float32]:
         """uint8(clip(clean + sigma n, 0, 255)) / 255 for clean (H, W, 3), n from the stream of (seed, name, sigma)."""
-        n = stream(self.seed, name, sigma).standard_normal(clean.shape)
+        n = rng_for(self.seed, name, sigma).standard_normal(clean.shape)
         noisy = np.clip(clean + sigma * n, 0, 255).astype(np.uint8)
         return noisy.astype(np.float32) / np.float32(255)
 

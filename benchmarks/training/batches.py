@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...datasets.training.dead_leaves import LeafImages
 from ...datasets.training.folders import DecodedCache, FolderImages, PairedFolder, denoise_images, described_layout
-from ...datasets.training.mixtures import IDENTITY, CleanImages, Mixture, Order, Part, check_label
+from ...datasets.training.leaf_images import LeafImages
+from ...datasets.training.mixtures import CleanImages, Component, Mixture, Order
+from ...datasets.training.patches import IDENTITY, check_label
 from ..errors import UserError
 from .config import TrainConfig
 
@@ -103,23 +104,30 @@ def build_mixture(config: TrainConfig) -> Mixture:
     if config.data.natural_images:
         natural = NaturalImages(Path(config.data.natural_images).expanduser(), cache, NATURAL_IMAGES)
     if config.mix.order == "weights":
-        parts = _weighted_parts(config, shares, natural)
+        components = _weighted_components(config, shares, natural)
     else:
-        parts = _listed_parts(config, shares, natural, cache)
-    return Mixture(tuple(parts), cast("Order", config.mix.order), config.seed, config.mix.ranges, config.mix.contrast)
+        components = _listed_components(config, shares, natural, cache)
+    return Mixture(
+        tuple(components), cast("Order", config.mix.order), config.seed, config.mix.ranges, config.mix.contrast
+    )
 
 
-def _weighted_parts(config: TrainConfig, shares: dict[str, float], natural: CleanImages | None) -> list[Part]:
+def _weighted_components(config: TrainConfig, shares: dict[str, float], natural: CleanImages | None) -> list[Component]:
     leaves = LeafImages(config.mix.leaves.count, size=config.mix.leaves.size, seed=0, folder=cache_folder(config))
     if natural is None or config.mix.natural == 0:
-        return [Part(label, share, leaves) for label, share in shares.items()]
+        return [Component(label, share, leaves) for label, share in shares.items()]
     sources: list[tuple[float, CleanImages]] = [(1 - config.mix.natural, leaves), (config.mix.natural, natural)]
-    return [Part(label, share * part, images) for label, share in shares.items() for part, images in sources if part]
+    return [
+        Component(label, share * fraction, images)
+        for label, share in shares.items()
+        for fraction, images in sources
+        if fraction
+    ]
 
 
-def _listed_parts(
+def _listed_components(
     config: TrainConfig, shares: dict[str, float], natural: CleanImages | None, cache: DecodedCache
-) -> list[Part]:
+) -> list[Component]:
     named = config.data.root or os.environ.get("RESTOREBENCH_DATA")
     if not named:
         raise UserError(
@@ -128,15 +136,15 @@ def _listed_parts(
         )
     root = Path(named).expanduser()
     clean = denoise_images(root, cache) if any(_is_clean(label) for label in shares) else None
-    parts: list[Part] = []
+    components: list[Component] = []
     for label, share in shares.items():
         if _is_clean(label):
             assert clean is not None
-            parts += [Part(label, share, images) for images in (clean, natural) if images is not None]
+            components += [Component(label, share, images) for images in (clean, natural) if images is not None]
         else:
             pairs = PairedFolder(label, root, cache)
-            parts.append(Part(label, share, pairs, pairs))
-    return parts
+            components.append(Component(label, share, pairs, pairs))
+    return components
 
 
 def _is_clean(label: str) -> bool:
@@ -146,7 +154,7 @@ def _is_clean(label: str) -> bool:
 
 def prepare_leaves(mixture: Mixture) -> None:
     """Make the generated images that are not there yet."""
-    for images in {id(part.images): part.images for part in mixture.parts}.values():
+    for images in {id(component.images): component.images for component in mixture.components}.values():
         if isinstance(images, LeafImages):
             if not images.path.exists():
                 logger.info("making %s (once; kept as %s)", images.identity, images.path)

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ...datasets.streams import stream
+from ...datasets.streams import rng_for
 from ...models import create_model
 from ...models.checkpoint import save_weights
 from ...models.hooks import HasAfterStep
@@ -71,7 +71,7 @@ class Trainer:
         )
         if not self.restorer.card.trainable or not self.restorer.parameters_count:
             raise UserError(f"{config.model} has nothing to train: choose another model")
-        labels = tuple(dict.fromkeys(part.label for part in self.mixture.parts))
+        labels = tuple(dict.fromkeys(component.label for component in self.mixture.components))
         columns = ("step", "images", "seconds", "images_per_second", "patch", "lr", *TERMS)
         self.folder = RunFolder(
             folder_of(config, self.restorer.variant), (*columns, *(f"l1_{label}" for label in labels))
@@ -198,7 +198,7 @@ class Trainer:
         config, state = self.config, self.state
         progress = self.schedule.budget.progress(request.first, state.done.seconds)
         rate = set_learning_rate(self.learning_rates, state.optimizer, progress)
-        key = stream("training step", config.seed, request.step, self.fabric.global_rank)
+        key = rng_for("training step", config.seed, request.step, self.fabric.global_rank)
         torch.manual_seed(int(key.integers(2**63)))
         clean = self._on_device(batch.clean)
         restored = self.model(self._on_device(batch.degraded))

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .degradation import Degradation
 from .fixedpoint import NORMAL_UNIT, bell, between, check_image, fixed, integers, power_curve
 
 KERNEL_SUM = 1 << 12
@@ -142,3 +143,6 @@ def blur(
         total += shifted * np.uint32(kernel[row, column])
     blurred: NDArray[np.uint8] = levels[total // np.uint32(KERNEL_SUM)]
     return blurred
+
+
+DEGRADATION = Degradation("deblur", "camera shake", 1, BlurParameters(), "GoPro", blur)

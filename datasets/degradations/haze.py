@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .degradation import Degradation
 from .fixedpoint import between, check_image, decay_curve, fixed, integers
 
 DEPTH_MAX = 65535
@@ -120,3 +121,6 @@ def haze(
     transmission = decay_curve(beta, _LEVELS, 1 << 16)[depth >> 4][:, :, None]
     hazy: NDArray[np.int64] = light + (((image.astype(np.int64) - light) * transmission + (1 << 15)) >> 16)
     return hazy.astype(np.uint8)
+
+
+DEGRADATION = Degradation("dehaze", "haze", 1, HazeParameters(), "SOTS-Outdoor", haze, uses_depth=True)

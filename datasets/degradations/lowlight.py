@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .degradation import Degradation
 from .fixedpoint import NORMAL_UNIT, bell, between, check_image, fixed, power_curve
 
 _BITS = 8  # fractional bits of grey levels
@@ -72,3 +73,6 @@ def low_light(
     dark = signal[image] + ((normal * noise[image]) >> 24)
     exposed: NDArray[np.int64] = np.clip((dark + (1 << (_BITS - 1))) >> _BITS, 0, 255)
     return exposed.astype(np.uint8)
+
+
+DEGRADATION = Degradation("lowlight", "low light", 1, LowLightParameters(), "LOL-v1", low_light)

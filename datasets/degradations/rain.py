@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .degradation import Degradation
 from .fixedpoint import between, check_image, fixed, integers
 
 _BITS = 8  # fractional bits of positions, slopes and opacities
@@ -103,3 +104,6 @@ def rain(
     behind = image.astype(np.int64)
     blended: NDArray[np.uint8] = (behind + (((255 - behind) * opacity + (1 << 15)) >> 16)).astype(np.uint8)
     return blended
+
+
+DEGRADATION = Degradation("derain", "rain streaks", 1, RainParameters(), "Rain100L", rain)

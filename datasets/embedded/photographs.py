@@ -28,8 +28,8 @@ _MIDDLEBURY = (
 
 
 @dataclass(frozen=True)
-class Part:
-    """A named part of a photograph that stands as an image of its own: `box` is top, left, height, width in pixels."""
+class Region:
+    """A named piece of a photograph that stands as an image of its own: `box` is top, left, height, width in pixels."""
 
     name: str
     box: tuple[int, int, int, int]
@@ -45,7 +45,7 @@ class Photograph:
         height, width: in pixels.
         sha256: of the decoded (H, W, 3) uint8 RGB pixels.
         licence: terms of use, from the docstrings of `skimage.data`.
-        parts: parts that do not overlap (nor show the same things), from which crops are taken.
+        regions: pieces that do not overlap (nor show the same things), from which crops are taken.
         disparity: which view of the stereo pair it is, if it has a disparity map.
     """
 
@@ -55,7 +55,7 @@ class Photograph:
     width: int
     sha256: str
     licence: str
-    parts: tuple[Part, ...]
+    regions: tuple[Region, ...]
     disparity: str = ""
 
 
@@ -67,7 +67,7 @@ PHOTOGRAPHS = (
         512,
         "a8c429c18afa7b0fd5673e598d73a21225d94c864a71bbb3885126fdecb41071",
         "public domain, NASA",
-        (Part("astronaut-face", (0, 0, 256, 256)), Part("astronaut-helmet", (256, 256, 256, 256))),
+        (Region("astronaut-face", (0, 0, 256, 256)), Region("astronaut-helmet", (256, 256, 256, 256))),
     ),
     Photograph(
         "chelsea",
@@ -76,7 +76,7 @@ PHOTOGRAPHS = (
         451,
         "416b729128bfb2c3d1eb69bf9b1734a796293abc17939267b2dc94f8a5784031",
         f"{_CC0} Stefan van der Walt",
-        (Part("chelsea", (0, 0, 300, 451)),),
+        (Region("chelsea", (0, 0, 300, 451)),),
     ),
     Photograph(
         "coffee",
@@ -85,7 +85,7 @@ PHOTOGRAPHS = (
         600,
         "0ce2b51640b9c95f19617f03eabf40c3f0368589cc1ee1190b70966165ac184f",
         f"{_CC0} Rachel Michetti",
-        (Part("coffee-left", (0, 0, 400, 300)), Part("coffee-right", (0, 300, 400, 300))),
+        (Region("coffee-left", (0, 0, 400, 300)), Region("coffee-right", (0, 300, 400, 300))),
     ),
     # The two views show one scene, so the crops are taken from opposite sides of it.
     Photograph(
@@ -95,7 +95,7 @@ PHOTOGRAPHS = (
         741,
         "ca829467c1d4f427da9c4862ba43829da6ac90afe1f75735e95dba9e3fd9620b",
         _MIDDLEBURY,
-        (Part("motorcycle-left", (0, 0, 500, 370)),),
+        (Region("motorcycle-left", (0, 0, 500, 370)),),
         disparity="left",
     ),
     Photograph(
@@ -105,7 +105,7 @@ PHOTOGRAPHS = (
         741,
         "ae44d83f55e66623c7985499fd2f1685a56023e442e66eca89b3457dd46b17af",
         _MIDDLEBURY,
-        (Part("motorcycle-right", (0, 371, 500, 370)),),
+        (Region("motorcycle-right", (0, 371, 500, 370)),),
         disparity="right",
     ),
     Photograph(
@@ -115,7 +115,7 @@ PHOTOGRAPHS = (
         640,
         "3d4435cc745752b7f9724df88c6e18817de3ce7e3d2d71c55f85f7831e68f197",
         "public domain, SpaceX",
-        (Part("rocket", (0, 0, 427, 640)),),
+        (Region("rocket", (0, 0, 427, 640)),),
     ),
 )
 """All of them, sorted by name."""

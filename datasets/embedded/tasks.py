@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..degradations.registry import DEGRADATIONS
 from ..errors import DataError
-from ..samples import Sample, Task
-from ..streams import stream
+from ..samples import Sample
+from ..streams import rng_for
+from ..tasks import Task
 from . import photographs
 from .photographs import PHOTOGRAPHS, Photograph
 
@@ -71,23 +72,23 @@ def crops(size: Size = 256) -> tuple[Crop, ...]:
     """The images of the embedded set of that size, sorted by name.
 
     "full" means the six whole photographs. For a number, every image is exactly `size` x `size`: a photograph gives the
-    centre crops of its parts that are large enough; if none is, the centre crop of the whole; else it is left out.
+    centre crops of its regions that are large enough; if none is, the centre crop of the whole; else it is left out.
 
     Raises:
         DataError: see `check_size`.
     """
     check_size(size)
-    found: list[Crop] = []
+    selected: list[Crop] = []
     for photograph in PHOTOGRAPHS:
         whole = (0, 0, photograph.height, photograph.width)
         if size == "full":
-            found.append(Crop(photograph.name, photograph, whole))
+            selected.append(Crop(photograph.name, photograph, whole))
             continue
-        boxes = [(part.name, _centred(part.box, size)) for part in photograph.parts]
+        boxes = [(region.name, _centred(region.box, size)) for region in photograph.regions]
         if all(box is None for _, box in boxes):
             boxes = [(photograph.name, _centred(whole, size))]
-        found += [Crop(name, photograph, box) for name, box in boxes if box is not None]
-    return tuple(sorted(found, key=lambda crop: crop.name))
+        selected += [Crop(name, photograph, box) for name, box in boxes if box is not None]
+    return tuple(sorted(selected, key=lambda crop: crop.name))
 
 
 def _clean(crop: Crop) -> NDArray[np.uint8]:
@@ -104,8 +105,8 @@ def _cached_clean(folder: Path, crop: Crop) -> NDArray[np.uint8]:
 @lru_cache(maxsize=64)
 def _cached_degraded(folder: Path, crop: Crop, task_name: str) -> NDArray[np.uint8]:
     degradation = DEGRADATIONS[task_name]
-    depth = photographs.depth(crop.photograph) if task_name == "dehaze" else None
-    rng = stream("embedded", task_name, degradation.version, crop.name)
+    depth = photographs.depth(crop.photograph) if degradation.uses_depth else None
+    rng = rng_for("embedded", task_name, degradation.version, crop.name)
     degraded = degradation(_cached_clean(folder, crop), rng, None if depth is None else crop.of(depth))
     degraded.setflags(write=False)
     return degraded

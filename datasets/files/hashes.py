@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ...atomic import write_text
 from ..errors import DataError
 from .images import read_bytes
 
@@ -40,17 +39,17 @@ def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     """
     wanted = list(dict.fromkeys(paths))
     known = _load()
-    found: dict[Path, str] = {}
+    digests: dict[Path, str] = {}
     stamps = {path: _stamp(path) for path in wanted}
     for path, stamp in stamps.items():
         remembered = known.get(str(path.absolute()))
         if stamp is not None and remembered is not None and remembered[:2] == list(stamp):
-            found[path] = str(remembered[2])
-    missing = [path for path in wanted if path not in found]
+            digests[path] = str(remembered[2])
+    missing = [path for path in wanted if path not in digests]
     with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="hash") as pool:
-        found.update(zip(missing, pool.map(_hash, missing), strict=True))
-    remember({path: found[path] for path in missing}, stamps)
-    return found
+        digests.update(zip(missing, pool.map(_hash, missing), strict=True))
+    remember({path: digests[path] for path in missing}, stamps)
+    return digests
 
 
 def stamps_of(paths: Iterable[Path]) -> dict[Path, tuple[int, int] | None]:
@@ -73,14 +72,9 @@ def remember(hashes: dict[Path, str], stamps: dict[Path, tuple[int, int] | None]
     if not fresh:
         return
     path = cache_file()
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with _lock, contextlib.suppress(OSError):  # the cache saves time and nothing else: a full or read-only disc is fine
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(json.dumps({**_load(), **fresh}), encoding="utf-8")
-            os.replace(temporary, path)  # noqa: PTH105
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(path, json.dumps({**_load(), **fresh}))
 
 
 def set_hash(members: Iterable[tuple[str, str]]) -> str:

@@ -1,6 +1,6 @@
 """Reading one image file: exactly what Pillow decodes, and a refusal by name of everything that is not 8-bit RGB.
 
-- PNG, JPEG, BMP and TIFF, told by the content; an extension that says something else is refused.
+- PNG, JPEG, BMP and TIFF, known by their content; an extension that says something else is refused.
 - 8-bit RGB is taken as it is; grey (also of 1, 2 and 4 bits) and palette images are converted to RGB.
 - Alpha (a channel, or a transparent colour), 16 bits, CMYK and any other mode are refused, and so are files with
   several images. Nothing is dropped in silence.
@@ -115,8 +115,13 @@ def check_suffix(path: Path) -> None:
         DataError: naming it.
     """
     if path.suffix.lower() not in FORMATS:
-        shown = repr(path.suffix) if path.suffix else "none"
-        raise DataError(f"{label(path)}: wrong extension ({shown}): PNG, JPEG, BMP and TIFF are read")
+        raise DataError(wrong_extension(path))
+
+
+def wrong_extension(path: Path) -> str:
+    """Words for a file whose extension is not one of `FORMATS`, naming it."""
+    suffix = repr(path.suffix) if path.suffix else "none"
+    return f"{label(path)}: wrong extension ({suffix}): PNG, JPEG, BMP and TIFF are read"
 
 
 def _check_kind(image: Image.Image, data: bytes, path: Path) -> None:

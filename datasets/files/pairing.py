@@ -20,7 +20,7 @@ _ROLE_BEHIND = re.compile(rf"[-_ ]+(?:{_ROLES})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedImage:
     """One image of a set as the folders list it; no file has been opened.
 
     Attributes:
@@ -41,27 +41,27 @@ class Listing:
     """What a folder, or a pair of folders, holds.
 
     Attributes:
-        entries: every degraded image (every image of a set without degraded ones), sorted by name.
+        images: every degraded image (every image of a set without degraded ones), sorted by name.
         orphans: clean images that no degraded one belongs to.
         ignored: files that are no images.
         folders: the folders read, the clean one last.
     """
 
-    entries: tuple[Entry, ...]
+    images: tuple[ListedImage, ...]
     orphans: tuple[Path, ...]
     ignored: tuple[Path, ...]
     folders: tuple[Path, ...]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of all entries, each once; orphans are left out."""
-        paths = (path for entry in self.entries for path in (entry.degraded, entry.clean) if path is not None)
+        """The files of all images, each once; orphans are left out."""
+        paths = (path for image in self.images for path in (image.degraded, image.clean) if path is not None)
         return tuple(dict.fromkeys(paths))
 
     @property
-    def problems(self) -> tuple[Entry, ...]:
-        """The entries that the listing alone shows to be unreadable."""
-        return tuple(entry for entry in self.entries if entry.problem)
+    def problems(self) -> tuple[ListedImage, ...]:
+        """The images that the listing alone shows to be unreadable."""
+        return tuple(image for image in self.images if image.problem)
 
 
 def core(stem: str) -> str:
@@ -101,11 +101,11 @@ class Partners:
         stem = PurePath(name).stem
         prefixes = [stem[: match.start()] for match in re.finditer("_", stem)][::-1]
         for candidate in (stem, *prefixes):
-            for found in (self._by_stem.get(candidate, []), self._by_core.get(core(candidate), [])):
-                if len(found) > 1:
-                    raise DataError(f"several clean images fit: {', '.join(found)}")
-                if found:
-                    return found[0]
+            for partners in (self._by_stem.get(candidate, []), self._by_core.get(core(candidate), [])):
+                if len(partners) > 1:
+                    raise DataError(f"several clean images fit: {', '.join(partners)}")
+                if partners:
+                    return partners[0]
         return None
 
 
@@ -136,17 +136,17 @@ def list_folder(clean: Path) -> Listing:
     """
     images, others = _files(clean)
     foreign = [name for name in others if PurePath(name).suffix.lower() in FOREIGN_SUFFIXES]
-    entries = [Entry(name, None, clean / name) for name in images]
-    entries += [Entry(name, None, clean / name, _wrong_extension(name)) for name in foreign]
+    listed = [ListedImage(name, None, clean / name) for name in images]
+    listed += [ListedImage(name, None, clean / name, _wrong_extension(name)) for name in foreign]
     ignored = tuple(clean / name for name in others if name not in set(foreign))
-    return Listing(tuple(sorted(entries, key=lambda entry: entry.name)), (), ignored, (clean,))
+    return Listing(tuple(sorted(listed, key=lambda image: image.name)), (), ignored, (clean,))
 
 
 def list_pairs(degraded: Path, clean: Path) -> Listing:
     """The images of a folder with degraded images, each with its clean one.
 
-    Every degraded image is an entry; one without a clean image, or with several that fit, has a problem. A file with
-    another extension is an entry too (with a problem) if its name pairs with a clean image that has no degraded one.
+    Every degraded image is listed; one without a clean image, or with several that fit, has a problem. A file with
+    another extension is listed too (with a problem) if its name pairs with a clean image that has no degraded one.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -154,35 +154,37 @@ def list_pairs(degraded: Path, clean: Path) -> Listing:
     images, others = _files(degraded)
     clean_images, clean_others = _files(clean)
     partners, misnamed = Partners(clean_images), Partners(clean_others)
-    entries = [_entry(degraded / name, clean, partners, misnamed) for name in images]
-    used = {entry.clean.name for entry in entries if entry.clean is not None}
+    listed = [_paired(degraded / name, clean, partners, misnamed) for name in images]
+    used = {image.clean.name for image in listed if image.clean is not None}
     ignored = [clean / name for name in clean_others if name not in used]
     for name in others:
-        entry = _entry(degraded / name, clean, partners, misnamed)
+        image = _paired(degraded / name, clean, partners, misnamed)
         foreign = PurePath(name).suffix.lower() in FOREIGN_SUFFIXES
-        if foreign or (entry.clean is not None and entry.clean.name not in used):
-            entries.append(Entry(name, entry.degraded, entry.clean, _wrong_extension(name)))
-            used |= {entry.clean.name} if entry.clean is not None else set()
+        if foreign or (image.clean is not None and image.clean.name not in used):
+            listed.append(ListedImage(name, image.degraded, image.clean, _wrong_extension(name)))
+            used |= {image.clean.name} if image.clean is not None else set()
         else:
             ignored.append(degraded / name)
     return Listing(
-        entries=tuple(sorted(entries, key=lambda entry: entry.name)),
+        images=tuple(sorted(listed, key=lambda image: image.name)),
         orphans=tuple(clean / name for name in clean_images if name not in used),
         ignored=tuple(ignored),
         folders=(degraded, clean),
     )
 
 
-def _entry(degraded: Path, clean: Path, partners: Partners, misnamed: Partners) -> Entry:
-    """The entry of one degraded image; `misnamed` are the files in the clean folder with another extension."""
+def _paired(degraded: Path, clean: Path, partners: Partners, misnamed: Partners) -> ListedImage:
+    """One degraded image with its clean one; `misnamed` are the files in the clean folder with another extension."""
     name = degraded.name
     try:
         partner = partners.find(name)
         if partner is not None:
-            return Entry(name, degraded, clean / partner)
+            return ListedImage(name, degraded, clean / partner)
         partner = misnamed.find(name)
     except DataError as error:
-        return Entry(name, degraded, None, str(error))
+        return ListedImage(name, degraded, None, str(error))
     if partner is not None:
-        return Entry(name, degraded, clean / partner, f"its clean image {partner} has a {_wrong_extension(partner)}")
-    return Entry(name, degraded, None, f"no clean image for it in {clean.name}")
+        return ListedImage(
+            name, degraded, clean / partner, f"its clean image {partner} has a {_wrong_extension(partner)}"
+        )
+    return ListedImage(name, degraded, None, f"no clean image for it in {clean.name}")

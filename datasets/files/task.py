@@ -7,26 +7,27 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import DataError
-from ..samples import Sample, Task
+from ..samples import Sample
+from ..tasks import Task
 from .hashes import file_hashes, set_hash
 from .images import read_image
-from .pairing import Entry, Listing
+from .pairing import ListedImage, Listing
 
 
 def members(listing: Listing, hashes: Mapping[Path, str]) -> str:
-    """SHA-256 (hex) of a set: over role, name and SHA-256 of every image of its entries.
+    """SHA-256 (hex) of a set: over role, name and SHA-256 of every image of it.
 
     Folders and their spelling play no part. An image that is missing or cannot be read counts with the reason.
     """
-    found: dict[str, str] = {}
-    for entry in listing.entries:
-        if entry.degraded is not None:
-            found[f"degraded/{entry.name}"] = hashes[entry.degraded]
-        if entry.clean is None:
-            found[f"clean of {entry.name}"] = entry.problem
+    digests: dict[str, str] = {}
+    for image in listing.images:
+        if image.degraded is not None:
+            digests[f"degraded/{image.name}"] = hashes[image.degraded]
+        if image.clean is None:
+            digests[f"clean of {image.name}"] = image.problem
         else:
-            found[f"clean/{entry.clean.name}"] = hashes[entry.clean]
-    return set_hash(found.items())
+            digests[f"clean/{image.clean.name}"] = hashes[image.clean]
+    return set_hash(digests.items())
 
 
 class FileTask:
@@ -55,7 +56,7 @@ class FileTask:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(entry.name for entry in self._listing.entries)
+        return tuple(image.name for image in self._listing.images)
 
     @property
     def description(self) -> str:
@@ -69,7 +70,7 @@ class FileTask:
         return self._licence
 
     def __len__(self) -> int:
-        return len(self._listing.entries)
+        return len(self._listing.images)
 
     def __getitem__(self, index: int) -> Sample:
         """Sample `index`, decoded now.
@@ -78,18 +79,18 @@ class FileTask:
             IndexError: outside.
             DataError: a file is missing, damaged or not of a kind that is read, or the two have different sizes.
         """
-        return self._sample(self._listing.entries[index])
+        return self._sample(self._listing.images[index])
 
-    def _sample(self, entry: Entry) -> Sample:
-        if entry.problem or entry.clean is None:
-            raise DataError(f"{entry.name}: {entry.problem}")
-        clean = read_image(entry.clean)
-        if entry.degraded is None:
-            return Sample(entry.name, clean, None, self._task)
-        degraded = read_image(entry.degraded)
+    def _sample(self, image: ListedImage) -> Sample:
+        if image.problem or image.clean is None:
+            raise DataError(f"{image.name}: {image.problem}")
+        clean = read_image(image.clean)
+        if image.degraded is None:
+            return Sample(image.name, clean, None, self._task)
+        degraded = read_image(image.degraded)
         if degraded.shape != clean.shape:
-            raise DataError(f"{entry.name}: {size_mismatch(degraded.shape, clean.shape, entry.clean.name)}")
-        return Sample(entry.name, clean, degraded, self._task)
+            raise DataError(f"{image.name}: {size_mismatch(degraded.shape, clean.shape, image.clean.name)}")
+        return Sample(image.name, clean, degraded, self._task)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the set, as `bench data check` shows it: of the names and the bytes of all its files."""

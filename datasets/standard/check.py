@@ -12,15 +12,15 @@ from typing import Literal
 from ..errors import DataError
 from ..files.hashes import THREADS, remember, sha256, stamps_of
 from ..files.images import check_suffix, decode, label, read_bytes
-from ..files.pairing import Entry, Listing
+from ..files.pairing import ListedImage, Listing
 from ..files.task import members, size_mismatch
-from .layout import Part
+from .layout import Subset
 
 State = Literal["whole", "incomplete", "damaged", "absent"]
 
 
 @dataclass(frozen=True)
-class PartReport:
+class SubsetReport:
     """What was found of a standard set for one of its tasks; every tuple names files.
 
     Attributes:
@@ -82,14 +82,14 @@ def _examine(path: Path) -> _File:
         return _File(digest or f"unreadable: {error}", None, str(error))
 
 
-def check_part(part: Part, advance: Callable[[], object] = lambda: None) -> PartReport:
-    """Read and decode every file of a part of a standard set.
+def check_subset(subset: Subset, advance: Callable[[], object] = lambda: None) -> SubsetReport:
+    """Read and decode every file of a subset of a standard set.
 
     Args:
-        part: from `layout.find_part`.
+        subset: from `layout.find_subset`.
         advance: called after each file.
     """
-    listing = part.listing or Listing((), (), (), ())
+    listing = subset.listing or Listing((), (), (), ())
     paths = [*listing.files, *listing.orphans]
     stamps = stamps_of(paths)
     files: dict[Path, _File] = {}
@@ -99,41 +99,41 @@ def check_part(part: Part, advance: Callable[[], object] = lambda: None) -> Part
             advance()
     hashes = {path: file.digest for path, file in files.items()}
     remember(hashes, stamps)
-    mismatched = {entry.name: words for entry in listing.entries if (words := _mismatch(entry, files))}
-    good = [entry for entry in listing.entries if _good(entry, files) and entry.name not in mismatched]
-    shapes = [files[first].shape for entry in listing.entries if (first := entry.degraded or entry.clean) is not None]
+    mismatched = {image.name: words for image in listing.images if (words := _mismatch(image, files))}
+    good = [image for image in listing.images if _good(image, files) and image.name not in mismatched]
+    shapes = [files[first].shape for image in listing.images if (first := image.degraded or image.clean) is not None]
     sizes = Counter(f"{shape[1]}x{shape[0]}" for shape in shapes if shape is not None)
-    return PartReport(
-        set=part.set.name,
-        task=part.task,
+    return SubsetReport(
+        set=subset.set.name,
+        task=subset.task,
         folders=tuple(str(folder) for folder in listing.folders),
-        expected=part.set.images,
-        images=part.images,
+        expected=subset.set.images,
+        images=subset.images,
         good=len(good),
         unpaired=_unpaired(listing),
         unreadable=tuple(file.problem for file in files.values() if file.problem),
         mismatched=tuple(f"{name}: {words}" for name, words in mismatched.items()),
         ignored=tuple(label(path) for path in listing.ignored),
         sizes=dict(sizes.most_common()),
-        sha256=members(listing, hashes) if listing.entries else "",
-        layout=part.set.layout(part.task),
+        sha256=members(listing, hashes) if listing.images else "",
+        layout=subset.set.layout(subset.task),
     )
 
 
 def _unpaired(listing: Listing) -> tuple[str, ...]:
-    alone = [f"{label(e.degraded)}: {e.problem}" for e in listing.entries if e.clean is None and e.degraded is not None]
+    alone = [f"{label(e.degraded)}: {e.problem}" for e in listing.images if e.clean is None and e.degraded is not None]
     return (*alone, *(f"{label(path)}: no degraded image for it" for path in listing.orphans))
 
 
-def _good(entry: Entry, files: dict[Path, _File]) -> bool:
-    paths: Iterable[Path | None] = (entry.clean, entry.degraded) if entry.degraded is not None else (entry.clean,)
-    return not entry.problem and all(path is not None and not files[path].problem for path in paths)
+def _good(image: ListedImage, files: dict[Path, _File]) -> bool:
+    paths: Iterable[Path | None] = (image.clean, image.degraded) if image.degraded is not None else (image.clean,)
+    return not image.problem and all(path is not None and not files[path].problem for path in paths)
 
 
-def _mismatch(entry: Entry, files: dict[Path, _File]) -> str:
-    if entry.degraded is None or entry.clean is None:
+def _mismatch(image: ListedImage, files: dict[Path, _File]) -> str:
+    if image.degraded is None or image.clean is None:
         return ""
-    degraded, clean = files[entry.degraded].shape, files[entry.clean].shape
+    degraded, clean = files[image.degraded].shape, files[image.clean].shape
     if degraded is None or clean is None or degraded == clean:
         return ""
-    return size_mismatch(degraded, clean, entry.clean.name)
+    return size_mismatch(degraded, clean, image.clean.name)

@@ -1,4 +1,4 @@
-"""Leaks between sets: images of one that are also in the other."""
+"""Leakage between sets: images of one that are also in the other."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 
 from ..errors import DataError
 from ..files.hashes import THREADS
 from ..files.images import FORMATS, read_image
+from ..files.perceptual_hash import BITS, hash_distance, perceptual_hash
 from .layout import StandardSet
 
 Size = tuple[int, int]
@@ -32,10 +32,6 @@ LARGEST_DISTANCE = 6
 """Perceptual hashes with at most this many different bits of 64 are alike. Between Rain100H and CBSD68 the same scenes
 are 0 or 2 bits apart and all others at least 16."""
 
-_HASH_SIDE = 8
-_THUMBNAIL_SIDE = 32
-_FLAT = 2.0  # grey levels; below this standard deviation an image has no structure to compare
-
 
 @dataclass(frozen=True)
 class Leak:
@@ -48,8 +44,8 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class LeakReport:
-    """What `find_leaks` found.
+class LeakageReport:
+    """The result of `find_leakage`.
 
     Attributes:
         leaks: sorted by names.
@@ -85,27 +81,6 @@ class _Picture:
     perceptual: NDArray[np.bool_] | None
 
 
-def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """64 bits that survive scaling, compression and small crops; None for an image without structure.
-
-    The signs, against their median, of the lowest 8x8 coefficients of the discrete cosine transform of a grey 32x32
-    thumbnail (Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010).
-
-    Args:
-        image: (H, W, 3) uint8.
-
-    Returns:
-        (64,) bool.
-    """
-    grey = Image.fromarray(image).convert("L").resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    values = np.asarray(grey, dtype=np.float64)
-    if values.std() < _FLAT:
-        return None
-    low: NDArray[np.float64] = dctn(values, norm="ortho")[:_HASH_SIDE, :_HASH_SIDE].ravel()
-    bits: NDArray[np.bool_] = low > np.median(low[1:])  # the first is the mean grey level
-    return bits
-
-
 def set_images(standard: StandardSet, root: Path) -> dict[str, Path]:
     """The clean images of a standard set under the data root, by file name.
 
@@ -115,7 +90,7 @@ def set_images(standard: StandardSet, root: Path) -> dict[str, Path]:
     listing = standard.listing(root, standard.tasks[0])
     if listing is None:
         raise DataError(f"{standard.name} is not under data.root={root}: it goes in {standard.layout()}")
-    paths = [*(entry.clean for entry in listing.entries), *listing.orphans]
+    paths = [*(image.clean for image in listing.images), *listing.orphans]
     return {path.name: path for path in sorted(p for p in paths if p is not None)}
 
 
@@ -131,9 +106,9 @@ def folder_images(folder: Path) -> dict[str, Path]:
     return {str(path.relative_to(folder)): path for path in paths}
 
 
-def find_leaks(
+def find_leakage(
     a: Mapping[str, Path], b: Mapping[str, Path], advance: Callable[[], object] = lambda: None
-) -> LeakReport:
+) -> LeakageReport:
     """Images of A that are also in B: with the same pixels, the same apart from a crop, or alike to the eye.
 
     With the same files in A and B, the images that A has more than once.
@@ -155,7 +130,7 @@ def find_leaks(
         for (i, j), kind in kinds.items()
         if not same or i < j
     ]
-    return LeakReport(
+    return LeakageReport(
         leaks=tuple(sorted(leaks, key=lambda leak: (leak.a, leak.b))),
         images_a=len(pictures_a),
         images_b=len(pictures_b),
@@ -209,13 +184,13 @@ def _pictures(
         }
         return _Picture(name, size, pixels, perceptual_hash(image))
 
-    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="leaks") as pool:
-        for found in pool.map(picture, images.items()):
+    with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="leakage") as pool:
+        for outcome in pool.map(picture, images.items()):
             advance()
-            if isinstance(found, str):
-                unreadable.append(found)
+            if isinstance(outcome, str):
+                unreadable.append(outcome)
             else:
-                yield found
+                yield outcome
 
 
 def _same_pixels(a: Sequence[_Picture], b: Sequence[_Picture]) -> Iterator[tuple[tuple[int, int], Kind]]:
@@ -241,7 +216,7 @@ def _alike(a: Sequence[_Picture], b: Sequence[_Picture]) -> Iterator[tuple[int, 
     for start in range(0, len(rows), 1024):  # a training set has 70,000 images: never the whole table at once
         chunk = rows[start : start + 1024]
         agreement = _signs(a[i] for i in chunk) @ signs  # bits that agree less bits that differ
-        for row, column in np.argwhere(agreement >= _HASH_SIDE**2 - 2 * LARGEST_DISTANCE):
+        for row, column in np.argwhere(agreement >= BITS - 2 * LARGEST_DISTANCE):
             yield chunk[row], columns[column]
 
 
@@ -254,4 +229,4 @@ def _signs(pictures: Iterable[_Picture]) -> NDArray[np.float32]:
 def _distance(one: _Picture, other: _Picture) -> int | None:
     if one.perceptual is None or other.perceptual is None:
         return None
-    return int(np.count_nonzero(one.perceptual != other.perceptual))
+    return hash_distance(one.perceptual, other.perceptual)

@@ -1,4 +1,4 @@
 """What training reads: folders, dead leaves and wallpapers, mixed and degraded by recipes.
 
-May import: every other room of `datasets`.
+May import: `degradations`, `embedded` and `files`, and `errors` and `streams` of `datasets`.
 """

@@ -14,29 +14,20 @@ the whole image, by `haze.random_depth`.
 
 from __future__ import annotations
 
-import os
-import uuid
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..embedded import photographs
 from ..errors import DataError
-from ..streams import stream
+from ..streams import rng_for
+from .textures import TEXTURE_SIDE, textures
 
 VERSION = 2
 """Raised whenever an image changes."""
 
 MINIMUM_SIZE = 32
-TEXTURE_SIDE = 256
-TEXTURE_FILES = ("brick.png", "grass.png", "gravel.png")
-"""Grey close-ups of surfaces in scikit-image's data folder (CC0); all other colour or grey images stay out."""
-
 _MOST_LEAVES = 900
 _OVERSAMPLED = 2  # edges are drawn at twice the size, then averaged
 
@@ -77,7 +68,7 @@ def dead_leaves(index: int, *, seed: int = 0, size: int = 320) -> NDArray[np.uin
     """
     if size < MINIMUM_SIZE:
         raise DataError(f"dead-leaves images are at least {MINIMUM_SIZE} pixels wide, not {size}")
-    rng = stream("leaves", VERSION, seed, size, index)
+    rng = rng_for("leaves", VERSION, seed, size, index)
     side = _OVERSAMPLED * size
     leaves = _scattered(side, rng)
     labels = _occluded(side, leaves)
@@ -236,109 +227,3 @@ def _developed(light: Floats, rng: np.random.Generator) -> NDArray[np.uint8]:
         low, high = np.quantile(shoulder, [rng.uniform(0.0, 0.08), 1 - rng.uniform(0.0, 0.08)]).astype(np.float32)
         shoulder = (shoulder - low) / max(high - low, np.float32(0.25))
     return np.asarray(np.clip(np.rint(shoulder * 255), 0, 255), dtype=np.uint8)
-
-
-@lru_cache(maxsize=1)
-def textures() -> Floats:
-    """The bank of textures: (T, 256, 256) of zero mean and unit deviation, within +-3; made once per process.
-
-    Noise with spectra 1/f to 1/f^2, the same stretched along a direction, wavy stripes, and the quarters of the three
-    surfaces of the wheel.
-
-    Raises:
-        DataError: scikit-image or one of its three files is missing.
-    """
-    rng = stream("leaves textures", VERSION)
-    bank = [_noise(rng, slope, stretch) for stretch in (1.0, 1.0, 4.0) for slope in (0.6, 1.0, 1.4, 1.8)]
-    bank += [_stripes(rng, period) for period in (8, 16, 32)]
-    for name in TEXTURE_FILES:
-        surface = _surface(photographs.data_folder() / name)
-        bank += [surface[y : y + TEXTURE_SIDE, x : x + TEXTURE_SIDE] for y in (0, 256) for x in (0, 256)]
-    stacked = np.stack([np.clip((t - t.mean()) / t.std(), -3, 3) for t in bank]).astype(np.float32)
-    stacked.setflags(write=False)
-    return stacked
-
-
-def _noise(rng: np.random.Generator, slope: float, stretch: float) -> NDArray[np.float64]:
-    """Periodic noise with amplitudes 1 / f^slope, drawn out along one axis."""
-    fy, fx = np.fft.fftfreq(TEXTURE_SIDE)[:, None] * stretch, np.fft.rfftfreq(TEXTURE_SIDE)[None, :]
-    frequency = np.maximum(np.hypot(fy, fx), 2 / TEXTURE_SIDE)
-    spectrum = np.fft.rfft2(rng.standard_normal((TEXTURE_SIDE, TEXTURE_SIDE))) / frequency**slope
-    return np.fft.irfft2(spectrum, s=(TEXTURE_SIDE, TEXTURE_SIDE))
-
-
-def _stripes(rng: np.random.Generator, period: int) -> NDArray[np.float64]:
-    """Periodic stripes that waver."""
-    waver = _noise(rng, 1.8, 1.0)
-    phase = np.arange(TEXTURE_SIDE)[None, :] / period + waver / waver.std() * 0.25
-    return np.asarray(np.tanh(2 * np.sin(2 * np.pi * phase)))
-
-
-def _surface(path: Path) -> NDArray[np.float64]:
-    """A grey file of the wheel, (512, 512)."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as opened:
-            return np.asarray(opened.convert("L"), dtype=np.float64)[: 2 * TEXTURE_SIDE, : 2 * TEXTURE_SIDE]
-    except OSError as error:
-        raise DataError(
-            f"{path.name} of scikit-image cannot be read: reinstall it (pip install --force-reinstall scikit-image)"
-        ) from error
-
-
-class LeafImages:
-    """A series of dead-leaves images, made once and kept in a file that every run and process shares.
-
-    Args:
-        count: number of images.
-        size: their side in pixels.
-        seed: of the series.
-        folder: where the file is kept (`count * size**2 * 3` bytes); it is mapped, so it need not fit in memory.
-
-    Raises:
-        DataError: no images, or a size too small.
-    """
-
-    def __init__(self, count: int, *, size: int, seed: int, folder: Path) -> None:
-        if count < 1:
-            raise DataError(f"the number of dead-leaves images must be 1 or more, not {count}")
-        self.seed, self.size = seed, size
-        self.names = tuple(f"leaves-{seed}-{index:05d}" for index in range(count))
-        self.path = folder / f"leaves-v{VERSION}-{size}px-seed{seed}-{count}.npy"
-        self._pixels: NDArray[np.uint8] | None = None
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def identity(self) -> str:
-        """What determines the images, in one line."""
-        return f"dead leaves v{VERSION}, seed {self.seed}, {len(self)} images of {self.size}x{self.size}"
-
-    def prepare(self) -> None:
-        """Make the file if it is not there; one process does, the others wait for it."""
-        if self._pixels is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self.path}.lock"):
-                if not self.path.exists():
-                    self._write()
-            self._pixels = np.load(self.path, mmap_mode="r")
-
-    def _write(self) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
-        shape = (len(self), self.size, self.size, 3)
-        try:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            for index in range(len(self)):
-                array[index] = dead_leaves(index, seed=self.seed, size=self.size)
-            array.flush()
-            os.replace(temporary, self.path)  # noqa: PTH105 - a rename in one step
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def clean(self, index: int) -> NDArray[np.uint8]:
-        """Image `index`: (size, size, 3) uint8, read-only."""
-        self.prepare()
-        assert self._pixels is not None
-        return np.asarray(self._pixels[index])

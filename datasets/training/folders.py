@@ -10,8 +10,8 @@ Under the data root, in ``Train`` or ``train``:
 ``Enhance``           ``low/2.png`` with ``gt/2.png`` (LOL-v1)
 ====================  =========================================================================================
 
-``input`` and ``target`` are taken for any of the paired folders, too. The photographs of the embedded test sets are
-refused wherever they turn up.
+``input`` and ``target`` are taken for any of the paired folders, too. Files are
+read by the rules of evaluation, and the photographs of the embedded test sets are refused wherever they turn up.
 """
 
 from __future__ import annotations
@@ -19,21 +19,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..embedded import photographs
-from ..embedded.tasks import crops
 from ..errors import DataError
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-
-HASH_SIDE = 16
-HASH_DISTANCE = 40
-"""Perceptual hashes (256 bits) that differ in at most this many bits are taken for the same picture."""
+from ..files.images import FOREIGN_SUFFIXES, FORMATS, read_image, wrong_extension
+from .guard import refuse_test_photograph
 
 Image = NDArray[np.uint8]
 
@@ -46,12 +39,11 @@ class DecodedCache:
         self._images: dict[Path, Image] = {}
         self._lock = threading.Lock()
 
-    def get(self, path: Path, decode: Callable[[Path], Image]) -> Image:
-        """The image at `path`, decoded by `decode` unless it is kept."""
+    def get(self, path: Path) -> Image:
+        """The image at `path`, read-only, decoded unless it is kept; see `read`."""
         image = self._images.get(path)
         if image is None:
-            image = decode(path)
-            image.setflags(write=False)
+            image = read(path)
             with self._lock:
                 if path not in self._images and self.used + image.nbytes <= self.limit:
                     self._images[path] = image
@@ -89,9 +81,9 @@ class FolderImages:
         """Image `index`, (H, W, 3) uint8.
 
         Raises:
-            DataError: it cannot be decoded, or is a photograph of the embedded test sets.
+            DataError: it cannot be read (see `read`), or is a photograph of the embedded test sets.
         """
-        image = self._cache.get(self._paths[index], decode)
+        image = self._cache.get(self._paths[index])
         if index not in self._cleared:
             refuse_test_photograph(image, self._paths[index])
             self._cleared.add(index)
@@ -167,18 +159,22 @@ class PairedFolder:
         """Clean image of pair `index`, (H, W, 3) uint8.
 
         Raises:
-            DataError: it cannot be decoded, or is a photograph of the embedded test sets.
+            DataError: it cannot be read (see `read`), or is a photograph of the embedded test sets.
         """
         path = self._clean[index]
-        image = self._cache.get(path, decode)
+        image = self._cache.get(path)
         if path not in self._cleared:
             refuse_test_photograph(image, path)
             self._cleared.add(path)
         return image
 
     def degraded(self, index: int) -> Image:
-        """Degraded image of pair `index`, (H, W, 3) uint8."""
-        return self._cache.get(self._degraded[index], decode)
+        """Degraded image of pair `index`, (H, W, 3) uint8.
+
+        Raises:
+            DataError: it cannot be read, see `read`.
+        """
+        return self._cache.get(self._degraded[index])
 
 
 def train_folder(root: Path) -> Path:
@@ -221,67 +217,27 @@ def image_files(folder: Path, kind: str) -> list[Path]:
     """Image files in a folder and below, sorted by their path.
 
     Raises:
-        DataError: there is no such folder, or no image in it.
+        DataError: there is no such folder, no image in it, or one of a format that is not read.
     """
     if not folder.is_dir():
         raise DataError(f"{kind}: there is no folder {folder}")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise DataError(f"{kind}: there is no image in {folder} ({', '.join(sorted(SUFFIXES))})")
-    return found
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        if path.suffix.lower() in FOREIGN_SUFFIXES:
+            raise DataError(f"{kind}: {wrong_extension(path)}: convert or remove {path}")
+    images = [path for path in files if path.suffix.lower() in FORMATS]
+    if not images:
+        raise DataError(f"{kind}: there is no image in {folder} ({', '.join(sorted(FORMATS))})")
+    return images
 
 
-def decode(path: Path) -> Image:
-    """An image file as (H, W, 3) uint8 RGB.
+def read(path: Path) -> Image:
+    """An image file as (H, W, 3) uint8 RGB, by the rules of evaluation (`files.images`): nothing is altered in silence.
 
     Raises:
-        DataError: it cannot be decoded.
+        DataError: it cannot be read, is damaged, or is not 8-bit RGB, grey or palette without alpha.
     """
-    from PIL import Image as Pillow
-
     try:
-        with Pillow.open(path) as opened:
-            return np.array(opened.convert("RGB"), dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
-        raise DataError(f"{path} cannot be decoded ({error}): replace or remove it") from error
-
-
-def refuse_test_photograph(image: Image, path: Path) -> None:
-    """Refuse a photograph of the embedded test sets.
-
-    Raises:
-        DataError: naming the file and the photograph.
-    """
-    same = shown_photograph(image)
-    if same:
-        raise DataError(f"{path} is the test photograph {same} (or looks like it): training must not see it; remove it")
-
-
-def shown_photograph(image: Image) -> str | None:
-    """The photograph, or part of one, of the embedded test sets that an image shows, flipped or not; else None."""
-    flips = (image, image[:, ::-1], image[::-1], image[::-1, ::-1])
-    hashes = np.stack([perceptual_hash(flip) for flip in flips])
-    for name, known in _test_hashes():
-        if int((hashes != known).sum(axis=1).min()) <= HASH_DISTANCE:
-            return name
-    return None
-
-
-def perceptual_hash(image: Image) -> NDArray[np.bool_]:
-    """256 bits that a change of size, compression or exposure hardly alters.
-
-    The image in grey, averaged to 17 x 16 pixels; each bit says whether a pixel is brighter than its left neighbour
-    ("difference hash", Krawetz 2013).
-    """
-    from PIL import Image as Pillow
-
-    grey = Pillow.fromarray(np.ascontiguousarray(image)).convert("L")
-    small = np.asarray(grey.resize((HASH_SIDE + 1, HASH_SIDE), Pillow.Resampling.BOX), dtype=np.int16)
-    return np.asarray(np.diff(small, axis=1) > 0).ravel()
-
-
-@lru_cache(maxsize=1)
-def _test_hashes() -> tuple[tuple[str, NDArray[np.bool_]], ...]:
-    """Hashes of the images of the embedded sets: the whole photographs, and their crops of 128 and 256 pixels."""
-    known = (*crops("full"), *crops(256), *crops(128))
-    return tuple((crop.name, perceptual_hash(crop.of(photographs.pixels(crop.photograph)))) for crop in known)
+        return read_image(path)
+    except DataError as error:
+        raise DataError(f"{error}: repair or remove {path}") from error

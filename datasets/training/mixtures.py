@@ -6,29 +6,30 @@ see the one global sequence, whatever the number of workers.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Literal, Protocol
+from functools import cached_property, lru_cache
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..degradations.haze import HazeParameters
-from ..degradations.registry import DEGRADATIONS, Degradation, random_depth
-from ..errors import DataError, unknown
-from ..streams import stream
+from ..degradations.degradation import Degradation
+from ..errors import DataError
+from ..streams import rng_for
+from .patches import (
+    Image,
+    Ranges,
+    adjusted,
+    check_label,
+    cut,
+    degraded_patch,
+    description,
+    random_corner,
+    turned,
+)
 
-IDENTITY = "identity"
-"""The label of samples whose input is clean already: they teach a restorer to do no harm."""
-
-LABELS = ("denoise-SIGMA", *DEGRADATIONS, IDENTITY)
-
-_BLUR_MARGIN = 12  # pixels beyond a patch that blur may draw in
-
-Image = NDArray[np.uint8]
 Order = Literal["weights", "lists"]
 
 
@@ -55,7 +56,7 @@ class PairedImages(CleanImages, Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Component:
     """One ingredient of a mixture.
 
     Attributes:
@@ -83,16 +84,16 @@ class TrainingSample:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """Which part and image sample k is of, and the stream of its other choices."""
+    """Which component and image sample k is of, and the stream of its other choices."""
 
-    part: Part
+    component: Component
     index: int
     rng: np.random.Generator
 
     @property
     def name(self) -> str:
         """The image and what is done to it: ``leaves-0-00012 (dehaze)``."""
-        return f"{self.part.images.names[self.index]} ({self.part.label})"
+        return f"{self.component.images.names[self.index]} ({self.component.label})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,215 +101,115 @@ class Mixture:
     """An endless sequence of training samples.
 
     Attributes:
-        parts: the ingredients.
-        order: ``weights``: each sample draws its part by its share, then any of its images. ``lists``: the lists of all
-            parts, each repeated `share` times, form an epoch, which is shuffled anew every time (as PromptIR does).
+        components: the ingredients.
+        order: ``weights``: each sample draws its component by its share, then any of its images. ``lists``: the lists
+            of all components, each repeated `share` times, form an epoch, which is shuffled anew every time (as
+            PromptIR does).
         seed: of all streams.
         ranges: parameters of the synthetic degradations that differ from the embedded sets', by task.
         contrast: least factor that multiplies the contrast of clean patches about their mean, for half of those that
             are not made hazy: a scene may be pale without haze. Uniform from `contrast` to 1; 1 changes nothing.
 
     Raises:
-        DataError: no part, a share or label that cannot be, an empty list, an unknown parameter, a contrast that
+        DataError: no component, a share or label that cannot be, an empty list, an unknown parameter, a contrast that
             is not above 0 and up to 1.
     """
 
-    parts: tuple[Part, ...]
+    components: tuple[Component, ...]
     order: Order = "weights"
     seed: int = 0
-    ranges: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
     contrast: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.parts:
+        if not self.components:
             raise DataError("a training mixture needs at least one part with a share above 0")
-        for part in self.parts:
-            check_label(part.label)
-            if not part.share > 0 or (self.order == "lists" and part.share != int(part.share)):
+        for component in self.components:
+            check_label(component.label)
+            if not component.share > 0 or (self.order == "lists" and component.share != int(component.share)):
                 kind = "a weight above 0" if self.order == "weights" else "a whole number of repeats, 1 or more"
-                raise DataError(f"mix.parts.{part.label}={part.share}: give {kind}")
-            if not len(part.images):
-                raise DataError(f"the training list of {part.label} is empty")
+                raise DataError(f"mix.parts.{component.label}={component.share}: give {kind}")
+            if not len(component.images):
+                raise DataError(f"the training list of {component.label} is empty")
         adjusted(self.ranges)
         if not 0 < self.contrast <= 1:
             raise DataError(f"mix.contrast={self.contrast}: give a factor above 0, up to 1")
+
+    @cached_property
+    def _degradations(self) -> Mapping[str, Degradation]:
+        return adjusted(self.ranges)
 
     @property
     def epoch(self) -> int:
         """Samples of an epoch: all lists with their repeats; by weights, all different images."""
         if self.order == "lists":
             return int(self._ends()[-1])
-        return sum(len(images) for images in {id(part.images): part.images for part in self.parts}.values())
+        return sum(
+            len(images) for images in {id(component.images): component.images for component in self.components}.values()
+        )
 
     def identity(self) -> str:
-        """Everything that determines the sequence of samples (patch size aside), one line a part."""
+        """Everything that determines the sequence of samples (patch size aside), one line a component."""
         softened = "" if self.contrast == 1 else f", contrast from {self.contrast:g} for half of all but haze"
         lines = [f"{self.order} seed {self.seed}{softened}"]
-        for part in self.parts:
-            origin = part.images if part.pairs is None else part.pairs
-            how = "real pairs" if part.pairs is not None else _how(part.label, self.ranges)
-            lines.append(f"{part.label} x {part.share:g}: {origin.identity}; {how}")
+        for component in self.components:
+            origin = component.images if component.pairs is None else component.pairs
+            how = "real pairs" if component.pairs is not None else description(component.label, self._degradations)
+            lines.append(f"{component.label} x {component.share:g}: {origin.identity}; {how}")
         return "\n".join(lines)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of `identity` and all names."""
         digest = hashlib.sha256(self.identity().encode())
-        for part in self.parts:
-            digest.update("\n".join(["", *part.images.names]).encode())
+        for component in self.components:
+            digest.update("\n".join(["", *component.images.names]).encode())
         return digest.hexdigest()
 
     def draw(self, k: int) -> Draw:
-        """Sample k's part, image and stream; no pixel is read."""
-        rng = stream("training sample", self.seed, k)
+        """Sample k's component, image and stream; no pixel is read."""
+        rng = rng_for("training sample", self.seed, k)
         if self.order == "weights":
-            shares = np.cumsum([part.share for part in self.parts])
+            shares = np.cumsum([component.share for component in self.components])
             number = int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
-            part = self.parts[min(number, len(self.parts) - 1)]
-            return Draw(part, int(rng.integers(len(part.images))), rng)
+            component = self.components[min(number, len(self.components) - 1)]
+            return Draw(component, int(rng.integers(len(component.images))), rng)
         epoch, position = divmod(k, self.epoch)
         entry = int(_shuffled(self.seed, epoch, self.epoch)[position])
         ends = self._ends()
         number = int(np.searchsorted(ends, entry, side="right"))
-        part = self.parts[number]
+        component = self.components[number]
         first = int(ends[number - 1]) if number else 0
-        return Draw(part, (entry - first) % len(part.images), rng)
+        return Draw(component, (entry - first) % len(component.images), rng)
 
     def sample(self, k: int, patch: int) -> TrainingSample:
         """Sample k as a square of `patch` pixels, randomly placed, flipped and turned."""
         chosen = self.draw(k)
-        part, rng = chosen.part, chosen.rng
-        clean = part.images.clean(chosen.index)
+        component, rng = chosen.component, chosen.rng
+        clean = component.images.clean(chosen.index)
         turn = int(rng.integers(8))
-        if part.pairs is not None:
-            degraded = part.pairs.degraded(chosen.index)
+        if component.pairs is not None:
+            degraded = component.pairs.degraded(chosen.index)
             if degraded.shape != clean.shape:
+                name = component.images.names[chosen.index]
                 raise DataError(
-                    f"{part.images.names[chosen.index]}: degraded {degraded.shape} and clean {clean.shape} differ in "
-                    "size; remove the pair or repair it"
+                    f"{name}: degraded {degraded.shape} and clean {clean.shape} differ in size; "
+                    "remove the pair or repair it"
                 )
-            box = _box(clean.shape, patch, rng)
-            pair = (turned(_cut(degraded, box, patch), turn), turned(_cut(clean, box, patch), turn))
+            corner = random_corner(clean.shape, patch, rng)
+            pair = (turned(cut(degraded, corner, patch), turn), turned(cut(clean, corner, patch), turn))
         else:
-            pair = self._degraded(clean, part.label, patch, turn, rng)
-        return TrainingSample(chosen.name, part.label, *pair)
-
-    def _degraded(
-        self, image: Image, label: str, patch: int, turn: int, rng: np.random.Generator
-    ) -> tuple[Image, Image]:
-        """A patch of a clean image, degraded after it was flipped and turned: rain falls and haze lies as in tests."""
-        margin = _BLUR_MARGIN if label == "deblur" and min(image.shape[:2]) >= patch + 2 * _BLUR_MARGIN else 0
-        side = patch + 2 * margin
-        box = _box(image.shape, side, rng)
-        clean = turned(_cut(image, box, side), turn)
-        if self.contrast < 1 and label != "dehaze" and rng.random() < 0.5:
-            clean = _softened(clean, rng.uniform(self.contrast, 1))
-        if label == IDENTITY:
-            return clean, clean
-        if label.startswith("denoise-"):
-            sigma = check_label(label)
-            noisy = clean + sigma * rng.standard_normal(clean.shape)
-            return np.clip(noisy, 0, 255).astype(np.uint8), clean  # truncated, as promptir@1 does
-        degradation = _degradations(self._frozen_ranges())[label]
-        depth = None
-        if isinstance(degradation.parameters, HazeParameters):
-            height, width = (max(length, side) for length in image.shape[:2])
-            whole = random_depth(height, width, rng, nearest=degradation.parameters.nearest)
-            depth = whole[box[0] : box[0] + side, box[1] : box[1] + side]
-        degraded = degradation(clean, rng, depth)
-        inner = slice(margin, margin + patch)
-        return degraded[inner, inner], clean[inner, inner]
+            degradations = self._degradations
+            pair = degraded_patch(
+                clean, component.label, patch, turn, rng, degradations=degradations, contrast=self.contrast
+            )
+        return TrainingSample(chosen.name, component.label, *pair)
 
     def _ends(self) -> NDArray[np.int64]:
-        """Where each part's list ends in an epoch."""
-        return np.cumsum([int(part.share) * len(part.images) for part in self.parts])
-
-    def _frozen_ranges(self) -> tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]:
-        def hashable(value: Any) -> Any:
-            return tuple(value) if isinstance(value, Sequence) else value
-
-        return tuple(
-            (task, tuple((name, hashable(value)) for name, value in sorted(given.items())))
-            for task, given in sorted(self.ranges.items())
-        )
-
-
-def check_label(label: str) -> int:
-    """The sigma of a ``denoise-SIGMA`` label, 0 for the others.
-
-    Raises:
-        DataError: no such label.
-    """
-    if label in (*DEGRADATIONS, IDENTITY):
-        return 0
-    name, _, sigma = label.partition("-")
-    if name == "denoise" and sigma.isdigit() and 0 < int(sigma) < 256:
-        return int(sigma)
-    raise unknown("part of a training mixture (mix.parts.NAME)", label, LABELS)
-
-
-def adjusted(ranges: Mapping[str, Mapping[str, Any]]) -> dict[str, Degradation]:
-    """The degradations of the embedded sets with these parameters changed.
-
-    Raises:
-        DataError: an unknown task or parameter.
-    """
-    changed = dict(DEGRADATIONS)
-    for task, given in ranges.items():
-        if task not in changed:
-            raise unknown("degradation (mix.ranges.NAME)", task, DEGRADATIONS)
-        degradation = changed[task]
-        known = {f.name for f in dataclasses.fields(degradation.parameters)}
-        for name in given:
-            if name not in known:
-                raise unknown(f"parameter of {task} (mix.ranges.{task}.NAME)", name, known)
-        values: Any = {name: tuple(value) if isinstance(value, Sequence) else value for name, value in given.items()}
-        changed[task] = dataclasses.replace(
-            degradation, parameters=dataclasses.replace(degradation.parameters, **values)
-        )
-    return changed
-
-
-@lru_cache(maxsize=8)
-def _degradations(ranges: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]) -> dict[str, Degradation]:
-    return adjusted({task: dict(given) for task, given in ranges})
-
-
-def _how(label: str, ranges: Mapping[str, Mapping[str, Any]]) -> str:
-    if label in DEGRADATIONS:
-        return adjusted(ranges)[label].identity
-    return "clean" if label == IDENTITY else "Gaussian noise, clipped and truncated to 8 bits"
+        """Where each component's list ends in an epoch."""
+        return np.cumsum([int(component.share) * len(component.images) for component in self.components])
 
 
 @lru_cache(maxsize=2)
 def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order of an epoch."""
-    return stream("training epoch", seed, epoch).permutation(count)
-
-
-def _box(shape: tuple[int, ...], side: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Top left corner of a random square of that side; 0 along an axis that is too short."""
-    top, left = (int(rng.integers(max(length - side, 0) + 1)) for length in shape[:2])
-    return top, left
-
-
-def _cut(image: Image, corner: tuple[int, int], side: int) -> Image:
-    """The square at `corner`; an image that is too small is continued by reflection."""
-    top, left = corner
-    square = image[top : top + side, left : left + side]
-    missing = side - square.shape[0], side - square.shape[1]
-    if any(missing):
-        square = np.pad(square, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
-    return square
-
-
-def _softened(image: Image, factor: float) -> Image:
-    """The image with its contrast about the mean grey level multiplied by a factor up to 1."""
-    mean = image.mean()
-    softened: Image = np.rint(mean + factor * (image - mean)).astype(np.uint8)
-    return softened
-
-
-def turned(image: Image, turn: int) -> Image:
-    """One of the eight flips and rotations of a square image, 0 being the image itself."""
-    flipped = image[:, ::-1] if turn >= 4 else image
-    return np.ascontiguousarray(np.rot90(flipped, turn % 4))
+    return rng_for("training epoch", seed, epoch).permutation(count)

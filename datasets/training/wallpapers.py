@@ -107,14 +107,14 @@ def sources(unpacked: Path) -> dict[str, Path]:
         DataError: naming those that are not there.
     """
     share = unpacked / "usr" / "share"
-    found = {name: share / "backgrounds" / f"{name}.jpg" for name in LOMIRI}
-    found |= {name: share / "backgrounds" / "mate" / "nature" / f"{name}.jpg" for name in MATE}
-    found |= {name: share / "palapeli" / "collection" / f"{name}.jpg" for name in PALAPELI}
-    found |= {name: share / "wallpapers" / name / "contents" / "images" / "2560x1600.jpg" for name in PLASMA}
-    missing = sorted(name for name, path in found.items() if not path.is_file())
+    paths = {name: share / "backgrounds" / f"{name}.jpg" for name in LOMIRI}
+    paths |= {name: share / "backgrounds" / "mate" / "nature" / f"{name}.jpg" for name in MATE}
+    paths |= {name: share / "palapeli" / "collection" / f"{name}.jpg" for name in PALAPELI}
+    paths |= {name: share / "wallpapers" / name / "contents" / "images" / "2560x1600.jpg" for name in PLASMA}
+    missing = sorted(name for name, path in paths.items() if not path.is_file())
     if missing:
         raise DataError(f"{unpacked} lacks {', '.join(missing)}: unpack {', '.join(PACKAGES)} there")
-    return found
+    return paths
 
 
 def reduce_all(unpacked: Path, folder: Path) -> list[Path]:

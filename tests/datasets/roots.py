@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from restorebench.datasets.samples import CDD11_TASKS
-from restorebench.datasets.standard.layout import ALL_SETS
+from restorebench.datasets.standard.sets import ALL_SETS
+from restorebench.datasets.tasks import CDD11_TASKS
 
 
 def arrange(test_data: Path, root: Path) -> Path:
@@ -32,6 +32,21 @@ def pixels(seed: int, height: int = 24, width: int = 32) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def scene(seed: int, height: int = 96, width: int = 128) -> NDArray[np.uint8]:
+    """A picture with structure at many scales."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        np.asarray(
+            Image.fromarray(rng.integers(0, 256, (n, n, 3), dtype=np.uint8)).resize(
+                (width, height), Image.Resampling.BICUBIC
+            ),
+            dtype=np.float64,
+        )
+        for n in (3, 6, 12, 24)
+    ]
+    return np.clip(np.mean(layers, axis=0) * 2 - 128, 0, 255).astype(np.uint8)
 
 
 def save(path: Path, image: NDArray[np.uint8]) -> Path:

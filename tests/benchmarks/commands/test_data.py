@@ -1,4 +1,4 @@
-"""``bench data``: what is on disk, what is missing by name, where it comes from, what leaks."""
+"""``bench data``: what is on disk, what is missing by name, where it comes from, what two sets share."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ def test_check_of_cdd11_names_the_degradation_that_is_short(tmp_path: Path, caps
     [
         (["check"], UserError, "no data root: give --root DIR or set RESTOREBENCH_DATA"),
         (["check", "--root", "nowhere"], DataError, "data.root=nowhere is not a folder"),
-        (["check", "Urban10", "--root", "."], DataError, "did you mean Urban100"),
-        (["where", "Kodak"], DataError, "did you mean Kodak24"),
-        (["leaks", "CBSD68", "GoPro", "--root", "."], DataError, "CBSD68 is not under data.root=."),
+        (["check", "Urban10", "--root", "."], DataError, "did you mean 'Urban100'"),
+        (["where", "Kodak"], DataError, "did you mean 'Kodak24'"),
+        (["leakage", "CBSD68", "GoPro", "--root", "."], DataError, "CBSD68 is not under data.root=."),
         (
-            ["leaks", "CBSD86", "."],
+            ["leakage", "CBSD86", "."],
             UserError,
-            "CBSD86 is no folder, and unknown data set 'CBSD86': did you mean CBSD68",
+            "CBSD86 is no folder, and unknown data set 'CBSD86' (did you mean 'CBSD68'",
         ),
     ],
 )
@@ -141,28 +141,31 @@ def test_where_says_source_terms_size_and_folder_of_every_set(capsys: pytest.Cap
     assert "goes in: test/enhance/lolv1/{low,high}/* or test/enhance/lolv1/{input,target}/*" in out
 
 
-def test_leaks_counts_and_names_what_two_folders_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("word", ["leakage", "leaks"])
+def test_leakage_counts_and_names_what_two_folders_share(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for i in range(3):
         save(tmp_path / "a" / f"{i}.png", pixels(i))
     save(tmp_path / "b/copy.png", pixels(1))
     save(tmp_path / "b/own.png", pixels(77))
     arguments = [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert main(["leaks", *arguments]) == 0
+    assert main([word, *arguments]) == 0
     out = capsys.readouterr().out
     assert "1 of the 3 images of" in out
     assert any(line.split()[:2] == ["1.png", "copy.png"] for line in out.splitlines())
     (tmp_path / "b/own.png").write_bytes(b"")
-    assert main(["leaks", *arguments, "--json"]) == 1
+    assert main([word, *arguments, "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["leaked_a"] == 1
     assert report["leaks"] == [{"a": "1.png", "b": "copy.png", "kind": "same pixels", "distance": 0}]
     assert report["unreadable"] == ["b/own.png: zero bytes long"]
-    assert main(["leaks", arguments[0], arguments[0]]) == 0
+    assert main([word, arguments[0], arguments[0]]) == 0
     assert "3 of the 3 images of" in capsys.readouterr().out
 
 
-def test_leaks_of_rain100h_in_cbsd68(real: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["leaks", "Rain100H", "CBSD68", "--root", str(real)]) == 0
+def test_leakage_of_rain100h_in_cbsd68(real: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leakage", "Rain100H", "CBSD68", "--root", str(real)]) == 0
     assert "25 of the 100 images of Rain100H are also in CBSD68 (24 of its 68)" in capsys.readouterr().out
 
 

@@ -15,7 +15,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restorebench.benchmarks.store.records import read_records
-from restorebench.datasets.streams import stream
+from restorebench.datasets.streams import rng_for
 from restorebench.datasets.suites import resolve
 
 from ..command_line import bench, bench_path, leaderboard
@@ -38,7 +38,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def degraded_by_hand(clean: np.ndarray, name: str, sigma: int) -> np.ndarray:
     """promptir@1's noisy image, written out anew from PROTOCOLS.md."""
-    noise = stream(0, name, sigma).standard_normal(clean.shape)
+    noise = rng_for(0, name, sigma).standard_normal(clean.shape)
     return np.clip(clean.astype(np.float64) + sigma * noise, 0, 255).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from restorebench.benchmarks.store.records import read_records
-from restorebench.datasets.streams import stream
+from restorebench.datasets.streams import rng_for
 
 from ...datasets.roots import arrange, pixels, save
 from ..command_line import bench, leaderboard
@@ -27,7 +27,7 @@ def noisy(path: Path, sigma: int) -> tuple[np.ndarray, np.ndarray]:
     """promptir@1's noisy and clean image of a file of CBSD68, written out anew from PROTOCOLS.md."""
     clean = np.asarray(Image.open(path).convert("RGB"))
     clean = clean[: clean.shape[0] // 16 * 16, : clean.shape[1] // 16 * 16]  # 481x321: the offset is 0
-    noise = stream(0, path.name, sigma).standard_normal(clean.shape)
+    noise = rng_for(0, path.name, sigma).standard_normal(clean.shape)
     return np.clip(clean + sigma * noise, 0, 255).astype(np.uint8), clean
 
 

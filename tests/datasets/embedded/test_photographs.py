@@ -38,8 +38,8 @@ def test_the_wheel_has_every_photograph(photograph: Photograph):
 def test_parts_lie_in_their_photograph_and_do_not_overlap():
     for photograph in PHOTOGRAPHS:
         cover = np.zeros((photograph.height, photograph.width), int)
-        for part in photograph.parts:
-            top, left, height, width = part.box
+        for region in photograph.regions:
+            top, left, height, width = region.box
             assert top + height <= photograph.height
             assert left + width <= photograph.width
             cover[top : top + height, left : left + width] += 1

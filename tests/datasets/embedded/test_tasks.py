@@ -42,17 +42,17 @@ def psnr(sample):
 
 @pytest.mark.parametrize("task", ["derain", "dehaze", "deblur", "lowlight"])
 def test_degraded_images_have_the_recorded_bits(task):
-    found = {sample.name: hashlib.sha256(sample.degraded.tobytes()).hexdigest() for sample in task_data(task)}
-    assert found == RECORDED["256"][task]
+    digests = {sample.name: hashlib.sha256(sample.degraded.tobytes()).hexdigest() for sample in task_data(task)}
+    assert digests == RECORDED["256"][task]
 
 
 def test_whole_photographs_have_the_recorded_bits():
-    found = {}
+    digests = {}
     for task in RECORDED["full"]:
         data = task_data(task, "full")
         sample = data[data.names.index("chelsea")]
-        found[task] = {"chelsea": hashlib.sha256(sample.degraded.tobytes()).hexdigest()}
-    assert found == RECORDED["full"]
+        digests[task] = {"chelsea": hashlib.sha256(sample.degraded.tobytes()).hexdigest()}
+    assert digests == RECORDED["full"]
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,8 @@ def test_threads_read_the_same_arrays():
     for cache in (embedded._cached_degraded, embedded._cached_clean, photographs._pixels, photographs._depth):
         cache.cache_clear()
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda index: data[index % len(data)].degraded, range(32)))
-    assert all(np.array_equal(array, expected[index % len(data)]) for index, array in enumerate(found))
+        arrays = list(pool.map(lambda index: data[index % len(data)].degraded, range(32)))
+    assert all(np.array_equal(array, expected[index % len(data)]) for index, array in enumerate(arrays))
 
 
 def test_motorcycles_are_hazed_by_their_measured_depth(monkeypatch):
@@ -190,9 +190,9 @@ def test_an_index_outside_is_an_error():
 
 
 def test_fingerprints_tell_tasks_sizes_and_versions_apart(monkeypatch):
-    found = [task_data("derain", 64), task_data("derain", 65), task_data("deblur", 64)]
-    found += [task_data("denoise", 64, sigma) for sigma in (15, 25)]
-    prints = {data.fingerprint() for data in found}
+    tasks = [task_data("derain", 64), task_data("derain", 65), task_data("deblur", 64)]
+    tasks += [task_data("denoise", 64, sigma) for sigma in (15, 25)]
+    prints = {data.fingerprint() for data in tasks}
     assert len(prints) == 5
     assert task_data("derain", 64).fingerprint() in prints
     newer = dict(degradations.DEGRADATIONS)

@@ -77,8 +77,8 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, home):
 def test_what_cannot_be_read_gives_the_reason_and_is_not_remembered(tmp_path):
     (tmp_path / "1.png").mkdir()
     old_file(tmp_path / "2.png", b"")
-    found = file_hashes([tmp_path / "1.png", tmp_path / "2.png", tmp_path / "3.png"])
-    assert [reason.split(": ", 2)[2] for reason in found.values()] == [
+    digests = file_hashes([tmp_path / "1.png", tmp_path / "2.png", tmp_path / "3.png"])
+    assert [reason.split(": ", 2)[2] for reason in digests.values()] == [
         "a folder, not a file",
         "zero bytes long",
         "cannot be read: No such file or directory",

@@ -65,8 +65,8 @@ def test_pairs_are_listed_by_name_with_everything_that_is_wrong(tmp_path):
     clean = touch(tmp_path / "target", "10.png", "2.png", "4.png", "5.png", "6.tga", "7.png", "notes.txt")
     (degraded / "8.png").mkdir()
     listing = list_pairs(degraded, clean)
-    assert [entry.name for entry in listing.entries] == [*names, "8.png"]
-    problems = {entry.name: entry.problem for entry in listing.problems}
+    assert [image.name for image in listing.images] == [*names, "8.png"]
+    problems = {image.name: image.problem for image in listing.problems}
     assert problems.pop("3.png") == problems.pop("8.png") == "no clean image for it in target"
     assert problems.pop("6.png").startswith("its clean image 6.tga has a wrong extension (.tga)")
     assert problems.pop("4.webp").startswith("wrong extension (.webp)")
@@ -79,7 +79,7 @@ def test_pairs_are_listed_by_name_with_everything_that_is_wrong(tmp_path):
 def test_many_degraded_images_can_share_a_clean_one(tmp_path):
     degraded = touch(tmp_path / "input", "0001_0.8_0.2.jpg", "0001_1_0.1.jpg")
     listing = list_pairs(degraded, touch(tmp_path / "target", "0001.png"))
-    assert {entry.clean.name for entry in listing.entries} == {"0001.png"}
+    assert {image.clean.name for image in listing.images} == {"0001.png"}
     assert not listing.orphans
     assert not listing.problems
     assert len(listing.files) == 3
@@ -87,8 +87,8 @@ def test_many_degraded_images_can_share_a_clean_one(tmp_path):
 
 def test_a_folder_of_clean_images_names_foreign_images_and_ignores_the_rest(tmp_path):
     listing = list_folder(touch(tmp_path, "b.png", "a.JPG", "c.gif", "readme.txt", ".hidden.png"))
-    assert [entry.name for entry in listing.entries] == ["a.JPG", "b.png", "c.gif"]
-    assert [entry.name for entry in listing.problems] == ["c.gif"]
+    assert [image.name for image in listing.images] == ["a.JPG", "b.png", "c.gif"]
+    assert [image.name for image in listing.problems] == ["c.gif"]
     assert [path.name for path in listing.ignored] == ["readme.txt"]
 
 
@@ -102,14 +102,14 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
 
 def test_the_real_sets_pair_by_name(test_data):
     indoor = list_pairs(test_data / "sots_indoor" / "hazy", test_data / "sots_indoor" / "GT")
-    assert len(indoor.entries) == 20
+    assert len(indoor.images) == 20
     assert not indoor.problems
-    assert all(entry.clean is not None and entry.clean.name == entry.name for entry in indoor.entries)
+    assert all(image.clean is not None and image.clean.name == image.name for image in indoor.images)
     outdoor = list_pairs(test_data / "sots_outdoor" / "input", test_data / "sots_outdoor" / "target")
-    assert [entry.clean.name for entry in outdoor.entries if entry.clean] == ["0001.png", "0002.png"]
+    assert [image.clean.name for image in outdoor.images if image.clean] == ["0001.png", "0002.png"]
     low = list_pairs(test_data / "lol_v1_eval15" / "low", test_data / "lol_v1_eval15" / "high")
-    assert [(entry.name, entry.clean.name) for entry in low.entries if entry.clean] == [("778_input.png", "778.png")]
+    assert [(image.name, image.clean.name) for image in low.images if image.clean] == [("778_input.png", "778.png")]
     light = list_pairs(test_data / "rain100l" / "input", test_data / "rain100l" / "target")
-    assert [entry.name for entry in light.problems] == ["rain-020.png"]
+    assert [image.name for image in light.problems] == ["rain-020.png"]
     assert [path.name for path in light.orphans] == ["norain2.png"]
     assert os.path.commonpath([str(p) for p in light.files]) == str(test_data / "rain100l")

@@ -5,15 +5,16 @@ import pytest
 from PIL import Image
 
 from restorebench.datasets import resolve
-from restorebench.datasets.standard.check import check_part
-from restorebench.datasets.standard.layout import find_part, get_set
+from restorebench.datasets.standard.check import check_subset
+from restorebench.datasets.standard.layout import find_subset
+from restorebench.datasets.standard.sets import get_set
 
 from ..roots import pixels, save
 
 
 def checked(name, root, task=None):
     standard = get_set(name)
-    return check_part(find_part(standard, task or standard.tasks[0], root))
+    return check_subset(find_subset(standard, task or standard.tasks[0], root))
 
 
 @pytest.fixture

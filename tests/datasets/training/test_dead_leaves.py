@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restorebench.datasets.embedded import photographs
-from restorebench.datasets.embedded.tasks import crops
 from restorebench.datasets.errors import DataError
+from restorebench.datasets.files.perceptual_hash import perceptual_hash
 from restorebench.datasets.training import dead_leaves as leaves
-from restorebench.datasets.training.dead_leaves import TEXTURE_FILES, LeafImages, dead_leaves, textures
-from restorebench.datasets.training.folders import HASH_DISTANCE, DecodedCache, FolderImages, perceptual_hash
-from restorebench.datasets.training.folders import shown_photograph as shown
+from restorebench.datasets.training.dead_leaves import dead_leaves
+from restorebench.datasets.training.guard import LARGEST_DISTANCE, matching_photograph
+from restorebench.datasets.training.textures import TEXTURE_FILES, textures
+
+from .test_guard import known_photographs
 
 Pixels = NDArray[np.uint8]
 
@@ -92,39 +92,6 @@ def test_an_image_is_made_of_occluding_shapes_of_many_sizes() -> None:
     assert front == min(inside, default=0)
 
 
-def test_the_series_is_made_once_and_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = LeafImages(3, size=48, seed=2, folder=tmp_path)
-    np.testing.assert_array_equal(first.clean(1), dead_leaves(1, seed=2, size=48))
-    monkeypatch.setattr(leaves, "dead_leaves", lambda *a, **k: pytest.fail("made a second time"))
-    second = LeafImages(3, size=48, seed=2, folder=tmp_path)
-    np.testing.assert_array_equal(second.clean(2), first.clean(2))
-    assert second.names == ("leaves-2-00000", "leaves-2-00001", "leaves-2-00002")
-    with pytest.raises(DataError, match="1 or more"):
-        LeafImages(0, size=48, seed=0, folder=tmp_path)
-
-
-def test_an_interrupted_series_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(index: int, *, seed: int, size: int) -> Pixels:
-        if index == 1:
-            raise KeyboardInterrupt
-        return np.zeros((size, size, 3), dtype=np.uint8)
-
-    monkeypatch.setattr(leaves, "dead_leaves", broken)
-    series = LeafImages(3, size=48, seed=0, folder=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        series.prepare()
-    assert not list(tmp_path.glob("*.npy*.*[!k]"))
-    assert not series.path.exists()
-
-
-# The photographs of the embedded test sets never join
-
-
-def known_photographs() -> dict[str, Pixels]:
-    whole = {crop.name: crop.of(photographs.pixels(crop.photograph)) for crop in crops("full")}
-    return whole | {f"{crop.name}-256": crop.of(photographs.pixels(crop.photograph)) for crop in crops(256)}
-
-
 def test_no_generated_image_or_texture_is_a_test_photograph(images: list[Pixels]) -> None:
     bank = [np.repeat(((t + 3) * 42).astype(np.uint8)[:, :, None], 3, axis=2) for t in textures()]
     surfaces = []
@@ -138,27 +105,5 @@ def test_no_generated_image_or_texture_is_a_test_photograph(images: list[Pixels]
     hashes = np.stack([perceptual_hash(image) for image in known.values()])
     for image in [*images, *bank, *surfaces]:
         assert hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() not in pixel_hashes
-        assert int((perceptual_hash(image) != hashes).sum(axis=1).min()) > HASH_DISTANCE
-        assert shown(image) is None
-
-
-def test_a_test_photograph_is_recognised_after_common_changes() -> None:
-    for name, image in known_photographs().items():
-        height, width = image.shape[:2]
-        stored = io.BytesIO()
-        Image.fromarray(image).resize((width * 2 // 3, height * 2 // 3)).save(stored, "JPEG", quality=60)
-        with Image.open(stored) as opened:
-            compressed = np.array(opened)
-        darker = (image * 0.6).astype(np.uint8)
-        trimmed = image[5:-5, 5:-5] if max(image.shape) > 256 else image
-        for changed in (image, image[:, ::-1], image[::-1], compressed, darker, trimmed):
-            assert shown(changed) is not None, name
-
-
-def test_a_folder_with_a_test_photograph_is_refused(tmp_path: Path, images: list[Pixels]) -> None:
-    Image.fromarray(images[0]).save(tmp_path / "a.png")
-    Image.fromarray(photographs.pixels(photographs.PHOTOGRAPHS[1])).save(tmp_path / "holiday.jpg", quality=80)
-    folder = FolderImages(tmp_path, DecodedCache(0))
-    np.testing.assert_array_equal(folder.clean(0), images[0])
-    with pytest.raises(DataError, match=r"holiday\.jpg is the test photograph chelsea"):
-        folder.clean(1)
+        assert int((perceptual_hash(image) != hashes).sum(axis=1).min()) > LARGEST_DISTANCE
+        assert matching_photograph(image) is None
