@@ -67,7 +67,7 @@ def test_five_degradations_goes_through_the_lists_as_promptir_does(tmp_path: Pat
     lines = ["model=small", "recipe=five_degradations", f"data.root={tmp_path / 'data'}", "device=cpu"]
     config = COMMAND.compose([*lines, f"run={tmp_path / 'run'}", "progress=false"]).configs[0]
     mixture = build_mixture(config)
-    assert {part.label: part.share * len(part.images) for part in mixture.parts} == {
+    assert {component.label: component.share * len(component.images) for component in mixture.components} == {
         **{f"denoise-{sigma}": 3 * 2 for sigma in (15, 25, 50)},
         "derain": 120 * 1,
         "dehaze": 1 * 2,

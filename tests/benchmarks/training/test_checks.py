@@ -38,7 +38,7 @@ from .runs import QUICK
         (["validation.tasks=6d"], "6d"),
         (["data.natural_images=/no/such"], "data.natural_images: there is no folder /no/such"),
         (["seed=1,2"], "add -m to sweep"),
-        (["+mix.ranges.dehaze.bta=[0,1]"], "did you mean beta"),
+        (["+mix.ranges.dehaze.bta=[0,1]"], "did you mean 'beta'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
