@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .card import Checkpoint, ModelCard, Provenance
-from .checkpoint import WeightsInfo, check_file, file_sha256, read_metadata, stored_provenance, training_facts
-from .registry import ModelError, check_variant
+from .card import Checkpoint, ModelCard, Provenance, WeightsInfo
+from .checkpoint import check_file, file_sha256, read_metadata, stored_provenance, training_facts
+from .errors import ModelError
+from .registry import check_variant
 
 WEIGHTS_VARIABLE = "RESTOREBENCH_WEIGHTS"
 BUNDLED = Path(__file__).parent / "bundled"

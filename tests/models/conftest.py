@@ -6,17 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from restorebench.models import list_models, registry
 from restorebench.models import weights as selection
-
-
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it; plug-ins are looked for anew."""
-    list_models()
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
-    monkeypatch.setattr(registry, "_broken_plugins", {})
-    monkeypatch.setattr(registry, "_discovered", True)
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from restorebench.models.checkpoint import (
     read_checkpoint,
     read_metadata,
 )
+from restorebench.models.factory import published_sizes
+from restorebench.models.registry import Registration
 
 State = dict[str, torch.Tensor]
 
@@ -65,7 +67,7 @@ def published() -> State:
 def load_into_new(path: Path) -> State:
     network = Small()
     state = canonical_state_dict(read_checkpoint(path), CARD, expected=network.state_dict().keys())
-    load_state(network, state, CARD, path)
+    load_state(network, state, CARD, path, alternatives=published_sizes(Registration(CARD, Small)))
     return network.state_dict()
 
 
@@ -158,7 +160,13 @@ def test_a_mismatch_names_counts_and_first_keys(tmp_path: Path) -> None:
     network = Small()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with pytest.raises(ModelError) as caught:
-        load_state(network, read_checkpoint(tmp_path / "odd.pth"), CARD, tmp_path / "odd.pth")
+        load_state(
+            network,
+            read_checkpoint(tmp_path / "odd.pth"),
+            CARD,
+            tmp_path / "odd.pth",
+            alternatives=published_sizes(Registration(CARD, Small)),
+        )
     message = str(caught.value)
     assert message == (
         f"{tmp_path / 'odd.pth'} does not fit this small: 2 of 10 keys missing (first 'net.bias'), "

@@ -24,7 +24,7 @@ from restorebench.models import (
     get_card,
     list_models,
     register,
-    registry,
+    temporary_registry,
     unregister,
 )
 
@@ -106,7 +106,7 @@ def test_a_card_that_contradicts_the_constructor_is_refused() -> None:
     with pytest.raises(ModelError, match=r"variant 'paper' and \S+Toy disagree: .*'depth'"):
         register(card(variants={"paper": Variant(arguments={"depth": 3})}))(Toy)
     lost = Checkpoint(variant="large", file_name="a", url="", licence="", trained_for="")
-    with pytest.raises(ModelError, match="toy has no variant 'large'"):
+    with pytest.raises(ModelError, match="unknown variant of toy 'large'"):
         register(card(checkpoints=(lost,)))(Toy)
     with pytest.raises(TypeError, match="takes a class of"):
         register(card())(lambda: Toy())  # type: ignore[arg-type]
@@ -116,20 +116,24 @@ def test_a_card_that_contradicts_the_constructor_is_refused() -> None:
 
 @pytest.mark.parametrize("asked", ["toi", "TOY", "toyy"])
 def test_an_unknown_model_suggests_the_nearest(toy: ModelCard, asked: str) -> None:
-    with pytest.raises(ModelError, match=rf"unknown model '{asked}'; did you mean toy.*\? known: .*identity") as caught:
+    with pytest.raises(
+        ModelError, match=rf"unknown model '{asked}' \(did you mean 'toy'.*\?\); known: .*identity"
+    ) as caught:
         create_model(asked)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_variant_suggests_the_nearest(toy: ModelCard) -> None:
-    with pytest.raises(ModelError, match=r"toy has no variant 'papr'; did you mean paper\? known: paper, tiny"):
+    with pytest.raises(
+        ModelError, match=r"unknown variant of toy 'papr' \(did you mean 'paper'\?\); known: paper, tiny"
+    ):
         create_model("toy", variant="papr", weights="none")
 
 
 def test_an_unknown_argument_suggests_the_nearest(toy: ModelCard) -> None:
-    with pytest.raises(ModelError, match=r"toy has no constructor argument 'widht'; did you mean width"):
+    with pytest.raises(ModelError, match=r"unknown constructor argument of toy 'widht' \(did you mean 'width'"):
         create_model("toy", weights="none", widht=3)
-    with pytest.raises(ModelError, match="no constructor argument 'device'"):
+    with pytest.raises(ModelError, match="unknown constructor argument of toy 'device'"):
         create_model("toy", weights="none", device="cuda")
 
 
@@ -204,7 +208,6 @@ def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, *, name: st
     (info / "entry_points.txt").write_text(f"[restorebench.models]\n{name} = far_models\n")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, "far_models", raising=False)
-    monkeypatch.setattr(registry, "_discovered", False)
     assert [point.name for point in metadata.entry_points(group="restorebench.models")] == [name]
 
 
@@ -263,3 +266,36 @@ def test_a_plug_in_may_list_the_models_while_it_is_imported(tmp_path: Path, monk
     )
     list_models()
     assert "identity" in sys.modules["far_models"].NAMES
+
+
+def test_after_a_temporary_registry_everything_is_as_before(toy: ModelCard) -> None:
+    before = list_models()
+    with temporary_registry():
+        assert list_models() == before
+        unregister("identity")
+        unregister("toy")
+        register(card(variants={"other": Variant()}))(Toy)
+        assert get_card("toy") is not toy
+        register(card("another"))(Toy)
+    with pytest.raises(ModelError, match="taken"), temporary_registry():
+        register(card("identity"))(Toy)
+    assert list_models() == before
+    assert get_card("toy") is toy
+    assert build_network("identity") is not None
+    with pytest.raises(ModelError, match="unknown model 'another'"):
+        get_card("another")
+
+
+def test_plug_ins_of_a_temporary_registry_are_forgotten_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with temporary_registry():
+        plugin(tmp_path, monkeypatch, "raise OSError('half')")
+        with pytest.raises(ModelError, match="'far' cannot be used"):
+            get_card("far")
+        with temporary_registry(), pytest.raises(ModelError, match="'far' cannot be used"):
+            get_card("far")  # still known to be broken, and not said again
+    assert len(caplog.records) == 1
+    monkeypatch.undo()
+    with pytest.raises(ModelError, match="unknown model 'far'"):
+        get_card("far")
