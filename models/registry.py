@@ -59,11 +59,11 @@ def register(card: ModelCard) -> Callable[[type[Network]], type[Network]]:
 
     def enter(network: type[Network]) -> type[Network]:
         _check(card, network)
-        mine = Registration(card, network)
-        taken = _registrations.setdefault(card.name, mine)
-        if taken is not mine:
+        registration = Registration(card, network)
+        holder = _registrations.setdefault(card.name, registration)
+        if holder is not registration:
             raise ModelError(
-                f"model name {card.name!r} of {_where(network)} is already taken by {_where(taken.network)}: "
+                f"model name {card.name!r} of {_where(network)} is already taken by {_where(holder.network)}: "
                 "choose another name"
             )
         return network

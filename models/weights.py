@@ -32,8 +32,8 @@ class WeightsChoice:
 
 def weights_folder() -> Path:
     """Folder searched for published checkpoints: ``RESTOREBENCH_WEIGHTS``, else ``~/.cache/restorebench/weights``."""
-    chosen = os.environ.get(WEIGHTS_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "restorebench" / "weights"
+    folder = os.environ.get(WEIGHTS_VARIABLE)
+    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "restorebench" / "weights"
 
 
 def bundled_path(card: ModelCard) -> Path:
