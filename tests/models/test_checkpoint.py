@@ -113,15 +113,15 @@ def test_safetensors_are_recognised_by_content(tmp_path: Path, name: str) -> Non
 
 def test_without_the_networks_keys_prefixes_are_stripped_and_the_containers_may_still_be_there() -> None:
     state = {"a.weight": torch.ones(1), "DCCA.b": torch.ones(2)}
-    found = canonical_state_dict({"state_dict": prefixed("net.module.", state)}, CARD)
-    assert set(found) == {"a.weight", "DaCA.b"}
+    canonical = canonical_state_dict({"state_dict": prefixed("net.module.", state)}, CARD)
+    assert set(canonical) == {"a.weight", "DaCA.b"}
 
 
 @pytest.mark.parametrize("prefix", ["", "net.", "module."])
 def test_a_network_whose_own_keys_begin_with_net_keeps_them(prefix: str) -> None:
     own = Inner().state_dict()
-    found = canonical_state_dict(prefixed(prefix, own), CARD, expected=own.keys())
-    assert same(found, own)
+    canonical = canonical_state_dict(prefixed(prefix, own), CARD, expected=own.keys())
+    assert same(canonical, own)
 
 
 def test_two_keys_that_become_one_are_refused() -> None:

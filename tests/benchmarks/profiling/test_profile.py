@@ -208,7 +208,7 @@ def test_a_file_of_another_version_is_not_touched(
     [
         (["sise=64"], "there is no key 'sise' (did you mean 'size'?); bench profile --help lists them"),
         (["model=identitty"], "identity"),
-        (["variant=papr"], "unknown variant of anyir 'papr'"),
+        (["variant=papr"], "unknown variant of identity 'papr'"),
         (["size=16,32"], "add -m to sweep over them: bench profile -m"),
         (["size=3x"], "size=3x: give a side in pixels"),
         (["size=0"], "size=0: give a side in pixels"),
@@ -218,7 +218,7 @@ def test_a_file_of_another_version_is_not_touched(
         (["dtype=float8"], "unknown dtype"),
         (["device=gpu"], "unknown device"),
         (["model=spandrel"], "pass weights=PATH"),
-        (["+overrides.widht=3"], "unknown constructor argument of anyir 'widht'"),
+        (["+overrides.widht=3"], "unknown constructor argument of identity 'widht'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
