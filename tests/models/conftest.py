@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from restorebench.models import ModelCard, get_card, register
 from restorebench.models import weights as selection
+
+from .toys import Toy, card
 
 
 @pytest.fixture
@@ -26,3 +29,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def toy(own_registry: None) -> ModelCard:
+    """The card of a registered toy network."""
+    register(card())(Toy)
+    return get_card("toy")

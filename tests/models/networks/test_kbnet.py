@@ -265,7 +265,7 @@ def kib(field):
     return int(re.search(field + r":\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 def peak(network):
     before = kib("VmRSS")
-    network(torch.rand(1, 3, 256, 256))
+    network(torch.rand(1, 3, 128, 128))
     return kib("VmHWM") - before
 with torch.no_grad():
     fast = KBNet(shape, **arguments)
@@ -279,7 +279,7 @@ with torch.no_grad():
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux counts it")
 @pytest.mark.parametrize("shape", ["s", "l"])
 def test_peak_memory_is_at_most_half_of_the_plain_network_s(shape: str) -> None:
-    """Above the weights, at 1x3x256x256 in float32."""
+    """Above the weights, at 1x3x128x128 in float32; ``nox -s perf`` measures the whole networks at 256x256."""
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, str(PROJECT), shape, repr(FEW_WIDE[shape])],
         check=True,
