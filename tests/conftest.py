@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from restorebench.models import temporary_registry
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -13,9 +18,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") is None:
             item.add_marker(pytest.mark.quick)
-
-
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,10 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test images: {folder} is not there (set RESTOREBENCH_TEST_DATA)")
     return folder
+
+
+@pytest.fixture
+def own_registry() -> Iterator[None]:
+    """What a test registers or takes out is as before after it; plug-ins that it installs are found."""
+    with temporary_registry():
+        yield

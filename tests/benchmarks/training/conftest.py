@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from restorebench.benchmarks.training import trainer
-from restorebench.models import registry
+from restorebench.models import temporary_registry
 
 from .. import small_network
 from .runs import train
@@ -19,9 +19,9 @@ from .runs import train
 @pytest.fixture(scope="package", autouse=True)
 def registered() -> Iterator[None]:
     """The small network is known here and nowhere else."""
-    small_network.enter()
-    yield
-    registry.unregister("small")
+    with temporary_registry():
+        small_network.enter()
+        yield
 
 
 @pytest.fixture(scope="package")
