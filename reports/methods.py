@@ -8,7 +8,7 @@ from typing import Any
 
 from ..benchmarks.store.records import Record
 from .analysis.cells import Group
-from .analysis.statistics import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
+from .analysis.intervals import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
 
 WIDTH = 110
 DIGITS = 12

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.store.folders import write_atomically
-from .analysis.budget import budget_markdown, curves_csv
 from .analysis.cells import Group, groups, read_cells, stems
+from .analysis.training import budget_markdown, curves_csv
 from .errors import ReportError
-from .figures.all import write_figures
-from .figures.budget import draw_budgets
 from .figures.style import save, styles
+from .figures.training import draw_budgets
+from .figures.writer import write_figures
 from .methods import methods_text
-from .page.build import write_page
+from .page.writer import write_page
 from .published.results import SETTINGS
 from .tables.formats import render
-from .tables.leaderboard_files import publish
+from .tables.leaderboard import publish
 from .tables.paper import paper_table, write_formats
 from .tables.terminal import terminal_table
 

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ...reports.analysis.cells import groups, read_cells
-from ...reports.tables.leaderboard_files import publish
+from ...reports.tables.leaderboard import publish
 from ...reports.tables.terminal import terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
-from ..published.columns import PAPERS_PROTOCOLS, PLACES
 from ..published.results import AVERAGE, PublishedComplexity, PublishedResult, Trap, load_complexity, load_published
+from ..published.rows import PAPERS_PROTOCOLS, PLACES
 from .cells import Contender, Group
-from .statistics import Interval, average_interval
+from .intervals import Interval, average_interval
 
 CostName = Literal["params", "macs", "latency_ms", "peak_mib"]
 Conditions: TypeAlias = tuple[tuple[int, int], int]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..analysis.captions import conditions, task_label
 from ..analysis.cells import Contender, Group
-from ..analysis.statistics import Interval, average_interval, mean_interval, paired_difference
+from ..analysis.intervals import Interval, average_interval, mean_interval, paired_difference
 from .style import Style, house_style, legend_above, new_figure
 
 GOLDEN = 0.6180339887498949

@@ -13,8 +13,8 @@ from ...benchmarks.store.records import Record
 from ..analysis.captions import task_label
 from ..analysis.cells import Contender, Group, StoredCell, stems
 from ..analysis.costs import CostName, CostPoint, cost_points, cost_statement, pareto
+from ..analysis.intervals import Interval, Ranking, average_interval, mean_interval, rank, rank_averages
 from ..analysis.leaderboard import average_row, cell_row, weights_label
-from ..analysis.statistics import Interval, Ranking, average_interval, mean_interval, rank, rank_averages
 from .summary import facts, headline
 
 COSTS: dict[str, tuple[CostName, float]] = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..analysis.captions import image_counts, task_label
 from ..analysis.cells import Group
 from ..analysis.costs import CostPoint, incomplete, input_level
-from ..analysis.statistics import Interval, Ranking
+from ..analysis.intervals import Interval, Ranking
 
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..analysis.cells import Contender, Group
 from ..analysis.leaderboard import AVERAGE
-from ..published.columns import PAPERS_PROTOCOLS, PublishedRow, column_notes, places, published_cost
+from ..published.rows import PAPERS_PROTOCOLS, PublishedRow, column_notes, places, published_cost
 from .model import DIGITS, Block, Column, Number, TableRow
 
 NOISE = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ..analysis.cells import Contender, Group, StoredCell, groups, read_cells
-from ..analysis.statistics import Difference, holm, paired_difference
+from ..analysis.intervals import Difference, holm, paired_difference
 from ..errors import ReportError
 from .numbers import MISSING
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from ..analysis.captions import task_label
 from ..analysis.cells import Contender, Group
-from ..analysis.leaderboard import AVERAGE, cell_row
-from ..analysis.statistics import (
+from ..analysis.intervals import (
     Interval,
     Ranking,
     average_interval,
@@ -17,6 +16,7 @@ from ..analysis.statistics import (
     rank,
     rank_averages,
 )
+from ..analysis.leaderboard import AVERAGE, cell_row
 from .model import DIGITS, Column, Mark, Metric, Number, TableRow
 from .numbers import number, scaled
 

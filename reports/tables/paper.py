@@ -10,11 +10,11 @@ from pathlib import Path
 from ...benchmarks.store.folders import write_atomically
 from ..analysis.captions import conditions, macs_size, task_label
 from ..analysis.cells import Group
+from ..analysis.intervals import RESAMPLES, SIGNIFICANT, TEST
 from ..analysis.leaderboard import AVERAGE
-from ..analysis.statistics import RESAMPLES, SIGNIFICANT, TEST
 from ..errors import ReportError
 from ..published.bibliography import bibtex
-from ..published.columns import PLACES, column_notes, places, published_rows
+from ..published.rows import PLACES, column_notes, places, published_rows
 from .beside_published import blocks
 from .formats import EXTENSIONS, render
 from .measured_rows import Measured, few_images, measured_rows

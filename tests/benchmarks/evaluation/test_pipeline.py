@@ -25,7 +25,7 @@ from restorebench.models import register
 from restorebench.models.card import ModelCard, Variant
 from restorebench.models.registry import unregister
 from restorebench.reports.analysis.leaderboard import leaderboard
-from restorebench.reports.tables.leaderboard_files import publish
+from restorebench.reports.tables.leaderboard import publish
 
 from ..inference.test_runner import restorer
 

@@ -19,7 +19,7 @@ from restorebench.benchmarks.evaluation.image_files import stored_format
 from restorebench.benchmarks.evaluation.job import CellOutcome
 from restorebench.benchmarks.store.records import parse_rows, read_records
 from restorebench.datasets.suites import resolve
-from restorebench.reports.tables.leaderboard_files import publish
+from restorebench.reports.tables.leaderboard import publish
 
 from .. import scaling_network
 from ..lpips_weights import alexnet_file

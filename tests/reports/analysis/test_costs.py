@@ -21,7 +21,7 @@ from restorebench.reports.analysis.costs import (
     pareto,
     published_points,
 )
-from restorebench.reports.published.columns import PLACES
+from restorebench.reports.published.rows import PLACES
 
 from ..stores import write_store
 

@@ -10,7 +10,7 @@ import pytest
 
 from restorebench.benchmarks.store.records import Means, Record
 from restorebench.reports.analysis.leaderboard import COLUMNS, entries, leaderboard, write_csv
-from restorebench.reports.tables.leaderboard_files import publish
+from restorebench.reports.tables.leaderboard import publish
 from restorebench.reports.tables.numbers import markdown
 
 from ...benchmarks.store.test_records import record

@@ -17,10 +17,10 @@ from PIL import Image
 from restorebench.reports.analysis.cells import Group, StoredCell, groups, read_cells
 from restorebench.reports.analysis.costs import AXES, cost_points, input_level, pareto, published_points
 from restorebench.reports.errors import ReportError
-from restorebench.reports.figures.all import write_figures
 from restorebench.reports.figures.costs import draw_costs
 from restorebench.reports.figures.scores import bars, draw_bars, draw_paired, gains, paired
 from restorebench.reports.figures.style import COLOURS, save, styles
+from restorebench.reports.figures.writer import write_figures
 
 from ..analysis.test_costs import changed, on_standard_sets
 from ..stores import write_store

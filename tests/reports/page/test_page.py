@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from restorebench.reports.analysis.cells import groups, read_cells
-from restorebench.reports.page.build import write_page
+from restorebench.reports.page.writer import write_page
 
 from ..stores import write_store
 

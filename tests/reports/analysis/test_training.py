@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from restorebench.reports.analysis.budget import budget_markdown, budgets, curves_csv
 from restorebench.reports.analysis.cells import Group, groups, read_cells
-from restorebench.reports.figures.budget import draw_budgets
+from restorebench.reports.analysis.training import budget_markdown, budgets, curves_csv
 from restorebench.reports.figures.style import styles
+from restorebench.reports.figures.training import draw_budgets
 
 from ..stores import GAINS, write_store
 

@@ -12,7 +12,8 @@ from restorebench.benchmarks.protocols.protocol import GROUPS
 from restorebench.datasets.samples import CDD11_TASKS
 from restorebench.datasets.standard.layout import CDD11, DEFAULT_SETS
 from restorebench.reports.errors import ReportError
-from restorebench.reports.published.columns import (
+from restorebench.reports.published.results import load_published
+from restorebench.reports.published.rows import (
     PLACES,
     choose_source,
     column_notes,
@@ -20,7 +21,6 @@ from restorebench.reports.published.columns import (
     published_rows,
     source_year,
 )
-from restorebench.reports.published.results import load_published
 
 
 def test_places_are_the_suites_tasks_on_their_standard_sets() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from ..analysis.budget import budgets, equality
 from ..analysis.cells import Group
+from ..analysis.training import budgets, equality
 from .style import Style, house_style, legend_above, new_figure
 
 WIDTH, HEIGHT = 6.6, 2.9

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from restorebench.reports.analysis.statistics import (
+from restorebench.reports.analysis.intervals import (
     average_interval,
     can_be_significant,
     holm,
