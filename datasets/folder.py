@@ -9,12 +9,10 @@ from .errors import DataError, unknown
 from .files.hashes import file_hashes
 from .files.pairing import Listing, list_folder, list_pairs
 from .files.task import FileTask, members
-from .samples import TASK_NAMES, Task
-from .suites import ResolvedSuite, Suite
+from .suites import ResolvedSuite
+from .tasks import NOISE_LEVELS, TASK_NAMES, Suite, Task
 
 SUITE_NAME = "folder"
-SIGMAS = (15, 25, 50)
-"""Noise levels drawn on clean images where none is given."""
 
 
 def folder_suite(
@@ -42,7 +40,7 @@ def folder_suite(
         if folder is not None and not folder.is_dir():
             raise DataError(f"{key}={folder} is not a folder")
     if degraded is None:
-        return _noisy(clean, task, SIGMAS if sigma is None else (sigma,))
+        return _noisy(clean, task, NOISE_LEVELS if sigma is None else (sigma,))
     if sigma is not None:
         raise DataError("sigma= is for noise drawn on clean images: leave it out, or leave degraded= out")
     listing = list_pairs(degraded, clean)

@@ -8,43 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-CDD11_TASKS = (
-    *("low", "haze", "rain", "snow"),
-    *("low_haze", "low_rain", "low_snow", "haze_rain", "haze_snow"),
-    *("low_haze_rain", "low_haze_snow"),
-)
-"""The eleven degradations of CDD-11, named as its folders are, in the order of its paper's tables."""
-
-TASK_NAMES = ("denoise", "derain", "dehaze", "deblur", "lowlight", *CDD11_TASKS, "restore")
-"""Names that a task can have; `restore` is the removal of whatever a folder of the user's shows.
-
-Only `denoise` has a `sigma`: where the protocol draws the noise.
-"""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One degradation on one data set.
-
-    Attributes:
-        name: one of `TASK_NAMES`.
-        dataset: name of the data set, such as `embedded-256`.
-        sigma: standard deviation of the noise in grey levels (0 to 255); only for `denoise`.
-    """
-
-    name: str
-    dataset: str
-    sigma: int | None = None
-
-    @property
-    def label(self) -> str:
-        """The task without its data set: `denoise-15`, `dehaze`."""
-        return self.name if self.sigma is None else f"{self.name}-{self.sigma}"
-
-    @property
-    def key(self) -> str:
-        """The task and its data set: `denoise-15@embedded-256`, `dehaze@embedded-256`."""
-        return f"{self.label}@{self.dataset}"
+from .tasks import Task
 
 
 @dataclass(frozen=True, eq=False)

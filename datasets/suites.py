@@ -1,37 +1,22 @@
-"""Suites: named lists of tasks, and the data that a run of one reads."""
+"""The data that a run of a suite reads: the standard sets, or the embedded photographs in their place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, get_args
 
 from .degradations.registry import DEGRADATIONS
 from .embedded.tasks import EmbeddedTask, Size, check_size, crops, dataset_name
 from .errors import DataError, unknown
 from .files.task import FileTask
-from .samples import CDD11_TASKS, Task, TaskData
+from .samples import TaskData
 from .standard import layout as standard
 from .standard.layout import Part, StandardSet
+from .tasks import SINGLE_TASKS, STANDARD_SETS, SUITES, Suite, Task
 
 Source = Literal["auto", "embedded", "standard"]
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A named list of tasks whose scores are averaged.
-
-    Attributes:
-        name: as in `tasks=NAME`.
-        title: for people.
-        tasks: in the order of the papers' tables.
-    """
-
-    name: str
-    title: str
-    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True)
@@ -49,68 +34,34 @@ class ResolvedSuite:
     notice: str
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A suite before its data are chosen: (task name, sigma) of each task, and the standard set if it names one."""
-
-    title: str
-    tasks: tuple[tuple[str, int | None], ...]
-    named: StandardSet | None = None
-
-    @property
-    def sets(self) -> tuple[StandardSet, ...]:
-        """The standard set of each task."""
-        return tuple(self.named or standard.DEFAULT_SETS[name] for name, _ in self.tasks)
-
-    @property
-    def embeddable(self) -> bool:
-        """Whether the embedded photographs can stand in for its sets."""
-        return self.named is None and all(name in (*DEGRADATIONS, "denoise") for name, _ in self.tasks)
-
-    def on(self, name: str, datasets: Sequence[str]) -> Suite:
-        """The suite on these data sets, one for each task."""
-        tasks = (Task(task, dataset, sigma) for (task, sigma), dataset in zip(self.tasks, datasets, strict=True))
-        return Suite(name, self.title, tuple(tasks))
-
-
-_DENOISE = (("denoise", 15), ("denoise", 25), ("denoise", 50))
-_PLANS: Mapping[str, _Plan] = MappingProxyType(
-    {
-        "3d": _Plan("Three degradations: haze, rain, noise", (("dehaze", None), ("derain", None), *_DENOISE)),
-        "5d": _Plan(
-            "Five degradations: haze, rain, noise, blur, low light",
-            (("dehaze", None), ("derain", None), ("denoise", 25), ("deblur", None), ("lowlight", None)),
-        ),
-        "cdd11": _Plan("Eleven composite degradations of CDD-11", tuple((name, None) for name in CDD11_TASKS)),
-        "denoise": _Plan("Gaussian noise of sigma 15, 25 and 50", _DENOISE),
-        "derain": _Plan("Rain streaks", (("derain", None),)),
-        "dehaze": _Plan("Haze", (("dehaze", None),)),
-        "deblur": _Plan("Motion blur", (("deblur", None),)),
-        "lowlight": _Plan("Low light", (("lowlight", None),)),
-    }
-)
-_SINGLE = ("denoise", "derain", "dehaze", "deblur", "lowlight")
-
-SUITE_NAMES: tuple[str, ...] = tuple(_PLANS)
-"""Names that `resolve` takes; a single task also with one of its sets, as `denoise@Urban100`."""
-
-
-def _plan(tasks: str) -> _Plan:
-    """The plan called `tasks`: one of `SUITE_NAMES`, `TASK@SET`, or a degradation of CDD-11 as `low_haze@CDD-11`.
+def suite_called(tasks: str) -> Suite:
+    """The suite called `tasks` on its standard sets: one of `SUITES`, `TASK@SET`, a degradation as `low_haze@CDD-11`.
 
     Raises:
         DataError: there is none; near names are suggested.
     """
     task, at, dataset = tasks.partition("@")
     if not at:
-        if task not in _PLANS:
-            raise unknown("suite (tasks=)", tasks, SUITE_NAMES)
-        return _PLANS[task]
-    if task not in (*_SINGLE, *CDD11_TASKS):
-        raise unknown("task in front of @ (tasks=)", task, (*_SINGLE, *CDD11_TASKS))
+        if task not in SUITES:
+            raise unknown("suite (tasks=)", tasks, SUITES)
+        return SUITES[task]
+    if task not in STANDARD_SETS:
+        raise unknown("task in front of @ (tasks=)", task, STANDARD_SETS)
     named = standard.get_set(dataset, task)
-    title, pairs = (_PLANS[task].title, _PLANS[task].tasks) if task in _PLANS else (task, ((task, None),))
-    return _Plan(f"{title}, on {named.name}", pairs, named)
+    single = SUITES.get(task) or Suite(task, task, (Task(task, named.name),))
+    title = f"{single.title}, on {named.name}"
+    return _on(Suite(tasks, title, single.tasks), [named.name] * len(single.tasks))
+
+
+def _on(suite: Suite, datasets: Sequence[str]) -> Suite:
+    """The suite on these data sets, one for each task."""
+    tasks = (replace(task, dataset=dataset) for task, dataset in zip(suite.tasks, datasets, strict=True))
+    return replace(suite, tasks=tuple(tasks))
+
+
+def _embeddable(suite: Suite) -> bool:
+    """Whether the embedded photographs can stand in for its sets: none is named, and each degradation can be made."""
+    return "@" not in suite.name and all(task.name in (*DEGRADATIONS, "denoise") for task in suite.tasks)
 
 
 def sets_of_suite(name: str) -> tuple[StandardSet, ...]:
@@ -119,19 +70,19 @@ def sets_of_suite(name: str) -> tuple[StandardSet, ...]:
     Raises:
         DataError: an unknown suite; near names are suggested.
     """
-    return tuple(dict.fromkeys(_plan(name).sets))
-
-
-def _listed(name: str, plan: _Plan) -> Suite:
-    return plan.on(name, [dataset_name(256) if plan.embeddable else s.name for s in plan.sets])
+    return tuple(dict.fromkeys(standard.get_set(task.dataset) for task in suite_called(name).tasks))
 
 
 def list_suites() -> list[Suite]:
     """All suites on the embedded sets of the default size, where they can be, then single tasks on their other sets."""
-    others = [f"{task}@{s.name}" for s in standard.ALL_SETS for task in s.tasks if task in _SINGLE]
-    defaults = {f"{task}@{s.name}" for task, s in standard.DEFAULT_SETS.items()}
-    names = [*SUITE_NAMES, *(name for name in others if name not in defaults)]
-    return [_listed(name, _plan(name)) for name in names]
+    others = [
+        f"{task}@{s.name}"
+        for s in standard.ALL_SETS
+        for task in s.tasks
+        if task in SINGLE_TASKS and STANDARD_SETS[task] != s.name
+    ]
+    suites = [suite_called(name) for name in (*SUITES, *others)]
+    return [_on(s, [dataset_name(256)] * len(s.tasks)) if _embeddable(s) else s for s in suites]
 
 
 def resolve(
@@ -140,7 +91,7 @@ def resolve(
     """The suite called `tasks` with the data for it; no image is decoded yet.
 
     Args:
-        tasks: one of `SUITE_NAMES`; or a single task with one of its standard sets, `denoise@Urban100`, which then
+        tasks: one of `SUITES`; or a single task with one of its standard sets, `denoise@Urban100`, which then
             has to be there.
         source: "embedded": the photographs inside scikit-image. "standard": the standard sets under `root`. "auto":
             these if all that the suite needs are whole, otherwise the embedded ones; the notice says which.
@@ -151,37 +102,37 @@ def resolve(
     Raises:
         DataError: unknown suite or source, a size that no set has, or standard sets that are needed and not there.
     """
-    plan = _plan(tasks)
+    suite = suite_called(tasks)
     if source not in get_args(Source):
         raise unknown("source (data=)", source, get_args(Source))
-    if source == "embedded" and not plan.embeddable:
+    if source == "embedded" and not _embeddable(suite):
         raise DataError(f"tasks={tasks} has no embedded images: use data=standard, and data.root=DIR with the sets")
     check_size(size)
     if root is not None and source != "embedded":
         standard.check_root(root)
     if source == "embedded":
-        return _embedded(tasks, plan, size, "")
-    parts = [standard.find_part(s, name, root) for (name, _), s in zip(plan.tasks, plan.sets, strict=True)]
-    insisted = source == "standard" or not plan.embeddable
+        return _embedded(suite, size, "")
+    parts = [standard.find_part(standard.get_set(task.dataset), task.name, root) for task in suite.tasks]
+    insisted = source == "standard" or not _embeddable(suite)
     # Asked for by name, a set runs although files in it are unpaired: these fail by name and the rest is scored.
     wanting = [part for part in parts if not (part.counted if insisted else part.whole)]
     if partial:
         wanting = [part for part in parts if part.images == 0]
     if not wanting:
-        return _standard(tasks, plan, parts)
+        return _standard(suite, parts)
     if insisted:
         raise DataError(_refusal(tasks, source, wanting, root))
-    return _embedded(tasks, plan, size, _stand_in(plan, wanting, size, root))
+    return _embedded(suite, size, _stand_in(suite, wanting, size, root))
 
 
-def _embedded(tasks: str, plan: _Plan, size: Size, notice: str) -> ResolvedSuite:
-    suite = plan.on(tasks, [dataset_name(size)] * len(plan.tasks))
+def _embedded(standard_suite: Suite, size: Size, notice: str) -> ResolvedSuite:
+    suite = _on(standard_suite, [dataset_name(size)] * len(standard_suite.tasks))
     return ResolvedSuite(suite, tuple(EmbeddedTask(task, size) for task in suite.tasks), notice)
 
 
-def _standard(tasks: str, plan: _Plan, parts: Sequence[Part]) -> ResolvedSuite:
+def _standard(standard_suite: Suite, parts: Sequence[Part]) -> ResolvedSuite:
     names = [p.set.name if p.counted else f"{p.set.name}[{p.images}of{p.set.images}]" for p in parts]
-    suite = plan.on(tasks, names)
+    suite = _on(standard_suite, names)
     data: list[TaskData] = []
     for task, part in zip(suite.tasks, parts, strict=True):
         assert part.listing is not None
@@ -204,8 +155,8 @@ def _refusal(tasks: str, source: Source, wanting: Sequence[Part], root: Path | N
     return text
 
 
-def _stand_in(plan: _Plan, wanting: Sequence[Part], size: Size, root: Path | None) -> str:
-    sets = ", ".join(dict.fromkeys(s.name for s in plan.sets))
+def _stand_in(suite: Suite, wanting: Sequence[Part], size: Size, root: Path | None) -> str:
+    sets = ", ".join(dict.fromkeys(task.dataset for task in suite.tasks))
     notice = (
         f"{dataset_name(size)} ({len(crops(size))} photographs inside scikit-image) stands in for {sets}: its scores"
         " are not comparable with the papers' tables"

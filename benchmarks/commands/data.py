@@ -18,7 +18,8 @@ from ...datasets.errors import DataError
 from ...datasets.standard import layout as standard
 from ...datasets.standard import leakage as leaks
 from ...datasets.standard.check import PartReport, check_part
-from ...datasets.suites import SUITE_NAMES, sets_of_suite
+from ...datasets.suites import sets_of_suite
+from ...datasets.tasks import SUITE_NAMES
 from ..errors import UserError
 
 ROOT_VARIABLE = "RESTOREBENCH_DATA"

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ...datasets.samples import Task
+from ...datasets.tasks import Task
 from ...models.checkpoint import WeightsInfo
 from ..inference.numerics import Numerics
 

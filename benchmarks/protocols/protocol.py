@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...datasets.samples import Sample
+from ...datasets.tasks import SUITES
 from ..errors import RestorationError, UserError, nearest
 from . import metrics
 from .noise import KeyedNoise, ReseededNoise
@@ -35,10 +36,7 @@ __all__ = [
     "mean_psnr",
 ]
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "3d": ("dehaze", "derain", "denoise-15", "denoise-25", "denoise-50"),
-    "5d": ("dehaze", "derain", "denoise-25", "deblur", "lowlight"),
-}
+GROUPS: Mapping[str, tuple[str, ...]] = {name: SUITES[name].labels for name in ("3d", "5d")}
 """Tasks whose set scores a group average takes the plain mean of (so denoising counts three times in 3D)."""
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..degradations.registry import DEGRADATIONS
 from ..errors import DataError
-from ..samples import Sample, Task
+from ..samples import Sample
 from ..streams import stream
+from ..tasks import Task
 from . import photographs
 from .photographs import PHOTOGRAPHS, Photograph
 

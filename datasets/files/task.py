@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import DataError
-from ..samples import Sample, Task
+from ..samples import Sample
+from ..tasks import Task
 from .hashes import file_hashes, set_hash
 from .images import read_image
 from .pairing import Entry, Listing

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import DataError, unknown
 from ..files.pairing import Listing, list_folder, list_pairs
-from ..samples import CDD11_TASKS
+from ..tasks import CDD11_TASKS
 
 _INPUT_TARGET = ("input", "target")
 _CLEAN_ONLY = (("", "target"), ("", ""))  # the folder has the clean images, or its sub-folder `target`
@@ -225,16 +225,6 @@ CDD11 = StandardSet(
 
 ALL_SETS = (CBSD68, KODAK24, URBAN100, RAIN100L, RAIN100H, SOTS_OUTDOOR, GOPRO, HIDE, LOL_V1, LOL_V2_REAL, CDD11)
 """The standard sets, by task."""
-
-DEFAULT_SETS = {
-    "denoise": CBSD68,
-    "derain": RAIN100L,
-    "dehaze": SOTS_OUTDOOR,
-    "deblur": GOPRO,
-    "lowlight": LOL_V1,
-    **dict.fromkeys(CDD11_TASKS, CDD11),
-}
-"""The set on which each task of the papers' tables is scored."""
 
 
 def get_set(name: str, task: str | None = None) -> StandardSet:

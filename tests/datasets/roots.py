@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from restorebench.datasets.samples import CDD11_TASKS
 from restorebench.datasets.standard.layout import ALL_SETS
+from restorebench.datasets.tasks import CDD11_TASKS
 
 
 def arrange(test_data: Path, root: Path) -> Path:

@@ -69,7 +69,7 @@ def test_clean_images_alone_are_for_noise(haze):
         ({"degraded": "empty", "clean": "clear"}, r"no PNG, JPEG, BMP or TIFF image in .*empty"),
         ({"degraded": None, "clean": "empty"}, r"no PNG, JPEG, BMP or TIFF image in .*empty"),
         ({"degraded": None, "clean": "clear", "task": "dehaze"}, r"the task dehaze needs degraded=DIR"),
-        ({"degraded": "hazy", "clean": "clear", "task": "dehase"}, r"unknown task .*did you mean dehaze"),
+        ({"degraded": "hazy", "clean": "clear", "task": "dehase"}, r"unknown task .*did you mean 'dehaze'"),
         ({"degraded": "hazy", "clean": "clear", "sigma": 25}, r"sigma= is for noise drawn on clean images"),
         ({"degraded": None, "clean": "clear", "sigma": 0}, r"sigma=0: give a noise level from 1 to 255"),
     ],

@@ -61,12 +61,12 @@ def test_all_suites_are_listed_and_then_the_other_sets_of_single_tasks():
 
 @pytest.mark.parametrize(("wrong", "near"), [("derian", "derain"), ("3D ", "3d"), ("low-light", "lowlight")])
 def test_an_unknown_suite_suggests_near_names(wrong, near):
-    with pytest.raises(DataError, match=f"did you mean .*{near}.*known are 3d, 5d"):
+    with pytest.raises(DataError, match=f"did you mean .*'{near}'.*known: 3d, 5d"):
         resolve(wrong)
 
 
 def test_an_unknown_source_suggests_near_names():
-    with pytest.raises(DataError, match="did you mean standard"):
+    with pytest.raises(DataError, match="did you mean 'standard'"):
         resolve("3d", source="standart")
 
 
@@ -194,11 +194,11 @@ def test_cdd11_without_its_images_is_refused_with_what_is_missing(real_root, sou
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ("denoise@Urban10", r"unknown data set of the task denoise 'Urban10': did you mean Urban100"),
-        ("denoise@Rain100L", r"known are CBSD68, Kodak24, Urban100$"),
-        ("derian@Rain100L", r"unknown task in front of @ .*did you mean derain"),
+        ("denoise@Urban10", r"unknown data set of the task denoise 'Urban10' \(did you mean 'Urban100'\?\)"),
+        ("denoise@Rain100L", r"known: CBSD68, Kodak24, Urban100$"),
+        ("derian@Rain100L", r"unknown task in front of @ .*did you mean 'derain'"),
         ("5d@CBSD68", r"unknown task in front of @"),
-        ("cdd-11", r"did you mean cdd11"),
+        ("cdd-11", r"did you mean 'cdd11'"),
     ],
 )
 def test_mistakes_in_the_name_of_a_task_or_set_are_named(wrong, reason):

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from restorebench.benchmarks.protocols.protocol import get_protocol
 from restorebench.datasets import folder_suite
-from restorebench.datasets.samples import Sample, Task
+from restorebench.datasets.samples import Sample
 from restorebench.datasets.suites import resolve
+from restorebench.datasets.tasks import Task
 from restorebench.models import create_model, get_card
 from restorebench.models.restorer import Restorer
 from restorebench.models.weights import bundled_path

@@ -109,13 +109,13 @@ def test_check_of_cdd11_names_the_degradation_that_is_short(tmp_path: Path, caps
     [
         (["check"], UserError, "no data root: give --root DIR or set RESTOREBENCH_DATA"),
         (["check", "--root", "nowhere"], DataError, "data.root=nowhere is not a folder"),
-        (["check", "Urban10", "--root", "."], DataError, "did you mean Urban100"),
-        (["where", "Kodak"], DataError, "did you mean Kodak24"),
+        (["check", "Urban10", "--root", "."], DataError, "did you mean 'Urban100'"),
+        (["where", "Kodak"], DataError, "did you mean 'Kodak24'"),
         (["leaks", "CBSD68", "GoPro", "--root", "."], DataError, "CBSD68 is not under data.root=."),
         (
             ["leaks", "CBSD86", "."],
             UserError,
-            "CBSD86 is no folder, and unknown data set 'CBSD86': did you mean CBSD68",
+            "CBSD86 is no folder, and unknown data set 'CBSD86' (did you mean 'CBSD68'",
         ),
     ],
 )

@@ -18,7 +18,8 @@ from restorebench.benchmarks.protocols.protocol import LpipsFunction, Pair, Prot
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.benchmarks.store.records import ImageRow
 from restorebench.datasets.errors import DataError
-from restorebench.datasets.samples import Sample, Task
+from restorebench.datasets.samples import Sample
+from restorebench.datasets.tasks import Task
 
 from ..inference.test_runner import restorer
 

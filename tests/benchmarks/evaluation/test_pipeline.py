@@ -20,7 +20,8 @@ from restorebench.benchmarks.inference.runner import Runner
 from restorebench.benchmarks.protocols.protocol import get_protocol
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.datasets.errors import DataError
-from restorebench.datasets.samples import Sample, Task
+from restorebench.datasets.samples import Sample
+from restorebench.datasets.tasks import Task
 from restorebench.models import register
 from restorebench.models.card import ModelCard, Variant
 from restorebench.models.registry import unregister

@@ -311,7 +311,7 @@ def test_a_gradient_that_is_not_finite_stops_too(tmp_path: Path, cache: Path, mo
         (["validation.tasks=6d"], "6d"),
         (["train.folder=/no/such"], "no folder /no/such"),
         (["seed=1,2"], "add -m to sweep"),
-        (["+mix.ranges.dehaze.bta=[0,1]"], "did you mean beta"),
+        (["+mix.ranges.dehaze.bta=[0,1]"], "did you mean 'beta'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

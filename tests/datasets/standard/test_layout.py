@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from restorebench.datasets import TASK_NAMES, DataError
-from restorebench.datasets.samples import CDD11_TASKS
-from restorebench.datasets.standard.layout import ALL_SETS, DEFAULT_SETS, find_part, get_set
+from restorebench.datasets.standard.layout import ALL_SETS, find_part, get_set
+from restorebench.datasets.tasks import CDD11_TASKS, STANDARD_SETS
 
 from ..roots import pixels, save
 
@@ -19,8 +19,8 @@ def test_the_sets_have_the_counts_of_the_field():
         *("GoPro", "HIDE", "LOL-v1", "LOL-v2-real", "CDD-11"),
     ]
     assert len(CDD11_TASKS) == 11
-    assert set(DEFAULT_SETS) == set(TASK_NAMES) - {"restore"}
-    assert all(task in s.tasks for task, s in DEFAULT_SETS.items())
+    assert set(STANDARD_SETS) == set(TASK_NAMES) - {"restore"}
+    assert all(task in get_set(name).tasks for task, name in STANDARD_SETS.items())
 
 
 def test_every_set_says_where_it_comes_from_and_under_which_terms():
@@ -91,11 +91,9 @@ def test_promptir_names_make_a_whole_set(tmp_path):
 
 
 def test_names_of_sets_are_suggested():
-    with pytest.raises(DataError, match="did you mean Urban100"):
+    with pytest.raises(DataError, match="did you mean 'Urban100'"):
         get_set("urban10")
-    with pytest.raises(
-        DataError, match=r"unknown data set of the task derain 'CBSD68': .*known are Rain100L, Rain100H$"
-    ):
+    with pytest.raises(DataError, match=r"unknown data set of the task derain 'CBSD68'; known: Rain100L, Rain100H$"):
         get_set("CBSD68", "derain")
 
 

@@ -150,13 +150,13 @@ def test_ranges_change_what_is_drawn() -> None:
     ("parts", "order", "ranges", "said"),
     [
         ((), "weights", {}, "at least one part"),
-        ((Part("dehase", 1, Noise(1)),), "weights", {}, "did you mean dehaze"),
+        ((Part("dehase", 1, Noise(1)),), "weights", {}, "did you mean 'dehaze'"),
         ((Part("denoise-0", 1, Noise(1)),), "weights", {}, LABELS[0]),
         ((Part("derain", -1, Noise(1)),), "weights", {}, r"mix\.parts\.derain=-1"),
         ((Part("derain", 1.5, Noise(1)),), "lists", {}, "whole number of repeats"),
         ((Part("derain", 1, Noise(0)),), "lists", {}, "is empty"),
         ((Part("derain", 1, Noise(1)),), "weights", {"rain": {}}, "unknown degradation"),
-        ((Part("derain", 1, Noise(1)),), "weights", {"derain": {"densty": 1}}, "did you mean density"),
+        ((Part("derain", 1, Noise(1)),), "weights", {"derain": {"densty": 1}}, "did you mean 'density'"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(parts: object, order: str, ranges: object, said: str) -> None:

@@ -9,8 +9,8 @@ from importlib.resources import files
 import pytest
 
 from restorebench.benchmarks.protocols.protocol import GROUPS
-from restorebench.datasets.samples import CDD11_TASKS
-from restorebench.datasets.standard.layout import CDD11, DEFAULT_SETS
+from restorebench.datasets.standard.layout import CDD11
+from restorebench.datasets.tasks import CDD11_TASKS, STANDARD_SETS
 from restorebench.reports.errors import ReportError
 from restorebench.reports.published.results import load_published
 from restorebench.reports.published.rows import (
@@ -28,7 +28,7 @@ def test_places_are_the_suites_tasks_on_their_standard_sets() -> None:
     assert tuple(PLACES["cdd11"]) == CDD11_TASKS
     for suite in GROUPS:
         for task, place in PLACES[suite].items():
-            assert place.measured == DEFAULT_SETS[task.partition("-")[0]].name
+            assert place.measured == STANDARD_SETS[task.partition("-")[0]]
     assert {place.measured for place in PLACES["cdd11"].values()} == {CDD11.name}
 
 
