@@ -1,9 +1,7 @@
-"""How sure a mean is, and whether one restorer is better than another on the same images.
+"""How sure a mean is: bootstrap intervals over images.
 
-Intervals are bootstrap intervals over images (Efron, "Better bootstrap confidence intervals", JASA 1987), tests are
-paired sign-flip permutation tests (Fisher), corrected by Holm ("A simple sequentially rejective multiple test
-procedure", 1979) within a column of a table. Every random choice is seeded by a text, so no result depends on the order
-in which a report is made.
+Efron, "Better bootstrap confidence intervals", JASA 1987. Every random choice is seeded by a text, so no result depends
+on the order in which a report is made.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +18,6 @@ from scipy import stats
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
-SIGNIFICANT = 0.05
-TEST = "paired sign-flip permutation test, two-sided"
-ROUNDING = 1e-9
-"""Differences smaller than this (dB, or SSIM) are rounding of the arithmetic, and none."""
 BATCH = 1000
 """Resamples drawn at once, so that a set of thousands of images needs no gigabytes."""
 
@@ -48,51 +42,6 @@ class Interval:
     method: str
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A paired difference of means, first minus second, over the same images.
-
-    Attributes:
-        mean, low, high, images: as of an `Interval`.
-        p: two-sided p value of the hypothesis that the images' differences are symmetric about 0.
-        test: its name.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
-    images: int
-    p: float
-    test: str
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Who is best in a column.
-
-    Every restorer is tested against the first one, and the p values are corrected by Holm over all these comparisons;
-    worse means p below 0.05 then. A restorer with widely spread differences may so tie with the first one although
-    another between them is significantly worse. With few images no p can be below 0.05 (`can_be_significant`): all tie.
-
-    Attributes:
-        order: names by mean on the common images, best first; equal means by name.
-        best: the first one and all that are not significantly worse than it. One name alone is significantly better
-            than every other; several are a tie group.
-        second: likewise the first of the rest in `order`, and those of the rest not significantly worse than it,
-            corrected over the comparisons within the rest. Empty if all are best.
-        adjusted: Holm-adjusted p of the first one against each other: {(first, other): p}.
-        images: common images, over all tasks for an average.
-        test: its name.
-    """
-
-    order: tuple[str, ...]
-    best: frozenset[str]
-    second: frozenset[str]
-    adjusted: dict[tuple[str, str], float]
-    images: int
-    test: str
-
-
 def mean_interval(values: Sequence[float], *, seed: str) -> Interval:
     """Mean of per-image values with its bootstrap interval.
 
@@ -108,7 +57,7 @@ def average_interval(tasks: Sequence[Sequence[float]], *, seed: str) -> Interval
     Raises:
         ValueError: no task, a task without values, or a value that is not finite.
     """
-    samples = [_checked(values) for values in tasks]
+    samples = [finite(values) for values in tasks]
     if not samples:
         raise ValueError("an average needs at least one task")
     mean = float(np.mean([sample.mean() for sample in samples]))
@@ -124,7 +73,12 @@ def average_interval(tasks: Sequence[Sequence[float]], *, seed: str) -> Interval
     return Interval(mean, low, high, images, method)
 
 
-def _checked(values: Sequence[float]) -> Floats:
+def finite(values: Sequence[float]) -> Floats:
+    """Values as an array.
+
+    Raises:
+        ValueError: no value, or one that is not finite.
+    """
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not len(sample) or not np.isfinite(sample).all():
         raise ValueError("statistics need finite values, at least one")
@@ -135,26 +89,26 @@ def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-            found = stats.bootstrap(
+            bounds = stats.bootstrap(
                 (sample,),
                 np.mean,
                 n_resamples=RESAMPLES,
                 confidence_level=CONFIDENCE,
                 method=method,
                 batch=BATCH,
-                random_state=_generator(seed),
+                random_state=generator(seed),
             ).confidence_interval
-        if math.isfinite(found.low) and math.isfinite(found.high):
-            return float(found.low), float(found.high), method
+        if math.isfinite(bounds.low) and math.isfinite(bounds.high):
+            return float(bounds.low), float(bounds.high), method
     raise AssertionError("a percentile interval of finite values is finite")
 
 
 def _stratified_interval(samples: Sequence[Floats], mean: float, seed: str) -> tuple[float, float, str]:
     """BCa for a mean over strata (Davison and Hinkley, Bootstrap Methods and their Application, 1997, ch. 5)."""
-    generator = _generator(seed)
+    draws = generator(seed)
     means = np.zeros(RESAMPLES)
     for sample in samples:
-        drawn = generator.integers(0, len(sample), size=(RESAMPLES, len(sample)))
+        drawn = draws.integers(0, len(sample), size=(RESAMPLES, len(sample)))
         means += sample[drawn].mean(axis=1) / len(samples)
     influence = [(sample - sample.mean()) / (len(samples) * len(sample)) for sample in samples]
     cubes = sum(float((part**3).sum()) for part in influence)
@@ -173,139 +127,6 @@ def _stratified_interval(samples: Sequence[Floats], mean: float, seed: str) -> t
     return float(low), float(high), method
 
 
-def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: str) -> Difference:
-    """Mean of a - b over the images that both have, with interval and test.
-
-    Raises:
-        ValueError: no common image.
-    """
-    return paired_average_difference([a], [b], seed=seed)
-
-
-def paired_average_difference(
-    a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]], *, seed: str
-) -> Difference:
-    """The same for averages: mean over tasks of the mean difference on the common images of each task.
-
-    Raises:
-        ValueError: a task without common images.
-    """
-    differences = _paired(a, b)
-    interval = average_interval([part.tolist() for part in differences], seed=seed)
-    p = _sign_flip_p(differences, seed)
-    return Difference(interval.mean, interval.low, interval.high, interval.images, p, TEST)
-
-
-def _paired(a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]]) -> list[Floats]:
-    """Differences on the common images of each task."""
-    differences = []
-    for first, second in zip(a, b, strict=True):
-        common = sorted(first.keys() & second.keys())
-        found = _checked([first[image] - second[image] for image in common])
-        differences.append(np.where(np.abs(found) < ROUNDING, 0.0, found))
-    return differences
-
-
-def _sign_flip_p(differences: Sequence[Floats], seed: str) -> float:
-    """Two-sided p of the mean over tasks of mean differences when every image's sign may flip."""
-    if all(not part.any() for part in differences) or sum(map(len, differences)) == 1:
-        return 1.0  # scipy refuses a single observation, of which both signs are as extreme
-    # A task's mean of means is one weighted sum over all images, so that one call serves one task and several.
-    weighted = np.concatenate([part / (len(part) * len(differences)) for part in differences])
-    if len(weighted) > math.log2(RESAMPLES):
-        return _random_flips_p(weighted, _generator(seed + " test"))
-    found = stats.permutation_test(
-        (weighted,), np.sum, permutation_type="samples", n_resamples=RESAMPLES, vectorized=True
-    )
-    return float(min(1.0, found.pvalue))
-
-
-def _random_flips_p(weighted: Floats, generator: np.random.Generator) -> float:
-    """As `scipy.stats.permutation_test` does it, with signs drawn as bits: ten times as fast on a thousand images."""
-    observed, extreme = abs(float(weighted.sum())), 0
-    for _ in range(RESAMPLES // BATCH):
-        bits = np.frombuffer(generator.bytes(BATCH * ((len(weighted) + 7) // 8)), dtype=np.uint8).reshape(BATCH, -1)
-        signs = np.unpackbits(bits, axis=1, count=len(weighted)).astype(np.float64)
-        sums = 2 * (signs @ weighted) - weighted.sum()
-        extreme += int(np.count_nonzero(np.abs(sums) >= observed * (1 - ROUNDING)))
-    return (extreme + 1) / (RESAMPLES + 1)
-
-
-def can_be_significant(images: int, comparisons: int) -> bool:
-    """Whether any of so many comparisons on so many images can be significant after Holm's correction.
-
-    The smallest two-sided p of n sign flips is 2 / 2^n, and Holm multiplies the smallest of k by k: one comparison
-    needs 6 images, eleven need 9.
-    """
-    return comparisons * 2.0 ** (1 - images) < SIGNIFICANT
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p values, in the order given."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank_, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank_) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
-def rank(columns: Mapping[str, Mapping[str, float]], *, seed: str) -> Ranking:
-    """Rank restorers by their means on the images that all of them have; higher is better.
-
-    Args:
-        columns: scores by image for each restorer.
-        seed: of the tests.
-
-    Raises:
-        ValueError: nothing to rank, or no common image.
-    """
-    return rank_averages({name: [scores] for name, scores in columns.items()}, seed=seed)
-
-
-def rank_averages(averages: Mapping[str, Sequence[Mapping[str, float]]], *, seed: str) -> Ranking:
-    """Rank restorers by their averages over tasks; scores by image for each task, in one order of tasks.
-
-    Raises:
-        ValueError: nothing to rank, or a task without an image that all have.
-    """
-    if not averages:
-        raise ValueError("nothing to rank")
-    common = [
-        sorted(set.intersection(*(set(scores) for scores in task))) for task in zip(*averages.values(), strict=True)
-    ]
-    if not all(common):
-        raise ValueError("no image that all restorers have")
-    means = {
-        name: float(
-            np.mean([np.mean([scores[i] for i in images]) for scores, images in zip(tasks, common, strict=True)])
-        )
-        for name, tasks in averages.items()
-    }
-    shared = {
-        name: [{image: scores[image] for image in images} for scores, images in zip(tasks, common, strict=True)]
-        for name, tasks in averages.items()
-    }
-    order = tuple(sorted(means, key=lambda name: (-means[name], name)))
-    adjusted = _against_first(order, shared, seed)
-    best = frozenset(name for name in order if name == order[0] or adjusted[order[0], name] >= SIGNIFICANT)
-    rest = tuple(name for name in order if name not in best)
-    second: frozenset[str] = frozenset()
-    if rest:
-        against = _against_first(rest, shared, seed)
-        second = frozenset(name for name in rest if name == rest[0] or against[rest[0], name] >= SIGNIFICANT)
-    return Ranking(order, best, second, adjusted, sum(map(len, common)), TEST)
-
-
-def _against_first(
-    order: Sequence[str], shared: Mapping[str, Sequence[Mapping[str, float]]], seed: str
-) -> dict[tuple[str, str], float]:
-    """Holm-adjusted p of the first name against each other one."""
-    first = order[0]
-    p_values = [_sign_flip_p(_paired(shared[first], shared[name]), seed=f"{seed} {first} {name}") for name in order[1:]]
-    return {(first, name): p for name, p in zip(order[1:], holm(p_values), strict=True)}
-
-
-def _generator(seed: str) -> np.random.Generator:
+def generator(seed: str) -> np.random.Generator:
     """A generator of its own for every text."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "big"))

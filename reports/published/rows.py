@@ -1,64 +1,20 @@
-"""Which printed value belongs to which task of a suite, and which of several sources a model's row is taken from."""
+"""Printed rows of a suite, and which of several sources a model's row is taken from."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from types import MappingProxyType
 
+from ...messages import nearest
 from ..errors import ReportError
-from ..tables.model import DIGITS, METRICS, Metric, Number
-from .results import AVERAGE, KINDS, PublishedComplexity, PublishedResult, Trap, load_complexity, load_published
+from .metrics import DIGITS, METRICS, Metric
+from .places import AVERAGE_PLACE, COLUMN_TRAPS, PLACES, by_model, fits, places
+from .results import AVERAGE, KINDS, PublishedResult, load_published
+from .transcriptions import PrintedValue, Trap
 
 ALL = "all"
-PAPERS_PROTOCOLS = ("promptir", "moceir")
-"""Protocols whose PSNR is that of the papers' tables of these suites."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where papers print a task, and the measured data set whose scores may stand beside it."""
-
-    dataset: str
-    degradation: str
-    sigma: int | None
-    measured: str
-
-
-def _denoise(sigma: int) -> Place:
-    return Place("BSD68", "denoising", sigma, "CBSD68")
-
-
-_COMPOSITES = (
-    *("low", "haze", "rain", "snow"),
-    *("low_haze", "low_rain", "low_snow", "haze_rain", "haze_snow"),
-    *("low_haze_rain", "low_haze_snow"),
-)
-_DEHAZE = {"dehaze": Place("SOTS-Outdoor", "dehazing", None, "SOTS-Outdoor")}
-_DERAIN = {"derain": Place("Rain100L", "deraining", None, "Rain100L")}
-
-PLACES: Mapping[str, Mapping[str, Place]] = MappingProxyType(
-    {
-        "3d": {**_DEHAZE, **_DERAIN, **{f"denoise-{sigma}": _denoise(sigma) for sigma in (15, 25, 50)}},
-        "5d": {
-            **_DEHAZE,
-            **_DERAIN,
-            "denoise-25": _denoise(25),
-            "deblur": Place("GoPro", "deblurring", None, "GoPro"),
-            "lowlight": Place("LOL-v1", "low-light", None, "LOL-v1"),
-        },
-        "cdd11": {name: Place("CDD-11", name, None, "CDD-11") for name in _COMPOSITES},
-    }
-)
-"""Suite, which is also the papers' setting, and task without its data set -> printed column; in the suite's order."""
-
-_AVERAGE = Place(AVERAGE, AVERAGE, None, "")
-_COLUMN_TRAPS = (Trap.SMALL_TEST_SET, Trap.TEST_SCENES_IN_TRAINING)
-"""What is true of a test set, not of one model's value: a footnote of the column."""
 _BOOKKEEPING = ("venue as listed", "params as listed", "PSNR only", "TERTIARY")
 """Beginnings of transcribers' notes that say nothing about a value, or that the row's own footnote says."""
 
@@ -78,25 +34,12 @@ class PublishedRow:
     model: str
     source: str
     quoted: bool
-    scores: Mapping[tuple[str, Metric], Number]
+    scores: Mapping[tuple[str, Metric], PrintedValue]
     notes: tuple[str, ...]
 
-    def score(self, key: str, metric: Metric) -> Number:
+    def score(self, key: str, metric: Metric) -> PrintedValue:
         """The score of a task or of the average, a dash where none is printed."""
-        return self.scores.get((key, metric), Number())
-
-
-def places(suite: str) -> Mapping[str, Place]:
-    """Printed columns of a suite.
-
-    Raises:
-        ReportError: papers' rows are not kept for this suite.
-    """
-    if suite not in PLACES:
-        raise ReportError(
-            f"papers' rows are there for suites {', '.join(PLACES)}, not for {suite}: leave out --published"
-        )
-    return PLACES[suite]
+        return self.scores.get((key, metric), PrintedValue())
 
 
 def published_rows(suite: str, names: Sequence[str]) -> list[PublishedRow]:
@@ -111,21 +54,15 @@ def published_rows(suite: str, names: Sequence[str]) -> list[PublishedRow]:
         ReportError: an unknown name, with the nearest, or a suite without printed rows.
     """
     places(suite)
-    by_model = _by_model(suite)
+    printed = by_model(suite)
     if any(name.casefold() == ALL for name in names):
-        rows = [_row(suite, model) for model in by_model if model != "Input"]
+        rows = [_row(suite, model) for model in printed if model != "Input"]
         return sorted(rows, key=lambda row: (-(row.score(AVERAGE, "psnr").value or 0.0), row.model))
-    models = dict.fromkeys(model for name in names for model in _models(name, by_model))
-    return [_row(suite, model) if model in by_model else _empty(suite, model) for model in models]
+    models = dict.fromkeys(model for name in names for model in _models(name, printed))
+    return [_row(suite, model) if model in printed else _empty(suite, model) for model in models]
 
 
-def column_notes(suite: str, key: str) -> tuple[str, ...]:
-    """What to know about a task's test set."""
-    found = _by_place(suite).get(PLACES[suite][key], ())
-    return tuple(dict.fromkeys(flag.text for row in found for flag in row.flags if flag.trap in _COLUMN_TRAPS))
-
-
-def _models(name: str, by_model: Mapping[str, object]) -> list[str]:
+def _models(name: str, printed: Mapping[str, object]) -> list[str]:
     """The models that a name stands for."""
     known = {row.model for row in load_published()}
     for model in sorted(known):
@@ -133,46 +70,23 @@ def _models(name: str, by_model: Mapping[str, object]) -> list[str]:
             return [model]
     family = [model for model in sorted(known) if re.match(re.escape(name) + r"[_-]", model, re.IGNORECASE)]
     if not family:
-        near = difflib.get_close_matches(name, sorted(known), n=2)
-        hint = f"; did you mean {' or '.join(near)}?" if near else "; --published all shows every one"
+        hint = nearest(name, sorted(known)) or "; --published all shows every one"
         raise ReportError(f"--published {name}: no paper's row of that name{hint}")
-    return [model for model in family if model in by_model] or [name]
-
-
-@cache
-def _by_model(suite: str) -> Mapping[str, tuple[PublishedResult, ...]]:
-    """Printed values in the columns of a suite, by model, in the order of the file."""
-    wanted = {*PLACES[suite].values(), _AVERAGE}
-    columns = {(place.dataset, place.degradation, place.sigma) for place in wanted}
-    found: dict[str, list[PublishedResult]] = {}
-    for row in load_published():
-        if row.setting == suite and row.column in columns:
-            found.setdefault(row.model, []).append(row)
-    return {model: tuple(rows) for model, rows in found.items()}
-
-
-@cache
-def _by_place(suite: str) -> Mapping[Place, tuple[PublishedResult, ...]]:
-    rows = [row for several in _by_model(suite).values() for row in several]
-    return {place: tuple(row for row in rows if _fits(row, place)) for place in PLACES[suite].values()}
-
-
-def _fits(row: PublishedResult, place: Place) -> bool:
-    return row.column == (place.dataset, place.degradation, place.sigma)
+    return [model for model in family if model in printed] or [name]
 
 
 def _row(suite: str, model: str) -> PublishedRow:
-    printed = _by_model(suite)[model]
+    printed = by_model(suite)[model]
     source = choose_source(printed, columns=len(PLACES[suite]) + 1)
     chosen = [row for row in printed if row.source == source]
-    scores: dict[tuple[str, Metric], Number] = {}
+    scores: dict[tuple[str, Metric], PrintedValue] = {}
     digits = {metric: _digits(chosen, metric) for metric in METRICS}
     # What holds for every task is a footnote of the row, even where the printed average is of another making.
     tasks = [row for row in chosen if row.dataset != AVERAGE] or chosen
     shared = set.intersection(*(set(_texts(row)) for row in tasks))
-    for key, place in {**PLACES[suite], AVERAGE: _AVERAGE}.items():
+    for key, place in {**PLACES[suite], AVERAGE: AVERAGE_PLACE}.items():
         for row in chosen:
-            if _fits(row, place):
+            if fits(row, place):
                 notes = tuple(text for text in _texts(row) if text not in shared)
                 scores.update({(key, metric): _printed(row, metric, notes, digits[metric]) for metric in METRICS})
     _fill_average(suite, scores)
@@ -216,9 +130,9 @@ def source_year(citation: str) -> int:
     return max(years) if years else 2000 + int(number[1]) if number else 0
 
 
-def _printed(row: PublishedResult, metric: Metric, notes: tuple[str, ...], digits: int) -> Number:
+def _printed(row: PublishedResult, metric: Metric, notes: tuple[str, ...], digits: int) -> PrintedValue:
     value = _value(row, metric)
-    return Number() if value is None else Number(value=value, text=f"{value:.{digits}f}", notes=notes)
+    return PrintedValue() if value is None else PrintedValue(value=value, text=f"{value:.{digits}f}", notes=notes)
 
 
 def _value(row: PublishedResult, metric: Metric) -> float | None:
@@ -231,20 +145,20 @@ def _digits(rows: Iterable[PublishedResult], metric: Metric) -> int:
     return max([DIGITS[metric], *(len(repr(value).partition(".")[2]) for value in values)])
 
 
-def _fill_average(suite: str, scores: dict[tuple[str, Metric], Number]) -> None:
+def _fill_average(suite: str, scores: dict[tuple[str, Metric], PrintedValue]) -> None:
     """Where a source prints all tasks and no average, their mean, marked as such."""
     for metric in METRICS:
-        values = [scores.get((key, metric), Number()).value for key in PLACES[suite]]
+        values = [scores.get((key, metric), PrintedValue()).value for key in PLACES[suite]]
         present = [value for value in values if value is not None]
-        if scores.get((AVERAGE, metric), Number()).value is None and len(present) == len(values):
+        if scores.get((AVERAGE, metric), PrintedValue()).value is None and len(present) == len(values):
             mean = sum(present) / len(present)
             note = "mean of the row, which its source does not print"
-            scores[AVERAGE, metric] = Number(value=mean, text=f"{mean:.{DIGITS[metric]}f}", notes=(note,))
+            scores[AVERAGE, metric] = PrintedValue(value=mean, text=f"{mean:.{DIGITS[metric]}f}", notes=(note,))
 
 
 def _texts(row: PublishedResult) -> list[str]:
     """Footnotes of a printed value."""
-    flags = [flag for flag in row.flags if flag.trap not in _COLUMN_TRAPS]
+    flags = [flag for flag in row.flags if flag.trap not in COLUMN_TRAPS]
     return list(dict.fromkeys(flag.text for flag in flags if not flag.text.startswith(_BOOKKEEPING)))
 
 
@@ -263,38 +177,3 @@ def _disagreement(printed: Sequence[PublishedResult], source: str) -> list[str]:
         return []
     listed = ", ".join(f"{value:.2f} ({key})" for value, key in sorted(others.items(), reverse=True))
     return [f"{printed[0].model}: other averages in print, dB: {listed}"]
-
-
-def published_cost(model: str) -> tuple[Number, Number]:
-    """Parameters (millions) and multiply-adds (thousands of millions) in print, with footnotes on their origin.
-
-    Parameters: those that name a frozen network beside the trained one come first, then those counted on the released
-    code, then those with most digits. Multiply-adds: at 256x256 first, then at another size, multiply-adds before
-    "FLOPs". Unverified compilations only where nothing else is there.
-    """
-    rows = [row for row in load_complexity() if row.model == model]
-
-    def trust(row: PublishedComplexity) -> tuple[bool, bool, bool, int]:
-        digits = len(row.params_text.partition(".")[2])
-        return "unverified" not in row.source, "+" in row.params_text, row.source.startswith("counted here"), digits
-
-    def size(row: PublishedComplexity) -> tuple[bool, bool, bool]:
-        return "unverified" not in row.source, row.input_size.startswith("256x256"), row.macs_g is not None
-
-    params = max((row for row in rows if row.params_m is not None), key=trust, default=None)
-    macs = max((row for row in rows if row.macs_g is not None or row.flops_g is not None), key=size, default=None)
-    return (
-        Number() if params is None else Number(value=params.params_m, text=params.params_text, notes=_from(params)),
-        Number() if macs is None else _operations(macs),
-    )
-
-
-def _from(row: PublishedComplexity) -> tuple[str, ...]:
-    return (f"parameters: {row.source}",)
-
-
-def _operations(row: PublishedComplexity) -> Number:
-    value, unit = (row.macs_g, "multiply-adds") if row.macs_g is not None else (row.flops_g, "FLOPs as the source says")
-    assert value is not None
-    where = f"{unit}, input size {row.input_size or 'not stated'}: {row.source}"
-    return Number(value=value, text=f"{value:g}", notes=(where, *(flag.text for flag in row.flags)))

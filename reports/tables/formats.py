@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
+from ...atomic import write_text
+from ..errors import ReportError
+from ..published.bibliography import bibtex
+from ..published.metrics import DIGITS, HEADS
 from ..published.results import load_sources
 from .html import html_document
 from .latex import latex_body, latex_document
-from .model import DIGITS, HEADS, Column, Number, PaperTable, TableRow
+from .model import Column, Number, PaperTable, TableRow
 
 EXTENSIONS = {"latex": ".tex", "markdown": ".md", "csv": ".csv", "html": ".html"}
 CSV_HEADER = (
@@ -34,6 +39,26 @@ def render(table: PaperTable, fmt: str) -> str:
         "html": html_document,
     }
     return renderers[fmt](table)
+
+
+def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> list[Path]:
+    """Write one table in each format, for LaTeX also its body for ``\\input``, and the ``.bib`` of printed rows beside.
+
+    Raises:
+        ReportError: an unknown format.
+    """
+    for fmt in formats:
+        if fmt not in EXTENSIONS:
+            raise ReportError(f"--format {fmt}: give one of {', '.join(EXTENSIONS)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for fmt in formats:
+        files.append(write_text(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
+        if fmt == "latex":
+            files.append(write_text(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
+    if table.citations:
+        files.append(write_text(folder / f"{table.stem}.bib", bibtex(table.citations)))
+    return files
 
 
 def markdown(table: PaperTable) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
+from ..published.metrics import DIGITS, HEADS
 from ..published.results import load_sources
-from .model import DIGITS, HEADS, Block, Number, PaperTable, TableRow
+from .model import Block, Number, PaperTable, TableRow
 
 STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;border-block:2px solid}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .model import DIGITS, HEADS, Number, PaperTable, TableRow
+from ..published.metrics import DIGITS, HEADS
+from .model import Number, PaperTable, TableRow
 from .numbers import MISSING
 
 WIDE = 8

@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..analysis.scoreboard import Mark
+from ..published.metrics import Metric
 from .numbers import MISSING
 
-Metric = Literal["psnr", "ssim"]
-Mark = Literal["best", "tie", "second"]
 RowKind = Literal["input", "measured", "published", "difference"]
-
-METRICS: tuple[Metric, ...] = ("psnr", "ssim")
-DIGITS: dict[Metric, int] = {"psnr": 2, "ssim": 3}
-HEADS: dict[Metric, str] = {"psnr": "PSNR", "ssim": "SSIM"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +137,13 @@ class PaperTable:
 
     def spans(self) -> list[tuple[Column, int]]:
         """The first column of each task and how many columns the task has."""
-        found: list[tuple[Column, int]] = []
+        spans: list[tuple[Column, int]] = []
         for column in self.columns:
-            if found and found[-1][0].key == column.key:
-                found[-1] = (found[-1][0], found[-1][1] + 1)
+            if spans and spans[-1][0].key == column.key:
+                spans[-1] = (spans[-1][0], spans[-1][1] + 1)
             else:
-                found.append((column, 1))
-        return found
+                spans.append((column, 1))
+        return spans
 
     def footnotes(self) -> dict[str, str]:
         """Sign of each footnote (``a``, ``b``, .. ``aa``), in the order in which a reader meets them."""

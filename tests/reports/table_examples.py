@@ -41,7 +41,7 @@ def only(several: list[Group]) -> Group:
 def changed(group: Group, *, datasets: Mapping[str, str] | None = None, **fields: Any) -> Group:
     """The group with other data sets by task (``STANDARD``), and other fields in all records of networks."""
     tasks = tuple(_renamed(key, datasets or {}) for key in group.tasks)
-    cells = [cell for contender in group.contenders for cell in contender.cells.values()]
+    cells = [cell for restorer in group.restorers for cell in restorer.cells.values()]
     return only(groups(_changed(cell, tasks, datasets or {}, fields) for cell in cells))
 
 

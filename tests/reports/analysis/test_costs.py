@@ -16,12 +16,11 @@ from restorebench.reports.analysis.costs import (
     cost_points,
     cost_statement,
     incomplete,
-    input_level,
     not_comparable,
     pareto,
     published_points,
 )
-from restorebench.reports.published.rows import PLACES
+from restorebench.reports.published.places import PLACES
 
 from ..stores import write_store
 
@@ -74,7 +73,7 @@ def test_points_have_the_stores_values(tmp_path: Path) -> None:
     points = cost_points(group, published=False)
     assert [p.label for p in points] == ["AnyIR (tiny)", "DaAIR (tiny)", "KBNet (tiny)", "RBaIR (tiny)"]
     rbair = points[-1]
-    cells = [cell for c in group.contenders if c.label == "RBaIR (tiny)" for cell in c.cells.values()]
+    cells = [cell for c in group.restorers if c.label == "RBaIR (tiny)" for cell in c.cells.values()]
     means = [sum(cell.values("psnr").values()) / 12 for cell in cells]
     assert rbair.psnr == pytest.approx(sum(means) / 5, abs=1e-9)
     assert (rbair.params, rbair.macs) == (600_000, 6_000_000_000)
@@ -84,7 +83,7 @@ def test_points_have_the_stores_values(tmp_path: Path) -> None:
     assert rbair.interval.high is not None
     assert rbair.interval.low < rbair.psnr < rbair.interval.high
     floors = [sum(cell.values("input_psnr").values()) / 12 for cell in cells]
-    assert input_level(group) == pytest.approx(sum(floors) / 5, abs=1e-9)
+    assert group.scoreboard.input_level("average") == pytest.approx(sum(floors) / 5, abs=1e-9)
 
 
 def test_a_restorer_without_its_whole_suite_has_no_point(tmp_path: Path) -> None:

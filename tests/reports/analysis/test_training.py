@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from restorebench.reports.analysis.cells import Group, groups, read_cells
-from restorebench.reports.analysis.training import budget_markdown, budgets, curves_csv
+from restorebench.reports.analysis.training import training_costs
 from restorebench.reports.figures.style import styles
-from restorebench.reports.figures.training import draw_budgets
+from restorebench.reports.figures.training import draw_training
+from restorebench.reports.tables.training import curves_csv, training_markdown
 
 from ..stores import GAINS, write_store
 
@@ -42,12 +43,12 @@ def trained(root: Path, **changes: dict[str, Any]) -> Group:
 
 
 def test_each_restorer_has_what_it_cost_and_what_that_bought(tmp_path: Path) -> None:
-    found = budgets(trained(tmp_path, rbair={"seconds": 400.0}))
+    found = training_costs(trained(tmp_path, rbair={"seconds": 400.0}))
     assert len(found) == 4
     best = found[0]
     assert best.gain == pytest.approx(max(GAINS.values()), abs=0.5)
     assert (best.images, best.steps) == (1000, 125)
-    text = budget_markdown(trained(tmp_path / "again", rbair={"seconds": 400.0}))
+    text = training_markdown(trained(tmp_path / "again", rbair={"seconds": 400.0}))
     row = next(line for line in text.splitlines() if "RBaIR" in line)
     gain = next(b.gain for b in found if b.label.startswith("RBaIR"))
     assert gain is not None
@@ -58,7 +59,7 @@ def test_each_restorer_has_what_it_cost_and_what_that_bought(tmp_path: Path) -> 
 
 
 def test_unequal_budgets_are_called_unequal(tmp_path: Path) -> None:
-    text = budget_markdown(trained(tmp_path, kbnet={"images": 900, "lists_sha256": "cd" * 32, "machine": "a GPU"}))
+    text = training_markdown(trained(tmp_path, kbnet={"images": 900, "lists_sha256": "cd" * 32, "machine": "a GPU"}))
     assert "NOT the same number of images" in text
     assert "NOT of the same training data" in text
     assert "different machines" in text
@@ -67,9 +68,9 @@ def test_unequal_budgets_are_called_unequal(tmp_path: Path) -> None:
 def test_nothing_is_said_where_the_weights_say_nothing(tmp_path: Path) -> None:
     write_store(tmp_path, suites=("5d",), previews=False)
     group = groups(read_cells(tmp_path)[0])[0]
-    assert budgets(group) == []
-    assert budget_markdown(group) == ""
-    assert draw_budgets(group, {}) is None
+    assert training_costs(group) == []
+    assert training_markdown(group) == ""
+    assert draw_training(group, {}) is None
 
 
 def test_curves_are_the_metadata_s(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_curves_are_the_metadata_s(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(curves_csv(group))))
     assert len(rows) == 8
     assert rows[1]["validation_gain_db"] == "2.5"
-    figure = draw_budgets(group, styles(b.label for b in budgets(group)))
+    figure = draw_training(group, styles(b.label for b in training_costs(group)))
     assert figure is not None
     by_images, by_time = figure.axes
     line = by_images.get_lines()[0]

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from restorebench.reports.analysis.cells import Group, StoredCell, groups, read_cells
-from restorebench.reports.analysis.costs import AXES, cost_points, input_level, pareto, published_points
+from restorebench.reports.analysis.costs import AXES, cost_points, pareto, published_points
 from restorebench.reports.errors import ReportError
 from restorebench.reports.figures.costs import draw_costs
-from restorebench.reports.figures.scores import bars, draw_bars, draw_paired, gains, paired
+from restorebench.reports.figures.scores import bars, draw_bars, draw_paired, paired
 from restorebench.reports.figures.style import COLOURS, save, styles
 from restorebench.reports.figures.writer import write_figures
 
@@ -81,7 +81,7 @@ def test_the_front_goes_through_the_points_that_are_not_dominated(embedded: Grou
 def test_the_input_is_a_line_and_no_point(embedded: Group) -> None:
     _, axes = drawn(draw_costs(embedded, PARAMETERS, styles_of(embedded), published=False))
     (level,) = lines(axes, "input")
-    assert list(level.get_ydata()) == [input_level(embedded)] * 2
+    assert list(level.get_ydata()) == [embedded.scoreboard.input_level("average")] * 2
     assert len(lines(axes, "measured")) == 4
     assert "Input" not in [text.get_text() for text in axes.texts]
 
@@ -140,11 +140,12 @@ def test_bars_are_the_mean_gains_over_the_input(embedded: Group) -> None:
     for container in axes.containers:
         if label := container.get_label():
             heights[label] = [bar.get_height() for bar in getattr(container, "patches", [])]
-    labels = [c.label for c in embedded.contenders if not c.is_input]
+    labels = [c.label for c in embedded.restorers if not c.is_input]
     assert [label for label in heights if not label.startswith("_")] == labels
-    for contender in embedded.contenders[1:]:
-        means = [float(np.mean(list(gains(contender, task).values()))) for task in embedded.tasks]
-        assert heights[contender.label] == pytest.approx([*means, float(np.mean(means))], abs=1e-9)
+    for restorer in embedded.restorers[1:]:
+        cells = [restorer.cells[task] for task in embedded.tasks]
+        means = [float(np.mean([row.psnr - row.input_psnr for row in cell.rows])) for cell in cells]
+        assert heights[restorer.label] == pytest.approx([*means, float(np.mean(means))], abs=1e-9)
     assert lines(axes, "input")[0].get_ydata()[0] == 0
     hatches = {bar.get_hatch() for container in axes.containers for bar in getattr(container, "patches", [])}
     assert len(hatches) == 4
@@ -172,7 +173,7 @@ def test_an_unfinished_restorer_has_bars_but_no_average(tmp_path: Path) -> None:
 def test_paired_differences_are_those_of_the_best_against_each(embedded: Group) -> None:
     task = embedded.tasks[0]
     found = paired(embedded, task)
-    scores = {c.label: c.cells[task].values("psnr") for c in embedded.contenders if not c.is_input}
+    scores = {c.label: c.cells[task].values("psnr") for c in embedded.restorers if not c.is_input}
     means = {label: np.mean(list(values.values())) for label, values in scores.items()}
     order = sorted(means, key=lambda label: -means[label])
     assert [pair.best for pair in found] == [order[0]] * 3
@@ -180,11 +181,11 @@ def test_paired_differences_are_those_of_the_best_against_each(embedded: Group) 
     for pair in found:
         for name, difference in pair.differences.items():
             assert difference == pytest.approx(scores[pair.best][name] - scores[pair.rival][name])
-        assert pair.mean == pytest.approx(means[pair.best] - means[pair.rival])
+        assert pair.difference.mean == pytest.approx(means[pair.best] - means[pair.rival])
     figure, axes = drawn(draw_paired(embedded, styles_of(embedded)))
     dots = lines(axes, "images")
     assert [sorted(line.get_xdata()) for line in dots] == [sorted(pair.differences.values()) for pair in found]
-    assert [line.get_xdata()[0] for line in lines(axes, "mean")] == [pair.mean for pair in found]
+    assert [line.get_xdata()[0] for line in lines(axes, "mean")] == [pair.difference.mean for pair in found]
     assert len([panel for panel in figure.axes if panel.get_visible()]) == 5
 
 
@@ -269,4 +270,4 @@ def test_the_users_matplotlib_settings_change_nothing(embedded: Group, tmp_path:
 
 
 def styles_of(group: Group) -> dict[str, Any]:
-    return styles(c.label for c in group.contenders if not c.is_input)
+    return styles(c.label for c in group.restorers if not c.is_input)

@@ -324,6 +324,8 @@ def test_nothing_overflows_or_is_cut(browser: Any, report: Path, tmp_path: Path,
 
 @needs_browser
 def test_text_has_the_contrast_of_wcag_aa_in_light_and_in_dark(tab: Tab) -> None:
+    from playwright.sync_api import expect
+
     names = ["ground", "panel", "soft", "warn-ground", "ink", "muted", "accent", "best", "warn"]
     pairs = [(text, under) for text in ("ink", "muted", "accent", "best") for under in ("ground", "panel", "soft")]
     grounds = []
@@ -339,7 +341,7 @@ def test_text_has_the_contrast_of_wcag_aa_in_light_and_in_dark(tab: Tab) -> None
         assert weak == {}
         grounds.append(colours["panel"])
         figure = tab.page.locator("#tasks-plot .xtick text").first
-        assert figure.evaluate("node => getComputedStyle(node).fill") == _rgb(colours["ink"].strip())
+        expect(figure).to_have_css("fill", _rgb(colours["ink"].strip()))  # drawn anew a moment after the change
     assert grounds[0] != grounds[1]
 
 

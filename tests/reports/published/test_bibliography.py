@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from restorebench.reports.errors import PublishedError
 from restorebench.reports.published.bibliography import bibtex, entry
-from restorebench.reports.published.results import PublishedError, load_sources
+from restorebench.reports.published.results import load_sources
 
 
 def parse(text: str) -> dict[str, tuple[str, dict[str, str]]]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render
+from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render, write_formats
 from restorebench.reports.tables.latex import latex_escape
 from restorebench.reports.tables.model import Block, Column, Number, PaperTable, TableRow
-from restorebench.reports.tables.paper import paper_table, write_formats
+from restorebench.reports.tables.paper import paper_table
 
 from ..table_examples import STANDARD, changed, embedded_group
 
@@ -184,11 +184,11 @@ def test_csv_has_a_line_for_every_method_task_and_metric(tmp_path: Path) -> None
     lines = list(csv.DictReader(io.StringIO(text)))
     assert tuple(lines[0]) == CSV_HEADER
     assert len(lines) == 6 * (2 + 12)
-    cell = group.contenders[1].cells["derain@embedded-256"]
+    cell = group.restorers[1].cells["derain@embedded-256"]
     (found,) = (
         one
         for one in lines
-        if (one["method"], one["task"], one["metric"]) == (group.contenders[1].label, "derain", "psnr")
+        if (one["method"], one["task"], one["metric"]) == (group.restorers[1].label, "derain", "psnr")
     )
     assert float(found["mean"]) == pytest.approx(cell.record.means.psnr, abs=1e-12)
     assert float(found["low"]) < float(found["mean"]) < float(found["high"])

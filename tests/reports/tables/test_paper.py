@@ -12,8 +12,9 @@ import pytest
 from restorebench.benchmarks.store.records import mean_rows
 from restorebench.reports.analysis.cells import Group, groups
 from restorebench.reports.errors import ReportError
+from restorebench.reports.tables.formats import write_formats
 from restorebench.reports.tables.model import PaperTable, TableRow
-from restorebench.reports.tables.paper import paper_table, write_formats
+from restorebench.reports.tables.paper import paper_table
 
 from ..table_examples import STANDARD, changed, embedded_group
 
@@ -58,7 +59,7 @@ def test_measured_rows_have_means_intervals_and_marks(tmp_path: Path) -> None:
     methods = [one.method for one in table.rows]
     assert methods == ["Input", "RBaIR (tiny)", "AnyIR (tiny)", "DaAIR (tiny)", "KBNet (tiny)"]
     best = row(table, "RBaIR (tiny)")
-    cell = group.contenders[-1].cells["dehaze@embedded-256"]
+    cell = group.restorers[-1].cells["dehaze@embedded-256"]
     assert best.scores[0].value == pytest.approx(cell.record.means.psnr)
     assert best.scores[0].low is not None
     assert best.scores[0].low < cell.record.means.psnr < (best.scores[0].high or 0)
@@ -117,7 +118,7 @@ def test_rows_and_columns_are_those_asked_for(tmp_path: Path) -> None:
 
 def test_mistakes_are_one_line_with_the_remedy(tmp_path: Path) -> None:
     group = embedded_group(tmp_path)
-    with pytest.raises(ReportError, match=r"--rows rbiar.*did you mean rbair"):
+    with pytest.raises(ReportError, match=r"--rows rbiar.*did you mean 'rbair'"):
         paper_table(group, suite="5d", rows=["rbiar"])
     with pytest.raises(ReportError, match="--columns lpips"):
         paper_table(group, suite="5d", columns=["lpips"])
@@ -210,8 +211,8 @@ def test_another_network_or_protocol_forms_no_difference(tmp_path: Path) -> None
 def with_failure(group: Group) -> Group:
     """One image of RBaIR's deraining has failed."""
     cells = []
-    for contender in group.contenders:
-        for cell in contender.cells.values():
+    for restorer in group.restorers:
+        for cell in restorer.cells.values():
             if cell.record.model == "rbair" and cell.record.task == "derain":
                 bad = dataclasses.replace(cell.rows[0], status="failed", message="NaN in the output")
                 kept = (bad, *cell.rows[1:])
@@ -241,8 +242,8 @@ def test_a_single_task_has_no_average(tmp_path: Path) -> None:
     key = "dehaze@embedded-256"
     cells = [
         dataclasses.replace(cell, record=dataclasses.replace(cell.record, suite="dehaze", suite_tasks=(key,)))
-        for contender in group.contenders
-        for cell in [contender.cells[key]]
+        for restorer in group.restorers
+        for cell in [restorer.cells[key]]
     ]
     table = paper_table(groups(cells)[0], suite="dehaze")
     assert [(column.key, column.metric) for column in table.columns] == [(key, "psnr"), (key, "ssim")]
@@ -266,5 +267,5 @@ def test_files_are_the_table_its_body_and_the_bibliography(tmp_path: Path) -> No
 
 def test_the_same_store_gives_the_same_table(tmp_path: Path) -> None:
     group = embedded_group(tmp_path)
-    reverse = dataclasses.replace(group, contenders=tuple(reversed(group.contenders)))
+    reverse = dataclasses.replace(group, restorers=tuple(reversed(group.restorers)))
     assert paper_table(group, suite="5d", columns=["psnr"]) == paper_table(reverse, suite="5d", columns=["psnr"])
