@@ -73,36 +73,43 @@ def _complexity(line: int, row: dict[str, str]) -> PublishedComplexity:
     )
 
 
-def published_cost(model: str) -> tuple[PrintedValue, PrintedValue]:
-    """Parameters (millions) and multiply-adds (thousands of millions) in print, with footnotes on their origin.
+def printed_parameters(model: str) -> PrintedValue:
+    """Parameters in millions, with a footnote on their origin.
 
-    Parameters: those that name a frozen network beside the trained one come first, then those counted on the released
-    code, then those with most digits. Multiply-adds: at 256x256 first, then at another size, multiply-adds before
-    "FLOPs". Unverified compilations only where nothing else is there.
+    Those that name a frozen network beside the trained one come first, then those counted on the released code, then
+    those with most digits. Unverified compilations only where nothing else is there.
     """
-    rows = [row for row in load_complexity() if row.model == model]
 
     def trust(row: PublishedComplexity) -> tuple[bool, bool, bool, int]:
         digits = len(row.params_text.partition(".")[2])
-        return "unverified" not in row.source, "+" in row.params_text, row.source.startswith("counted here"), digits
+        return _verified(row), "+" in row.params_text, row.source.startswith("counted here"), digits
 
-    def size(row: PublishedComplexity) -> tuple[bool, bool, bool]:
-        return "unverified" not in row.source, row.input_size.startswith("256x256"), row.macs_g is not None
-
-    params = max((row for row in rows if row.params_m is not None), key=trust, default=None)
-    macs = max((row for row in rows if row.macs_g is not None or row.flops_g is not None), key=size, default=None)
-    return (
-        PrintedValue() if params is None else _parameters(params),
-        PrintedValue() if macs is None else _operations(macs),
-    )
-
-
-def _parameters(row: PublishedComplexity) -> PrintedValue:
+    rows = (row for row in load_complexity() if row.model == model and row.params_m is not None)
+    row = max(rows, key=trust, default=None)
+    if row is None:
+        return PrintedValue()
     return PrintedValue(value=row.params_m, text=row.params_text, notes=(f"parameters: {row.source}",))
 
 
-def _operations(row: PublishedComplexity) -> PrintedValue:
+def printed_operations(model: str) -> PrintedValue:
+    """Multiply-adds in thousands of millions, with footnotes on their origin.
+
+    Those at 256x256 come first, then those at another size, multiply-adds before "FLOPs". Unverified compilations only
+    where nothing else is there.
+    """
+
+    def trust(row: PublishedComplexity) -> tuple[bool, bool, bool]:
+        return _verified(row), row.input_size.startswith("256x256"), row.macs_g is not None
+
+    rows = (row for row in load_complexity() if row.model == model)
+    row = max((row for row in rows if row.macs_g is not None or row.flops_g is not None), key=trust, default=None)
+    if row is None:
+        return PrintedValue()
     value, unit = (row.macs_g, "multiply-adds") if row.macs_g is not None else (row.flops_g, "FLOPs as the source says")
     assert value is not None
     where = f"{unit}, input size {row.input_size or 'not stated'}: {row.source}"
     return PrintedValue(value=value, text=f"{value:g}", notes=(where, *(flag.text for flag in row.flags)))
+
+
+def _verified(row: PublishedComplexity) -> bool:
+    return "unverified" not in row.source

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE
-from ..published.complexity import published_cost
 from ..published.metrics import DIGITS
 from ..published.places import PAPERS_PROTOCOLS, column_notes, places
 from ..published.rows import PublishedRow
-from ..published.transcriptions import PrintedValue
+from .columns import COSTS
 from .model import Block, Column, Number, TableRow
 
 NOISE = (
@@ -118,21 +117,15 @@ def _is_published_network(restorer: RestorerResult) -> bool:
 
 
 def _published(row: PublishedRow, columns: Sequence[Column]) -> TableRow:
-    params, macs = published_cost(row.model)
     return TableRow(
         kind="published",
         method=row.model,
         model=row.model,
         citation=row.source,
-        params=_printed(params),
-        macs=_printed(macs),
-        scores=tuple(_printed(row.score(column.task, column.metric)) for column in columns),
+        costs=tuple(cost.printed(row.model) for cost in COSTS),
+        scores=tuple(Number.printed(row.score(column.task, column.metric)) for column in columns),
         notes=row.notes,
     )
-
-
-def _printed(printed: PrintedValue) -> Number:
-    return Number(value=printed.value, text=printed.text, notes=printed.notes)
 
 
 def _difference(
@@ -156,7 +149,12 @@ def _difference(
     if common.reason:
         why.append(f"{common.reason}, so no difference is formed there")
     return TableRow(
-        kind="difference", method="measured minus published", model=row.model, scores=tuple(scores), notes=tuple(why)
+        kind="difference",
+        method="measured minus published",
+        model=row.model,
+        costs=(Number(),) * len(COSTS),
+        scores=tuple(scores),
+        notes=tuple(why),
     )
 
 

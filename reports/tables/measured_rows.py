@@ -8,8 +8,9 @@ from ..analysis.captions import task_label
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE, cell_row
 from ..published.metrics import DIGITS, Metric
+from .columns import COSTS
 from .model import Column, Number, TableRow
-from .numbers import number, scaled
+from .numbers import number
 
 WEIGHTS = {
     "official": "the authors' weights",
@@ -28,8 +29,7 @@ def measured_rows(group: Group, columns: Sequence[Column]) -> list[TableRow]:
             kind="input" if restorer.is_input else "measured",
             method=restorer.label,
             model=restorer.record.model,
-            params=_count(restorer, "parameters", 1e6, 3),
-            macs=_count(restorer, "macs", 1e9, 2),
+            costs=tuple(cost.measured(restorer) for cost in COSTS),
             scores=tuple(_score(group, restorer, column) for column in columns),
             notes=() if restorer.is_input else (_weights(restorer),),
         )
@@ -92,13 +92,6 @@ def _remarks(restorer: RestorerResult, column: Column) -> tuple[str, ...]:
         return ()
     note = cell_row(restorer.cells[column.key].record).note
     return (f"{restorer.label}, {column.label}: {note}",) if note else ()
-
-
-def _count(restorer: RestorerResult, name: str, unit: float, digits: int) -> Number:
-    value = restorer.record.complexity.get(name)
-    if restorer.is_input or value is None:
-        return Number()
-    return Number(value=value / unit, text=scaled(value, unit, digits))
 
 
 def _weights(restorer: RestorerResult) -> str:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...messages import nearest
-from ..analysis.captions import conditions, macs_size, task_label
+from ..analysis.captions import conditions
 from ..analysis.cells import Group
-from ..analysis.leaderboard import AVERAGE
 from ..analysis.scoreboard import RESAMPLES, SIGNIFICANT, TEST
 from ..errors import ReportError
 from ..published.metrics import HEADS, METRICS, Metric
-from ..published.places import PLACES, column_notes, places
+from ..published.places import places
 from ..published.rows import published_rows
 from .beside_published import blocks
+from .columns import COSTS, score_columns
 from .measured_rows import few_images, measured_rows
 from .model import Column, PaperTable
 
@@ -48,7 +48,7 @@ def paper_table(
     if (chosen is None or not chosen.restorers) and not printed:
         raise ReportError("a table without rows: name restorers with --rows, or papers with --published")
     chosen = chosen if chosen is not None and chosen.restorers else None
-    heads = _columns(chosen, suite, metrics)
+    heads = score_columns(chosen, suite, metrics)
     measured = [] if chosen is None else measured_rows(chosen, heads)
     return PaperTable(
         suite=suite,
@@ -56,7 +56,7 @@ def paper_table(
         caption=_caption(chosen, suite, metrics),
         columns=tuple(heads),
         blocks=tuple(blocks(chosen, measured, printed, heads, named=rows is not None)),
-        macs_notes=() if chosen is None else (f"measured rows: multiply-adds of one pass over {macs_size(chosen)}",),
+        costs=tuple(cost.head(chosen) for cost in COSTS),
         remarks=tuple(_remarks(chosen, heads, bool(printed))),
     )
 
@@ -79,25 +79,6 @@ def _chosen(group: Group, rows: Sequence[str] | None) -> Group:
             raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
     ordered = [c for name in dict.fromkeys(rows) for c in group.restorers if c.record.model == name]
     return replace(group, restorers=tuple(sorted(ordered, key=lambda restorer: not restorer.is_input)))
-
-
-def _columns(group: Group | None, suite: str, metrics: Sequence[Metric]) -> list[Column]:
-    """The tasks' columns, then the average's if there are several tasks."""
-    known = PLACES.get(suite, {})
-    if group is None:
-        keys = [f"{task}@{place.dataset}" for task, place in places(suite).items()]
-        labels = [key.partition("@")[0].replace("-", " ").replace("_", "+") for key in keys]
-    else:
-        keys, labels = list(group.tasks), [task_label(group, key) for key in group.tasks]
-    heads = []
-    for key, label in zip(keys, labels, strict=True):
-        task, _, dataset = key.partition("@")
-        standard = group is None or (task in known and known[task].measured == dataset)
-        notes = column_notes(suite, task) if standard else ()
-        heads += [Column(key=key, label=label, dataset=dataset, metric=metric, notes=notes) for metric in metrics]
-    if len(keys) > 1:
-        heads += [Column(key=AVERAGE, label=AVERAGE, dataset="", metric=metric) for metric in metrics]
-    return heads
 
 
 def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:

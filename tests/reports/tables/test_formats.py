@@ -14,7 +14,7 @@ import pytest
 
 from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render, write_formats
 from restorebench.reports.tables.latex import latex_escape
-from restorebench.reports.tables.model import Block, Column, Number, PaperTable, TableRow
+from restorebench.reports.tables.model import Block, Column, CostHead, Number, PaperTable, TableRow
 from restorebench.reports.tables.paper import paper_table
 
 from ..table_examples import STANDARD, changed, embedded_group
@@ -28,6 +28,8 @@ COMMANDS = {
     *("textasciitilde", "textbackslash"),
 }
 """All that the tables use: LaTeX's own, booktabs' rules and graphicx's resizebox."""
+
+BLANK = (Number(), Number())
 
 AWKWARD = PaperTable(
     suite="5d",
@@ -45,6 +47,7 @@ AWKWARD = PaperTable(
                     kind="measured",
                     method="[odd] | name_1",
                     model="odd",
+                    costs=(Number(value=0.5, text="0.500"), Number()),
                     scores=(
                         Number(value=30.0, text="30.00", low=29.5, high=30.5, mark="best", images=7),
                         Number(value=1.0, text="1.00", mark="tie", notes=("because",)),
@@ -54,12 +57,14 @@ AWKWARD = PaperTable(
                     kind="difference",
                     method="*star",
                     model="odd",
+                    costs=(Number(value=0.5, text="0.500"), Number()),
                     scores=(Number(value=-0.5, text="-0.50"), Number(value=2.0, text="2.00", mark="second")),
                 ),
             ),
         ),
-        Block(heading="h & i", rows=(TableRow(kind="published", method="P", model="P", scores=(Number(), Number())),)),
+        Block(heading="h & i", rows=(TableRow(kind="published", method="P", model="P", costs=BLANK, scores=BLANK),)),
     ),
+    costs=(CostHead(name="params_m", heading="params (M)"), CostHead(name="macs_g", heading="MACs (G)")),
     remarks=("100 % sure.",),
 )
 
