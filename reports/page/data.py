@@ -168,8 +168,8 @@ def _differences(group: Group, key: str) -> dict[str, dict[str, Any]]:
     differences = {}
     places = [i for i, c in enumerate(group.restorers) if not c.is_input and key in c.cells]
     for first, second in combinations(places, 2):
-        labels = (group.restorers[place].label for place in (first, second))
-        difference = group.scoreboard.difference(*labels, key)
+        a, b = (group.restorers[place].label for place in (first, second))
+        difference = group.scoreboard.difference(a, b, key)
         if difference is not None:
             differences[f"{first}-{second}"] = {"mean": difference.mean, **_bounds(difference)}
     return differences

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from ...datasets.tasks import SUITES, Task
 from ..errors import ReportError
-from .results import AVERAGE, PublishedResult, Trap, load_published
+from .results import AVERAGE, PublishedResult, load_published
+from .transcriptions import Trap
 
 PAPERS_PROTOCOLS = ("promptir", "moceir")
 """Protocols whose PSNR is that of the papers' tables of these suites."""

@@ -17,26 +17,26 @@ def drawn(seed: int, images: int, spread: float, mean: float = 0.0) -> np.ndarra
 
 def test_the_interval_of_a_symmetric_sample_is_close_to_students() -> None:
     values = drawn(1, 200, 3.0, 30.0)
-    found = mean_interval(values.tolist(), seed="a")
+    interval = mean_interval(values.tolist(), seed="a")
     low, high = stats.t.interval(0.95, 199, values.mean(), stats.sem(values))
-    assert found.method == "BCa"
-    assert found.mean == pytest.approx(values.mean(), abs=1e-12)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.05)
+    assert interval.method == "BCa"
+    assert interval.mean == pytest.approx(values.mean(), abs=1e-12)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.05)
 
 
 def test_the_interval_of_a_skewed_sample_leans_to_its_tail() -> None:
-    found = mean_interval(np.random.default_rng(2).exponential(1.0, 30).tolist(), seed="a")
-    assert found.low is not None
-    assert found.high is not None
-    assert found.high - found.mean > 1.1 * (found.mean - found.low)
+    interval = mean_interval(np.random.default_rng(2).exponential(1.0, 30).tolist(), seed="a")
+    assert interval.low is not None
+    assert interval.high is not None
+    assert interval.high - interval.mean > 1.1 * (interval.mean - interval.low)
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     """40 samples of 40: 95 % of them cover 0 on average; fewer than 33 would happen once in ten thousand times."""
-    found = [mean_interval(drawn(seed, 40, 1.0).tolist(), seed=str(seed)) for seed in range(40)]
-    covered = [item.low is not None and item.high is not None and item.low <= 0 <= item.high for item in found]
+    intervals = [mean_interval(drawn(seed, 40, 1.0).tolist(), seed=str(seed)) for seed in range(40)]
+    covered = [item.low is not None and item.high is not None and item.low <= 0 <= item.high for item in intervals]
     assert 33 <= sum(covered) <= 40
-    assert len({item.low for item in found}) == 40
+    assert len({item.low for item in intervals}) == 40
 
 
 def test_an_average_of_one_task_is_the_task() -> None:
@@ -47,23 +47,25 @@ def test_an_average_of_one_task_is_the_task() -> None:
 def test_an_average_weighs_tasks_alike_and_resamples_within_them() -> None:
     """The tasks' means lie 20 dB apart, which says nothing about how sure their average is."""
     small, large = drawn(4, 15, 2.0, 20.0), drawn(5, 300, 2.0, 40.0)
-    found = average_interval([small.tolist(), large.tolist()], seed="a")
+    interval = average_interval([small.tolist(), large.tolist()], seed="a")
     error = np.sqrt(small.var() / 15 + large.var() / 300) / 2
-    assert found.mean == pytest.approx((small.mean() + large.mean()) / 2)
-    assert found.images == 315
-    assert found.method == "BCa"
-    assert (found.low, found.high) == pytest.approx((found.mean - 1.96 * error, found.mean + 1.96 * error), abs=0.06)
+    assert interval.mean == pytest.approx((small.mean() + large.mean()) / 2)
+    assert interval.images == 315
+    assert interval.method == "BCa"
+    assert (interval.low, interval.high) == pytest.approx(
+        (interval.mean - 1.96 * error, interval.mean + 1.96 * error), abs=0.06
+    )
 
 
 def test_the_interval_of_an_average_agrees_with_scipys_bootstrap_of_several_samples() -> None:
     tasks = [np.random.default_rng(seed).exponential(2.0, 12 + seed) for seed in range(3)]
-    found = average_interval([task.tolist() for task in tasks], seed="a")
+    interval = average_interval([task.tolist() for task in tasks], seed="a")
 
     def average(*samples: np.ndarray, axis: int) -> np.ndarray:
         return np.asarray(sum(sample.mean(axis=axis) for sample in samples) / len(samples))
 
     other = stats.bootstrap(tuple(tasks), average, n_resamples=20_000, method="BCa", random_state=0)
-    assert (found.low, found.high) == pytest.approx(tuple(other.confidence_interval), abs=0.04)
+    assert (interval.low, interval.high) == pytest.approx(tuple(other.confidence_interval), abs=0.04)
 
 
 def test_equal_values_have_an_exact_interval_and_one_value_none() -> None:

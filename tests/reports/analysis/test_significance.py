@@ -34,13 +34,13 @@ def test_one_image_proves_nothing_and_none_is_refused() -> None:
 
 
 def test_a_difference_names_the_means_of_its_own_images_and_turns_round() -> None:
-    found = paired_difference({"a": 3.0, "b": 5.0, "c": 99.0}, {"a": 2.0, "b": 3.0}, seed="a")
-    assert (found.first, found.second, found.mean, found.images) == (4.0, 2.5, 1.5, 2)
-    turned = found.reversed()
-    assert (turned.first, turned.second, turned.mean, turned.p) == (2.5, 4.0, -1.5, found.p)
-    assert found.low is not None
-    assert found.high is not None
-    assert (turned.low, turned.high) == (-found.high, -found.low)
+    difference = paired_difference({"a": 3.0, "b": 5.0, "c": 99.0}, {"a": 2.0, "b": 3.0}, seed="a")
+    assert (difference.first, difference.second, difference.mean, difference.images) == (4.0, 2.5, 1.5, 2)
+    turned = difference.reversed()
+    assert (turned.first, turned.second, turned.mean, turned.p) == (2.5, 4.0, -1.5, difference.p)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert (turned.low, turned.high) == (-difference.high, -difference.low)
 
 
 def test_no_warning_reaches_the_user() -> None:
@@ -51,10 +51,10 @@ def test_no_warning_reaches_the_user() -> None:
 
 def test_identical_columns_tie() -> None:
     column = scores(drawn(7, 30, 3.0, 30.0))
-    found = rank({"a": column, "b": dict(column), "c": dict(column)}, seed="a")
-    assert found.best == {"a", "b", "c"}
-    assert not found.second
-    assert set(found.adjusted.values()) == {1.0}
+    ranking = rank({"a": column, "b": dict(column), "c": dict(column)}, seed="a")
+    assert ranking.best == {"a", "b", "c"}
+    assert not ranking.second
+    assert set(ranking.adjusted.values()) == {1.0}
     difference = paired_difference(column, column, seed="a")
     assert (difference.mean, difference.low, difference.high, difference.p) == (0.0, 0.0, 0.0, 1.0)
 
@@ -67,9 +67,9 @@ def test_columns_that_differ_by_rounding_tie() -> None:
 def test_a_constant_shift_is_significant_however_widely_images_differ() -> None:
     column = drawn(8, 15, 5.0, 25.0)
     better, worse = scores(column + 0.01), scores(column)
-    found = paired_difference(better, worse, seed="a")
-    assert found.mean == pytest.approx(0.01)
-    assert found.p < 0.001
+    difference = paired_difference(better, worse, seed="a")
+    assert difference.mean == pytest.approx(0.01)
+    assert difference.p < 0.001
     assert rank({"a": worse, "b": better}, seed="a").best == {"b"}
     assert paired_difference(worse, better, seed="a").mean == pytest.approx(-0.01)
 
@@ -90,14 +90,14 @@ def test_fifteen_images_with_the_spread_of_lol_do_not_rank_two_tenths_of_a_decib
 
 def test_p_is_exact_for_few_images() -> None:
     """Of the 64 signs of six differences of one sign two are as extreme: p is 1/32."""
-    found = paired_difference(scores([2, 3, 4, 5, 6, 7]), scores([1] * 6), seed="a")
-    assert found.p == pytest.approx(2 / 64)
+    difference = paired_difference(scores([2, 3, 4, 5, 6, 7]), scores([1] * 6), seed="a")
+    assert difference.p == pytest.approx(2 / 64)
 
 
 def test_p_is_close_to_students_on_a_normal_sample() -> None:
     a, b = drawn(11, 40, 1.0, 0.35), drawn(12, 40, 1.0)
-    found = paired_difference(scores(a), scores(b), seed="a").p
-    assert found == pytest.approx(float(stats.ttest_rel(a, b).pvalue), abs=0.01)
+    p = paired_difference(scores(a), scores(b), seed="a").p
+    assert p == pytest.approx(float(stats.ttest_rel(a, b).pvalue), abs=0.01)
 
 
 def test_p_of_random_flips_agrees_with_scipys() -> None:
@@ -137,12 +137,12 @@ def test_best_second_and_the_rest() -> None:
     noise = {name: drawn(seed, 30, 0.3) for seed, name in enumerate("abcde", 20)}
     levels = {"a": 2.0, "b": 1.0, "c": 1.0, "d": 0.0, "e": -1.0}
     columns = {name: scores(base + levels[name] + noise[name] - noise[name].mean()) for name in levels}
-    found = rank(columns, seed="a")
-    assert found.order[0] == "a"
-    assert found.best == {"a"}
-    assert found.second == {"b", "c"}
-    assert found.order[3:] == ("d", "e")
-    assert found.images == 30
+    ranking = rank(columns, seed="a")
+    assert ranking.order[0] == "a"
+    assert ranking.best == {"a"}
+    assert ranking.second == {"b", "c"}
+    assert ranking.order[3:] == ("d", "e")
+    assert ranking.images == 30
     alone = rank({"a": columns["a"]}, seed="a")
     assert (alone.best, alone.second) == (frozenset({"a"}), frozenset())
 
@@ -150,9 +150,9 @@ def test_best_second_and_the_rest() -> None:
 def test_ranking_uses_the_images_that_all_have() -> None:
     whole = scores([30.0] * 10)
     part = {name: value + 1 for name, value in whole.items() if name < "image-008"}
-    found = rank({"whole": {**whole, "image-009": 500.0}, "part": part}, seed="a")
-    assert found.images == 8
-    assert found.order == ("part", "whole")
+    ranking = rank({"whole": {**whole, "image-009": 500.0}, "part": part}, seed="a")
+    assert ranking.images == 8
+    assert ranking.order == ("part", "whole")
     with pytest.raises(ValueError, match="no image"):
         rank({"a": {"x": 1.0}, "b": {"y": 1.0}}, seed="a")
 
@@ -167,10 +167,10 @@ def test_averages_are_tested_by_the_differences_of_their_tasks() -> None:
     first, second = drawn(14, 15, 3.0, 20.0), drawn(15, 200, 3.0, 35.0)
     a = [scores(first + 0.4), scores(second)]
     b = [scores(first), scores(second)]
-    found = paired_average_difference(a, b, seed="a")
-    assert found.mean == pytest.approx(0.2)
-    assert found.images == 215
-    assert found.p < 0.001
+    difference = paired_average_difference(a, b, seed="a")
+    assert difference.mean == pytest.approx(0.2)
+    assert difference.images == 215
+    assert difference.p < 0.001
     ranking = rank_averages({"a": a, "b": b}, seed="a")
     assert (ranking.best, ranking.second, ranking.images) == ({"a"}, {"b"}, 215)
     opposite = [scores(first - 0.4 + drawn(16, 15, 1.0)), scores(second + 0.4)]

@@ -11,19 +11,14 @@ from restorebench.reports.analysis.cells import Group, groups, read_cells
 from restorebench.reports.errors import ReportError
 from restorebench.reports.figures.strip_images import knows, pick
 
-from ..stores import write_store
+from ..stores import shared_cells, write_store
 
 DEHAZE = "dehaze@embedded-256"
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("store"), suites=("5d",), images=6, side=48)
-
-
-@pytest.fixture(scope="module")
-def group(store: Path) -> Group:
-    return groups(read_cells(store)[0])[0]
+def group() -> Group:
+    return groups(shared_cells(suites=("5d",), images=6, side=48))[0]
 
 
 def restorers_spread(group: Group, task: str) -> dict[str, float]:
@@ -86,9 +81,8 @@ def test_a_restorer_without_previews_is_left_out(tmp_path: Path, caplog: pytest.
     assert "without KBNet (tiny): the run kept no previews" in caplog.text
 
 
-def test_a_store_without_previews_gives_no_strip(tmp_path: Path) -> None:
-    write_store(tmp_path, suites=("5d",), images=4, previews=False)
-    group = groups(read_cells(tmp_path)[0])[0]
+def test_a_store_without_previews_gives_no_strip() -> None:
+    group = groups(shared_cells(suites=("5d",), images=4, previews=False))[0]
     assert pick(group) == []
     with pytest.raises(ReportError, match="previews=all"):
         pick(group, images={DEHAZE: "image-02.png"})

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from restorebench.reports.analysis.cells import Group, groups, read_cells
+from restorebench.reports.analysis.cells import Group, groups
 from restorebench.reports.figures.error_maps import error_map, error_scale
 from restorebench.reports.figures.strip_images import Strip, pick
 from restorebench.reports.figures.strips import draw_strip
 
-from ..stores import write_store
+from ..stores import shared_cells
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("store"), suites=("5d",), images=6, side=48)
-
-
-@pytest.fixture(scope="module")
-def group(store: Path) -> Group:
-    return groups(read_cells(store)[0])[0]
+def group() -> Group:
+    return groups(shared_cells(suites=("5d",), images=6, side=48))[0]
 
 
 def test_the_scale_is_common_and_that_of_the_worst_restorer(group: Group) -> None:
@@ -47,11 +41,11 @@ def test_the_drawing_shows_all_columns_with_their_scores(group: Group) -> None:
     strip = pick(group)[0]
     figure = draw_strip(strip)
     columns = len(strip.restored) + 2
-    shown = texts(figure)
+    labels = texts(figure)
     for name in ("degraded", "clean", *(label for label, _, _ in strip.restored)):
-        assert name in shown
-    assert f"{strip.input_psnr:.2f} dB" in shown
-    assert all(f"{psnr:.2f} dB" in shown for _, _, psnr in strip.restored)
+        assert name in labels
+    assert f"{strip.input_psnr:.2f} dB" in labels
+    assert all(f"{psnr:.2f} dB" in labels for _, _, psnr in strip.restored)
     pictures = [axes for axes in figure.axes if axes.images]
     assert len(pictures) == 3 * columns - 1
     crop = pictures[columns].images[0].get_array()

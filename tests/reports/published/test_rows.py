@@ -41,8 +41,8 @@ def test_all_rows_print_exactly_what_the_file_has() -> None:
 
 def test_averages_of_the_five_degradation_papers() -> None:
     names = ["RBaIR", "AnyIR", "DaAIR", "AdaIR", "MoCE-IR", "PromptIR"]
-    found = {row.model: row.score("average", "psnr").text for row in published_rows("5d", names)}
-    assert list(found.items()) == [
+    averages = {row.model: row.score("average", "psnr").text for row in published_rows("5d", names)}
+    assert list(averages.items()) == [
         ("RBaIR", "31.58"),
         ("AnyIR", "30.65"),
         ("DaAIR", "30.24"),
