@@ -8,7 +8,7 @@ from typing import Any
 
 from ..benchmarks.store.records import Record
 from .analysis.cells import Group
-from .analysis.statistics import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
+from .analysis.scoreboard import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
 
 WIDTH = 110
 DIGITS = 12
@@ -33,7 +33,7 @@ def methods_text(groups: Sequence[Group]) -> str:
     Raises:
         ValueError: no group.
     """
-    records = [cell.record for group in groups for c in group.contenders for cell in c.cells.values()]
+    records = [cell.record for group in groups for c in group.restorers for cell in c.cells.values()]
     if not records:
         raise ValueError("no cells to tell of")
     paragraphs = [
@@ -51,10 +51,10 @@ def methods_text(groups: Sequence[Group]) -> str:
 
 
 def _first_by(records: Iterable[Record], name: str) -> list[Record]:
-    found: dict[Any, Record] = {}
+    firsts: dict[Any, Record] = {}
     for record in records:
-        found.setdefault(getattr(record, name), record)
-    return [found[key] for key in sorted(found)]
+        firsts.setdefault(getattr(record, name), record)
+    return [firsts[key] for key in sorted(firsts)]
 
 
 def _protocol(record: Record) -> str:
@@ -72,15 +72,15 @@ def _data(records: Sequence[Record]) -> str:
     seen: dict[tuple[str, str], Record] = {}
     for record in records:
         seen.setdefault((record.task_key, str(record.identity["data"])), record)
-    told = [
+    tasks = [
         f"{key}: {record.expected} images ({digest[:DIGITS]})"
         for (key, digest), record in sorted(seen.items(), key=lambda item: item[0])
     ]
-    return f"Data, with the first {DIGITS} digits of the SHA-256 of what determines the images: {'; '.join(told)}."
+    return f"Data, with the first {DIGITS} digits of the SHA-256 of what determines the images: {'; '.join(tasks)}."
 
 
 def _restorers(records: Sequence[Record]) -> str:
-    told = set()
+    descriptions = set()
     for record in records:
         if record.provenance == "input":
             continue
@@ -91,8 +91,12 @@ def _restorers(records: Sequence[Record]) -> str:
         millions = (
             f"{record.complexity['parameters'] / 1e6:.2f} M parameters" if record.complexity.get("parameters") else ""
         )
-        told.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
-    return f"Restorers: {'; '.join(sorted(told))}." if told else "Restorers: none, only the degraded input was scored."
+        descriptions.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
+    return (
+        f"Restorers: {'; '.join(sorted(descriptions))}."
+        if descriptions
+        else "Restorers: none, only the degraded input was scored."
+    )
 
 
 def _random(record: Record) -> str:

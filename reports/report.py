@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmarks.store.folders import write_atomically
-from .analysis.budget import budget_markdown, curves_csv
+from ..atomic import write_text
 from .analysis.cells import Group, groups, read_cells, stems
 from .errors import ReportError
-from .figures.all import write_figures
-from .figures.budget import draw_budgets
 from .figures.style import save, styles
+from .figures.training import draw_training
+from .figures.writer import write_figures
 from .methods import methods_text
-from .page.build import write_page
+from .page.writer import write_page
 from .published.results import SETTINGS
-from .tables.formats import render
-from .tables.leaderboard_files import publish
-from .tables.paper import paper_table, write_formats
+from .tables.formats import render, write_formats
+from .tables.leaderboard import write_leaderboard
+from .tables.paper import paper_table
 from .tables.terminal import terminal_table
+from .tables.training import curves_csv, training_markdown
 
 logger = logging.getLogger("restorebench")
 
@@ -40,30 +40,30 @@ class Report:
 
 def write_report(results: Path) -> Report:
     """Write leaderboard, tables in all formats, methods, training budgets, figures and page of a results folder."""
-    found, problems = _stored(results)
-    files = list(publish(results).files)
-    for group, stem in zip(found, stems(found), strict=True):
+    several, problems = _stored(results)
+    files = write_leaderboard(results)
+    for group, stem in zip(several, stems(several), strict=True):
         files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, results / TABLES)
-    if found:
-        files.append(write_atomically(results / "methods.txt", methods_text(found) + "\n"))
-    files += _budgets(found, results)
-    files += write_figures(found, results / FIGURES)
-    files.append(write_page(found, results / PAGE, problems=problems))
-    return Report(terminal_table(found), files)
+    if several:
+        files.append(write_text(results / "methods.txt", methods_text(several) + "\n"))
+    files += _training(several, results)
+    files += write_figures(several, results / FIGURES)
+    files.append(write_page(several, results / PAGE, problems=problems))
+    return Report(terminal_table(several), files)
 
 
-def _budgets(found: Sequence[Group], results: Path) -> list[Path]:
+def _training(several: Sequence[Group], results: Path) -> list[Path]:
     """``training.md``, and for each group with two trainings or more its curves as CSV and figure."""
     written: list[Path] = []
-    text = "\n".join(filter(None, map(budget_markdown, found)))
+    text = "\n".join(filter(None, map(training_markdown, several)))
     if text:
-        written.append(write_atomically(results / "training.md", "# What the weights cost\n\n" + text))
-    looks = styles(c.label for group in found for c in group.contenders if not c.is_input)
-    for group, stem in zip(found, stems(found), strict=True):
-        figure = draw_budgets(group, looks)
+        written.append(write_text(results / "training.md", "# What the weights cost\n\n" + text))
+    looks = styles(c.label for group in several for c in group.restorers if not c.is_input)
+    for group, stem in zip(several, stems(several), strict=True):
+        figure = draw_training(group, looks)
         if figure is not None:
             written += save(figure, results / FIGURES, f"{stem}-training")
-            written.append(write_atomically(results / FIGURES / f"{stem}-training.csv", curves_csv(group)))
+            written.append(write_text(results / FIGURES / f"{stem}-training.csv", curves_csv(group)))
     return written
 
 
@@ -93,8 +93,8 @@ def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool
     """The measured group of a suite; None where published rows stand alone."""
     if not wanted:
         return None
-    found = _groups(results) if results.is_dir() else []
-    fitting = [g for g in found if g.suite == suite and protocol in (None, g.protocol)]
+    several = _groups(results) if results.is_dir() else []
+    fitting = [g for g in several if g.suite == suite and protocol in (None, g.protocol)]
     if len(fitting) > 1:
         titles = "; ".join(group.title for group in fitting)
         raise ReportError(f"{results} has suite {suite} more than once ({titles}): choose with --protocol")
@@ -103,7 +103,7 @@ def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool
     if alone and suite in SETTINGS:
         logger.info("%s has no cells of suite %s: published rows only", results, suite)
         return None
-    suites = ", ".join(sorted({group.suite for group in found})) or "none"
+    suites = ", ".join(sorted({group.suite for group in several})) or "none"
     hint = "give one of these, or run it first (bench list tasks)"
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
 
@@ -114,10 +114,10 @@ def methods_of(results: Path) -> str:
     Raises:
         ReportError: the store is empty.
     """
-    found = _groups(results)
-    if not found:
+    several = _groups(results)
+    if not several:
         raise ReportError(f"{results} has no finished cells; bench run makes them")
-    return methods_text(found)
+    return methods_text(several)
 
 
 def figures_of(results: Path, *, images: Mapping[str, str], count: int) -> list[Path]:
@@ -131,8 +131,8 @@ def figures_of(results: Path, *, images: Mapping[str, str], count: int) -> list[
 
 def page_of(results: Path) -> Path:
     """The static page."""
-    found, problems = _stored(results)
-    return write_page(found, results / PAGE, problems=problems)
+    several, problems = _stored(results)
+    return write_page(several, results / PAGE, problems=problems)
 
 
 def _groups(results: Path) -> list[Group]:

@@ -95,8 +95,7 @@ def is_user_error(error: ValueError) -> bool:
     """Whether an error is the user's to mend; other ValueErrors are ours, and keep their traceback."""
     from ...datasets.errors import DataError
     from ...models.errors import ModelError
-    from ...reports.errors import ReportError
-    from ...reports.published.results import PublishedError
+    from ...reports.errors import PublishedError, ReportError
     from ..errors import UserError
 
     return isinstance(error, UserError | DataError | ModelError | ReportError | PublishedError)

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ...reports.analysis.cells import groups, read_cells
-from ...reports.tables.leaderboard_files import publish
+from ...reports.tables.leaderboard import write_leaderboard
 from ...reports.tables.terminal import terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
@@ -93,14 +93,14 @@ def job(config: DictConfig) -> None:
         _progress.outcomes += outcomes
     elif any(outcome.state != "complete" for outcome in outcomes):
         raise IncompleteError(f"{plan.card.name} on {plan.suite.suite.name} is incomplete")
-    publish(plan.store.root)
+    write_leaderboard(plan.store.root)
 
 
 def show_results(results: Path, ran: set[tuple[str, str]]) -> None:
     """Print the suites and protocols that were run, and where everything lies."""
-    published = publish(results)
+    written = write_leaderboard(results)
     shown = [group for group in groups(read_cells(results)[0]) if (group.suite, group.protocol) in ran]
-    files = "\n".join(f"  {path}" for path in published.files)
+    files = "\n".join(f"  {path}" for path in written)
     hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
     sys.stdout.write(f"\n{terminal_table(shown)}\n\nwritten:\n{files}\n{hint}\n")
     sys.stdout.flush()

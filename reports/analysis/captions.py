@@ -40,8 +40,8 @@ def conditions(group: Group, task: str | None = None) -> str:
 
 def measured_records(group: Group, task: str | None = None) -> list[Record]:
     """Records of the restorers, the input left out unless nothing else is there."""
-    contenders = [c for c in group.contenders if not c.is_input] or list(group.contenders)
-    return [cell.record for c in contenders for key, cell in c.cells.items() if task in (None, key)]
+    restorers = [c for c in group.restorers if not c.is_input] or list(group.restorers)
+    return [cell.record for c in restorers for key, cell in c.cells.items() if task in (None, key)]
 
 
 def image_counts(group: Group, task: str | None = None) -> str:

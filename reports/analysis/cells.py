@@ -18,7 +18,8 @@ from ...benchmarks.store.records import (
     previews_key,
     read_records,
 )
-from .leaderboard import Entry, comparable, entries
+from .leaderboard import RestorerRecords, by_restorer, comparable
+from .scoreboard import Scoreboard
 
 PREVIEWS = "previews"
 
@@ -64,23 +65,28 @@ class StoredCell:
 
 
 @dataclass(frozen=True)
-class Contender:
+class RestorerResult:
     """One restorer under one set of conditions in a group.
 
     Attributes:
         label: its name in tables and figures, different from all others of the group.
-        entry: its records, with their leaderboard's rows.
+        records: its records, with their leaderboard's rows.
         cells: its cells by the key of their task.
     """
 
     label: str
-    entry: Entry
+    records: RestorerRecords
     cells: dict[str, StoredCell]
 
     @property
     def record(self) -> Record:
         """A record, for what all of them share."""
-        return self.entry.any
+        return self.records.first
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has every task of the suite, whole, with a finite score."""
+        return self.records.complete
 
     @property
     def is_input(self) -> bool:
@@ -96,13 +102,13 @@ class Group:
         suite: name of the suite.
         tasks: keys of its tasks, in its order.
         protocol: name with version.
-        contenders: in the order of their labels, the input first.
+        restorers: in the order of their labels, the input first.
     """
 
     suite: str
     tasks: tuple[str, ...]
     protocol: str
-    contenders: tuple[Contender, ...]
+    restorers: tuple[RestorerResult, ...]
 
     @property
     def datasets(self) -> str:
@@ -113,6 +119,11 @@ class Group:
     def title(self) -> str:
         """``5d on embedded-256, promptir@1``."""
         return f"{self.suite} on {self.datasets}, {self.protocol}"
+
+    @cached_property
+    def scoreboard(self) -> Scoreboard:
+        """What its scores say; kept, so that whoever reads the group reads the same."""
+        return Scoreboard(self)
 
     @property
     def stem(self) -> str:
@@ -140,8 +151,8 @@ def groups(cells: Iterable[StoredCell]) -> list[Group]:
     """
     by_place = {(cell.record.suite, cell.record.cell): cell for cell in cells}
     return [
-        Group(members[0].suite, members[0].tasks, members[0].any.protocol, _contenders(members, by_place))
-        for members in comparable(entries(cell.record for cell in by_place.values()))
+        Group(members[0].suite, members[0].tasks, members[0].first.protocol, _restorers(members, by_place))
+        for members in comparable(by_restorer(cell.record for cell in by_place.values()))
     ]
 
 
@@ -156,20 +167,24 @@ def stems(several: Sequence[Group]) -> list[str]:
     return names
 
 
-def _contenders(members: Sequence[Entry], by_place: dict[tuple[str, str], StoredCell]) -> tuple[Contender, ...]:
+def _restorers(
+    members: Sequence[RestorerRecords], by_place: dict[tuple[str, str], StoredCell]
+) -> tuple[RestorerResult, ...]:
     labels = _labels(members)
-    found = [
-        Contender(label, entry, {key: by_place[record.suite, record.cell] for key, record in entry.records.items()})
-        for label, entry in zip(labels, members, strict=True)
+    results = [
+        RestorerResult(
+            label, member, {key: by_place[record.suite, record.cell] for key, record in member.records.items()}
+        )
+        for label, member in zip(labels, members, strict=True)
     ]
-    return tuple(sorted(found, key=lambda contender: (not contender.is_input, contender.label)))
+    return tuple(sorted(results, key=lambda restorer: (not restorer.is_input, restorer.label)))
 
 
-def _labels(members: Sequence[Entry]) -> list[str]:
+def _labels(members: Sequence[RestorerRecords]) -> list[str]:
     """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart."""
 
-    def parts(entry: Entry) -> list[str]:
-        record = entry.any
+    def parts(member: RestorerRecords) -> list[str]:
+        record = member.first
         numerics = record.identity["numerics"]
         name = record.title if record.provenance == "input" else f"{record.title} ({record.variant})"
         weights = str(record.weights.get("sha256") or f"{record.provenance} seed {record.identity['seed']}")[:12]
@@ -177,7 +192,7 @@ def _labels(members: Sequence[Entry]) -> list[str]:
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
         return [name, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
 
-    rows = [parts(entry) for entry in members]
+    rows = [parts(member) for member in members]
     labels = []
     for row in rows:
         rivals = [other for other in rows if other[0] == row[0] and other is not row]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import statistics as numbers
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
-from ..published.columns import PAPERS_PROTOCOLS, PLACES
-from ..published.results import AVERAGE, PublishedComplexity, PublishedResult, Trap, load_complexity, load_published
-from .cells import Contender, Group
-from .statistics import Interval, average_interval
+from ..published.complexity import PublishedComplexity, load_complexity
+from ..published.places import PAPERS_PROTOCOLS, PLACES
+from ..published.results import PublishedResult, load_published
+from ..published.transcriptions import Trap
+from .cells import Group, RestorerResult
+from .intervals import Interval
+from .leaderboard import AVERAGE
 
 CostName = Literal["params", "macs", "latency_ms", "peak_mib"]
 Conditions: TypeAlias = tuple[tuple[int, int], int]
@@ -86,25 +89,22 @@ def cost_points(group: Group, published: bool = True) -> list[CostPoint]:
     Latency and memory are those over images of the size that most restorers share (`common_conditions`).
 
     Args:
-        group: the input itself gives no point (see `input_level`).
+        group: the input itself gives no point.
         published: whether to add printed averages; none are added where `not_comparable` gives a reason.
     """
     shared = common_conditions(group)
     points = [
         CostPoint(
-            label=contender.label,
-            psnr=numbers.fmean(_means(contender, "psnr")),
-            interval=average_interval(
-                [list(contender.cells[key].values("psnr").values()) for key in group.tasks],
-                seed=f"{group.title}/{contender.label}",
-            ),
-            params=contender.record.complexity.get("parameters"),
-            macs=contender.record.complexity.get("macs"),
-            latency_ms=_median_cost(contender, shared, "latency_ms"),
-            peak_mib=_median_cost(contender, shared, "peak_mib"),
+            label=restorer.label,
+            psnr=score.mean,
+            interval=score,
+            params=restorer.record.complexity.get("parameters"),
+            macs=restorer.record.complexity.get("macs"),
+            latency_ms=_median_cost(restorer, shared, "latency_ms"),
+            peak_mib=_median_cost(restorer, shared, "peak_mib"),
         )
-        for contender in group.contenders
-        if not contender.is_input and contender.entry.complete
+        for restorer in group.restorers
+        if not restorer.is_input and (score := group.scoreboard.score(restorer.label, AVERAGE)) is not None
     ]
     if published and not not_comparable(group):
         points += published_points(group.suite)
@@ -128,19 +128,9 @@ def pareto(points: Iterable[CostPoint], cost: CostName) -> list[CostPoint]:
     return [point for _, point in sorted(front, key=lambda pair: (pair[0], pair[1].label))]
 
 
-def input_level(group: Group) -> float | None:
-    """The degraded input's average PSNR over the suite, dB; None unless a restorer or the input has all tasks."""
-    for contender in group.contenders:
-        if contender.entry.complete:
-            values = _means(contender, "input_psnr")
-            if len(values) == len(group.tasks):
-                return numbers.fmean(values)
-    return None
-
-
 def incomplete(group: Group) -> list[str]:
     """Restorers that have no average, because a task or some of its images are missing."""
-    return [c.label for c in group.contenders if not c.is_input and not c.entry.complete]
+    return [c.label for c in group.restorers if not c.is_input and not c.complete]
 
 
 def not_comparable(group: Group) -> str:
@@ -161,11 +151,11 @@ def common_conditions(group: Group) -> Conditions | None:
     """Image size and batch at which most restorers have latency, and among those the one of most cells."""
     restorers: Counter[Conditions] = Counter()
     cells: Counter[Conditions] = Counter()
-    for contender in group.contenders:
-        if not contender.is_input:
-            found = [place for cell in contender.cells.values() if (place := _place(cell.record.cost)) is not None]
-            restorers.update(set(found))
-            cells.update(found)
+    for restorer in group.restorers:
+        if not restorer.is_input:
+            sizes = [place for cell in restorer.cells.values() if (place := _place(cell.record.cost)) is not None]
+            restorers.update(set(sizes))
+            cells.update(sizes)
     if not restorers:
         return None
     return max(sorted(restorers), key=lambda place: (restorers[place], cells[place]))
@@ -176,9 +166,9 @@ def cost_statement(group: Group, name: CostName) -> str:
     shared = common_conditions(group)
     costs = [
         (cell.record.cost, str(cell.record.environment.get("device_name", "device not recorded")))
-        for contender in group.contenders
-        if not contender.is_input
-        for cell in contender.cells.values()
+        for restorer in group.restorers
+        if not restorer.is_input
+        for cell in restorer.cells.values()
         if cell.record.cost is not None and _place(cell.record.cost) == shared
     ]
     if shared is None or not costs:
@@ -249,12 +239,6 @@ def _published_costs(model: str) -> tuple[float | None, float | None, str]:
     return (None if params is None else params * 1e6), (None if macs is None else macs * 1e9), source
 
 
-def _means(contender: Contender, name: Literal["psnr", "input_psnr"]) -> list[float]:
-    """The cells' means, in the suite's order, where they have one."""
-    means = [contender.cells[key].record.means for key in contender.entry.tasks if key in contender.cells]
-    return [value for mean in means if (value := getattr(mean, name)) is not None]
-
-
 def _place(cost: dict[str, Any] | None) -> Conditions | None:
     if cost is None or cost.get("latency_ms") is None or not cost.get("size"):
         return None
@@ -262,9 +246,9 @@ def _place(cost: dict[str, Any] | None) -> Conditions | None:
     return (int(height), int(width)), int(cost.get("batch") or 1)
 
 
-def _median_cost(contender: Contender, shared: Conditions | None, name: str) -> float | None:
+def _median_cost(restorer: RestorerResult, shared: Conditions | None, name: str) -> float | None:
     if shared is None:
         return None
-    costs = [cell.record.cost for cell in contender.cells.values() if cell.record.cost is not None]
+    costs = [cell.record.cost for cell in restorer.cells.values() if cell.record.cost is not None]
     values = [float(cost[name]) for cost in costs if _place(cost) == shared and cost.get(name) is not None]
-    return numbers.median(values) if values else None
+    return statistics.median(values) if values else None

@@ -71,7 +71,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 @dataclass(frozen=True)
-class Entry:
+class RestorerRecords:
     """All cells of one restorer under one set of conditions on one suite."""
 
     suite: str
@@ -79,8 +79,8 @@ class Entry:
     records: dict[str, Record]
 
     @property
-    def any(self) -> Record:
-        """A record of the entry, for what they all share."""
+    def first(self) -> Record:
+        """One of the records, for what they all share."""
         return next(iter(self.records.values()))
 
     @property
@@ -101,33 +101,40 @@ def conditions(record: Record) -> str:
     return json.dumps([record.suite, record.suite_tasks, shared], sort_keys=True)
 
 
-def entries(records: Iterable[Record]) -> list[Entry]:
-    """Group records into table entries; of several cells for one place the one finished last is taken."""
+def by_restorer(records: Iterable[Record]) -> list[RestorerRecords]:
+    """Group records by restorer and conditions; of several cells for one place the one finished last is taken."""
     grouped: dict[str, dict[str, Record]] = {}
     for record in sorted(records, key=lambda record: (record.finished, record.cell)):
         grouped.setdefault(conditions(record), {})[record.task_key] = record
     result = [
-        Entry(next(iter(group.values())).suite, next(iter(group.values())).suite_tasks, group)
+        RestorerRecords(next(iter(group.values())).suite, next(iter(group.values())).suite_tasks, group)
         for group in grouped.values()
     ]
     return sorted(
-        result, key=lambda entry: (entry.suite, entry.tasks, entry.any.protocol, entry.any.model, entry.any.variant)
+        result,
+        key=lambda restorer: (
+            restorer.suite,
+            restorer.tasks,
+            restorer.first.protocol,
+            restorer.first.model,
+            restorer.first.variant,
+        ),
     )
 
 
-def comparable(several: Iterable[Entry]) -> list[list[Entry]]:
-    """Entries that may be ranked together: same suite, tasks and protocol, and, task by task, the same images."""
-    bundles: list[tuple[tuple[str, tuple[str, ...], str], dict[str, Any], list[Entry]]] = []
-    for entry in several:
-        place = (entry.suite, entry.tasks, entry.any.protocol)
-        images = {key: record.identity.get("data") for key, record in entry.records.items()}
+def comparable(several: Iterable[RestorerRecords]) -> list[list[RestorerRecords]]:
+    """Restorers that may be ranked together: same suite, tasks and protocol, and, task by task, the same images."""
+    bundles: list[tuple[tuple[str, tuple[str, ...], str], dict[str, Any], list[RestorerRecords]]] = []
+    for restorer in several:
+        place = (restorer.suite, restorer.tasks, restorer.first.protocol)
+        images = {key: record.identity.get("data") for key, record in restorer.records.items()}
         for known, shared, members in bundles:
             if known == place and all(shared.get(key, digest) == digest for key, digest in images.items()):
-                members.append(entry)
+                members.append(restorer)
                 shared.update(images)
                 break
         else:
-            bundles.append((place, images, [entry]))
+            bundles.append((place, images, [restorer]))
     return [members for _, _, members in bundles]
 
 
@@ -182,10 +189,10 @@ def mean_or_none(values: Sequence[float | None]) -> float | None:
     return sum(present) / len(present) if present and len(present) == len(values) else None
 
 
-def average_row(entry: Entry, rows: Sequence[Row]) -> Row:
+def average_row(restorer: RestorerRecords, rows: Sequence[Row]) -> Row:
     """The suite's average: the plain mean over its tasks, given only when all of them are complete."""
-    datasets = sorted({key.partition("@")[2] for key in entry.tasks})
-    missing = [key for key in entry.tasks if key not in entry.records or not entry.records[key].complete]
+    datasets = sorted({key.partition("@")[2] for key in restorer.tasks})
+    missing = [key for key in restorer.tasks if key not in restorer.records or not restorer.records[key].complete]
     values = {
         **asdict(rows[0]),
         "task": AVERAGE,
@@ -193,26 +200,26 @@ def average_row(entry: Entry, rows: Sequence[Row]) -> Row:
         "sigma": None,
         "images": sum(row.images for row in rows),
         "device_name": "+".join(sorted({row.device_name for row in rows})),
-        "status": "complete" if entry.complete else "incomplete",
+        "status": "complete" if restorer.complete else "incomplete",
         "note": f"missing: {', '.join(missing)}" if missing else "",
         "cell": "",
     }
     for name in ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim"):
-        values[name] = mean_or_none([getattr(row, name) for row in rows]) if entry.complete else None
+        values[name] = mean_or_none([getattr(row, name) for row in rows]) if restorer.complete else None
     return Row(**values)
 
 
-def entry_rows(entry: Entry) -> list[Row]:
-    """The lines of one entry: its tasks in the suite's order, then the average where the suite has several tasks."""
-    rows = [cell_row(entry.records[key]) for key in entry.tasks if key in entry.records]
-    if len(entry.tasks) > 1:
-        rows.append(average_row(entry, rows))
+def restorer_rows(restorer: RestorerRecords) -> list[Row]:
+    """The lines of a restorer: its tasks in the suite's order, then the average where the suite has several tasks."""
+    rows = [cell_row(restorer.records[key]) for key in restorer.tasks if key in restorer.records]
+    if len(restorer.tasks) > 1:
+        rows.append(average_row(restorer, rows))
     return rows
 
 
 def leaderboard(records: Iterable[Record]) -> list[Row]:
     """All lines, grouped by suite, data, protocol and restorer."""
-    return [row for entry in entries(records) for row in entry_rows(entry)]
+    return [row for restorer in by_restorer(records) for row in restorer_rows(restorer)]
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

@@ -1,4 +1,4 @@
 """Figures for papers, the same bytes for the same store.
 
-May import: `analysis`, `published`, and `store` and `errors` of `benchmarks`.
+May import: `analysis`, `published` and `errors` of `reports`, and `store` and `errors` of `benchmarks`.
 """

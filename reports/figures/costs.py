@@ -19,10 +19,10 @@ from ..analysis.costs import (
     cost_points,
     cost_statement,
     incomplete,
-    input_level,
     not_comparable,
     pareto,
 )
+from ..analysis.leaderboard import AVERAGE
 from .labels import Label, place_labels
 from .style import PUBLISHED, Style, house_style, legend_above, new_figure, settle
 
@@ -43,11 +43,11 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
         published: whether to add printed averages, which needs comparable data (see `costs.not_comparable`).
     """
     points = cost_points(group, published)
-    shown = [point for point in points if point.cost(axis.cost) is not None]
-    measured = [point for point in shown if point.source == "measured"]
-    if not measured or len(shown) < 2:
+    drawn = [point for point in points if point.cost(axis.cost) is not None]
+    measured = [point for point in drawn if point.source == "measured"]
+    if not measured or len(drawn) < 2:
         return None
-    printed = [point for point in shown if point.source == "published"]
+    printed = [point for point in drawn if point.source == "published"]
     crowded = len(printed) > 12
     figure = new_figure(
         WIDTH + crowded, HEIGHT * (1.6 if crowded else 1), _caption(group, axis, points, published=published)
@@ -79,8 +79,8 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
             gid="measured",
         )
     _key(axes, with_published=bool(printed))
-    _scale(axes, axis, [_x(point, axis) for point in shown])
-    level = input_level(group)
+    _scale(axes, axis, [_x(point, axis) for point in drawn])
+    level = group.scoreboard.input_level(AVERAGE)
     if level is not None:
         axes.axhline(level, color="black", linestyle=":", linewidth=1, label="degraded input", gid="input")
     front = _front(axes, axis, measured)
@@ -182,22 +182,22 @@ def _caption(group: Group, axis: CostAxis, points: Sequence[CostPoint], *, publi
     if reason := not_comparable(group):
         return [*lines, f"Published points left out: {reason}."]
     printed = [point for point in points if point.source == "published"]
-    shown = [point for point in printed if point.cost(axis.cost) is not None]
-    if not shown:
+    drawn = [point for point in printed if point.cost(axis.cost) is not None]
+    if not drawn:
         return [*lines, "No published point: papers print no comparable value of this cost."]
     if axis.cost == "macs":
-        sources = dict.fromkeys(point.macs_source for point in shown)
+        sources = dict.fromkeys(point.macs_source for point in drawn)
         lines.append(f"Multiply-adds of published restorers: {'; '.join(sources)}, {MACS_SIZE}.")
     if axis.cost == "params":
         lines.append("Parameters of published restorers as in print, with frozen parts where these are named.")
-    return [*lines, *_sources(shown, len(printed) - len(shown))]
+    return [*lines, *_sources(drawn, len(printed) - len(drawn))]
 
 
-def _sources(shown: Sequence[CostPoint], without: int) -> list[str]:
+def _sources(drawn: Sequence[CostPoint], without: int) -> list[str]:
     """Which published points are printed where, and what to know about them."""
     by_citation: dict[str, list[str]] = {}
     by_note: dict[str, list[str]] = {}
-    for point in shown:
+    for point in drawn:
         by_citation.setdefault(point.citation, []).append(point.label)
         for note in point.notes:
             by_note.setdefault(note, []).append(point.label)

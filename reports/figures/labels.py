@@ -71,7 +71,7 @@ def _best(
     x: float, y: float, width: float, height: float, pixel: float, taken: Sequence[Bbox], frame: Bbox
 ) -> tuple[float, float, float, Bbox]:
     """Distance in points, offset of the centre in pixels, and place of the first free candidate, or the freest."""
-    found: list[tuple[float, float, float, float, Bbox]] = []
+    covering: list[tuple[float, float, float, float, Bbox]] = []
     for distance in _DISTANCES:
         for angle in _ANGLES:
             cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -82,8 +82,8 @@ def _best(
             covered += width * height - _overlap(place, frame)
             if covered < 1e-6:
                 return distance, dx, dy, place
-            found.append((covered, distance, dx, dy, place))
-    return min(found, key=lambda one: one[:2])[1:]
+            covering.append((covered, distance, dx, dy, place))
+    return min(covering, key=lambda one: one[:2])[1:]
 
 
 def _side(direction: float) -> int:

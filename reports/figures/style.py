@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import textwrap
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
+
+from ...atomic import written_whole
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999999")
 """Okabe and Ito's palette for all kinds of colour vision, without the yellow that white paper swallows."""
@@ -144,10 +145,7 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
         with house_style(), _quiet_fonts():
             figure.savefig(content, format=kind, dpi=DPI, metadata=metadata)
         path = folder / f"{stem}.{kind}"
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            temporary.write_bytes(content.getvalue())
-            paths.append(temporary.replace(path))
-        finally:
-            temporary.unlink(missing_ok=True)
+        with written_whole(path) as part:
+            part.write_bytes(content.getvalue())
+        paths.append(path)
     return paths

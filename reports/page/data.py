@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from ...benchmarks.store.records import Record
 from ..analysis.captions import task_label
-from ..analysis.cells import Contender, Group, StoredCell, stems
+from ..analysis.cells import Group, RestorerResult, StoredCell, stems
 from ..analysis.costs import CostName, CostPoint, cost_points, cost_statement, pareto
-from ..analysis.leaderboard import average_row, cell_row, weights_label
-from ..analysis.statistics import Interval, Ranking, average_interval, mean_interval, rank, rank_averages
+from ..analysis.leaderboard import AVERAGE, average_row, cell_row, weights_label
+from ..analysis.scoreboard import Difference, Interval
 from .summary import facts, headline
 
 COSTS: dict[str, tuple[CostName, float]] = {
@@ -49,16 +49,7 @@ def page_data(groups: Sequence[Group], folder: Path, strips: Callable[[Group], l
 
 def group_data(group: Group, folder: Path) -> dict[str, Any]:
     """One group, but for its images."""
-    columns = {
-        key: {c.label: c.cells[key].values("psnr") for c in _ranked(group) if _whole(c, key)} for key in group.tasks
-    }
-    rankings = {key: rank(columns[key], seed=f"{group.title}/{key}") for key in group.tasks if columns[key]}
-    complete = [c for c in _ranked(group) if c.entry.complete]
-    average = (
-        rank_averages({c.label: [columns[key][c.label] for key in group.tasks] for c in complete}, seed=group.title)
-        if complete
-        else None
-    )
+    average = group.scoreboard.ranking(AVERAGE)
     points = cost_points(group, published=True)
     measured = {point.label: point for point in points if point.source == "measured"}
     return {
@@ -70,10 +61,10 @@ def group_data(group: Group, folder: Path) -> dict[str, Any]:
             {"key": key, "label": task_label(group, key), "head": _head(key), "dataset": key.partition("@")[2]}
             for key in group.tasks
         ],
-        "headline": headline(group, average, measured),
-        "facts": facts(group, average, rankings, measured),
+        "headline": headline(group, measured),
+        "facts": facts(group, measured),
         "order": list(average.order) if average else [],
-        "rows": [_row(c, group, folder, average, rankings, measured.get(c.label)) for c in group.contenders],
+        "rows": [_row(c, group, folder, measured.get(c.label)) for c in group.restorers],
         "images": {key: _images(group, key) for key in group.tasks},
         "differences": {key: _differences(group, key) for key in group.tasks},
         "costs": [_cost(point) for point in points],
@@ -83,46 +74,42 @@ def group_data(group: Group, folder: Path) -> dict[str, Any]:
 
 
 def _row(
-    contender: Contender,
+    restorer: RestorerResult,
     group: Group,
     folder: Path,
-    average: Ranking | None,
-    rankings: Mapping[str, Ranking],
     cost: CostPoint | None,
 ) -> dict[str, Any]:
-    record = contender.record
-    shown = [cell_row(contender.cells[key].record) for key in group.tasks if key in contender.cells]
-    whole = average_row(contender.entry, shown)
+    record = restorer.record
+    rows = [cell_row(restorer.cells[key].record) for key in group.tasks if key in restorer.cells]
+    whole = average_row(restorer.records, rows)
     point = None if cost is None else _cost(cost)
-    values = [list(contender.cells[key].values("psnr").values()) for key in group.tasks if key in contender.cells]
-    seed = f"{group.title}/{contender.label}"  # that of `cost_points`, so that page and figures agree
-    interval = average_interval(values, seed=seed) if whole.psnr is not None else None
+    score = group.scoreboard.score(restorer.label, AVERAGE)
     return {
-        "label": contender.label,
-        "isInput": contender.is_input,
-        "complete": contender.entry.complete,
-        "reasons": [f"{task_label(group, cell.task_key)}: {row.note}" for cell, row in _noted(contender, group)]
-        + [f"{task_label(group, key)}: not run" for key in group.tasks if key not in contender.cells],
-        "average": {"psnr": whole.psnr, **_bounds(interval), "mark": _mark(contender.label, average)},
-        "gain": None if whole.psnr is None or whole.input_psnr is None else whole.psnr - whole.input_psnr,
+        "label": restorer.label,
+        "isInput": restorer.is_input,
+        "complete": restorer.complete,
+        "reasons": [f"{task_label(group, cell.task_key)}: {row.note}" for cell, row in _noted(restorer, group)]
+        + [f"{task_label(group, key)}: not run" for key in group.tasks if key not in restorer.cells],
+        "average": {"psnr": score and score.mean, **_bounds(score), "mark": _mark(group, restorer, AVERAGE)},
+        "gain": None if score is None else group.scoreboard.mean_gain(restorer.label, AVERAGE),
         "ssim": whole.ssim,
         "lpips": whole.lpips,
-        "tasks": {key: _task(cell, group, contender, rankings.get(key)) for key, cell in contender.cells.items()},
-        "params": None if contender.is_input else _scaled(record.complexity.get("parameters"), 1e6),
-        "macs": None if contender.is_input else _scaled(record.complexity.get("macs"), 1e9),
+        "tasks": {key: _task(cell, group, restorer) for key, cell in restorer.cells.items()},
+        "params": None if restorer.is_input else _scaled(record.complexity.get("parameters"), 1e6),
+        "macs": None if restorer.is_input else _scaled(record.complexity.get("macs"), 1e9),
         "latency": point and point["latency"],
         "memory": point and point["memory"],
         "provenance": record.provenance,
         "dtype": str(record.identity["numerics"]["dtype"]),
         "device": str(record.identity["numerics"]["device"]),
-        **_record(contender, group, folder),
+        **_record(restorer, group, folder),
     }
 
 
-def _record(contender: Contender, group: Group, folder: Path) -> dict[str, Any]:
+def _record(restorer: RestorerResult, group: Group, folder: Path) -> dict[str, Any]:
     """What the record's dialog shows, for all cells of a row."""
-    record = contender.record
-    cells = [contender.cells[key] for key in group.tasks if key in contender.cells]
+    record = restorer.record
+    cells = [restorer.cells[key] for key in group.tasks if key in restorer.cells]
     return {
         "model": record.model,
         "variant": record.variant,
@@ -155,22 +142,20 @@ def _record(contender: Contender, group: Group, folder: Path) -> dict[str, Any]:
     }
 
 
-def _task(cell: StoredCell, group: Group, contender: Contender, ranking: Ranking | None) -> dict[str, Any]:
+def _task(cell: StoredCell, group: Group, restorer: RestorerResult) -> dict[str, Any]:
     """One task of a row; without numbers where images are missing."""
-    psnr, inputs = cell.values("psnr"), cell.values("input_psnr")
-    names = _images(group, cell.record.task_key)
-    values = {"images": [_rounded(psnr.get(name)) for name in names]}
-    if not cell.record.complete or not psnr:
+    key, scoreboard, psnr = cell.record.task_key, group.scoreboard, cell.values("psnr")
+    values = {"images": [_rounded(psnr.get(name)) for name in _images(group, key)]}
+    score = scoreboard.score(restorer.label, key)
+    if score is None:
         return {"psnr": None, "gain": None, "low": None, "high": None, "mark": None, **values}
-    seed = f"{group.title}/{contender.label}/{cell.record.task_key}"
-    gains = [psnr[name] - inputs[name] for name in names if name in psnr and name in inputs]
-    gain = None if contender.is_input or not gains else mean_interval(gains, seed=f"{seed}/gain")
+    gain = None if restorer.is_input else scoreboard.gain(restorer.label, key)
     return {
-        "psnr": cell.record.means.psnr,
-        **_bounds(mean_interval(list(psnr.values()), seed=seed)),
+        "psnr": score.mean,
+        **_bounds(score),
         "ssim": cell.record.means.ssim,
         "gain": None if gain is None else {"mean": gain.mean, **_bounds(gain)},
-        "mark": _mark(contender.label, ranking),
+        "mark": _mark(group, restorer, key),
         **values,
     }
 
@@ -180,20 +165,19 @@ def _differences(group: Group, key: str) -> dict[str, dict[str, Any]]:
 
     With intervals and without tests: those of the ranking are corrected for all comparisons, single ones would not be.
     """
-    found = {}
-    places = [i for i, c in enumerate(group.contenders) if not c.is_input and key in c.cells]
+    differences = {}
+    places = [i for i, c in enumerate(group.restorers) if not c.is_input and key in c.cells]
     for first, second in combinations(places, 2):
-        a, b = (group.contenders[i].cells[key].values("psnr") for i in (first, second))
-        differences = [a[image] - b[image] for image in sorted(a.keys() & b.keys())]
-        if differences:
-            interval = mean_interval(differences, seed=f"{group.title}/{key}/{first}-{second}")
-            found[f"{first}-{second}"] = {"mean": interval.mean, **_bounds(interval)}
-    return found
+        a, b = (group.restorers[place].label for place in (first, second))
+        difference = group.scoreboard.difference(a, b, key)
+        if difference is not None:
+            differences[f"{first}-{second}"] = {"mean": difference.mean, **_bounds(difference)}
+    return differences
 
 
 def _images(group: Group, key: str) -> list[str]:
     """Names of a task's images, in the data set's order; an unfinished cell may hold fewer than another."""
-    cells = [contender.cells[key] for contender in group.contenders if key in contender.cells]
+    cells = [restorer.cells[key] for restorer in group.restorers if key in restorer.cells]
     return [row.image for row in max(cells, key=lambda cell: len(cell.rows)).rows] if cells else []
 
 
@@ -208,33 +192,30 @@ def _cost(point: CostPoint) -> dict[str, Any]:
     }
 
 
-def _mark(label: str, ranking: Ranking | None) -> str | None:
-    if ranking is None:
-        return None
-    if label in ranking.best:
-        return "best" if len(ranking.best) == 1 else "tied"
-    return "second" if label in ranking.second else None
+def _mark(group: Group, restorer: RestorerResult, column: str) -> str | None:
+    mark = group.scoreboard.mark(restorer.label, column)
+    return "tied" if mark == "tie" else mark
 
 
-def _noted(contender: Contender, group: Group) -> list[tuple[Any, Any]]:
-    records = [contender.cells[key].record for key in group.tasks if key in contender.cells]
+def _noted(restorer: RestorerResult, group: Group) -> list[tuple[Any, Any]]:
+    records = [restorer.cells[key].record for key in group.tasks if key in restorer.cells]
     return [(record, row) for record in records if (row := cell_row(record)).note]
 
 
 def _alike(group: Group, cells: Sequence[StoredCell], of: Callable[[StoredCell], Any]) -> list[dict[str, Any]]:
     """Values of the cells, each once, with the tasks that share it."""
-    found: list[tuple[Any, list[str]]] = []
+    variants: list[tuple[Any, list[str]]] = []
     for cell in cells:
         value = of(cell)
-        for known, tasks in found:
+        for known, tasks in variants:
             if known == value:
                 tasks.append(task_label(group, cell.record.task_key))
                 break
         else:
-            found.append((value, [task_label(group, cell.record.task_key)]))
+            variants.append((value, [task_label(group, cell.record.task_key)]))
     return [
         {"tasks": "all tasks" if len(tasks) == len(cells) else ", ".join(tasks), "value": value}
-        for value, tasks in found
+        for value, tasks in variants
     ]
 
 
@@ -254,7 +235,7 @@ def _head(key: str) -> str:
     return key.partition("@")[0].replace("-", " ")
 
 
-def _bounds(interval: Interval | None) -> dict[str, float | None]:
+def _bounds(interval: Interval | Difference | None) -> dict[str, float | None]:
     return {"low": None, "high": None} if interval is None else {"low": interval.low, "high": interval.high}
 
 
@@ -264,15 +245,6 @@ def _scaled(value: float | None, unit: float) -> float | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def _ranked(group: Group) -> list[Contender]:
-    return [contender for contender in group.contenders if not contender.is_input]
-
-
-def _whole(contender: Contender, key: str) -> bool:
-    cell = contender.cells.get(key)
-    return cell is not None and cell.record.complete and bool(cell.values("psnr"))
 
 
 def _protocol_label(group: Group, groups: Sequence[Group]) -> str:

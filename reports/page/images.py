@@ -12,7 +12,8 @@ from PIL import Image
 
 from ..analysis.captions import task_label
 from ..analysis.cells import Group
-from ..figures.strips import Strip, error_map, error_scale, pick
+from ..figures.error_maps import error_map, error_scale
+from ..figures.strip_images import Strip, pick
 
 IMAGES = "images"
 
@@ -35,7 +36,7 @@ class ImageFiles:
     def _strip(self, group: Group, strip: Strip) -> dict[str, Any]:
         with Image.open(strip.clean) as clean:
             width, height = clean.size
-        scale = error_scale(strip)
+        scale = error_scale(strip.restored_images, strip.clean)
         return {
             "task": task_label(group, strip.task_key),
             "image": strip.image,

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from ..analysis.captions import image_counts, task_label
 from ..analysis.cells import Group
-from ..analysis.costs import CostPoint, incomplete, input_level
-from ..analysis.statistics import Interval, Ranking
+from ..analysis.costs import CostPoint, incomplete
+from ..analysis.leaderboard import AVERAGE
+from ..analysis.scoreboard import Interval, Ranking
 
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def headline(group: Group, average: Ranking | None, measured: Mapping[str, CostPoint]) -> str:
+def headline(group: Group, measured: Mapping[str, CostPoint]) -> str:
     """The result in one sentence."""
+    average = group.scoreboard.ranking(AVERAGE)
     if average is None:
         return f"No restorer has finished {group.suite} on {group.datasets} yet"
     leader = average.order[0]
@@ -26,28 +28,26 @@ def headline(group: Group, average: Ranking | None, measured: Mapping[str, CostP
     return f"{leader} is best on {group.suite}: {score} on average, significantly more than {_others(group)}"
 
 
-def facts(
-    group: Group, average: Ranking | None, rankings: Mapping[str, Ranking], measured: Mapping[str, CostPoint]
-) -> list[tuple[str, str | list[tuple[str, str]]]]:
+def facts(group: Group, measured: Mapping[str, CostPoint]) -> list[tuple[str, str | list[tuple[str, str]]]]:
     """Short answers with what they answer, in the order of reading; an answer may be a list of (task, text).
 
     Args:
         group: whose results.
-        average: ranking of the suite's averages, over complete restorers; None without one.
-        rankings: ranking of each task that has one.
         measured: averages and costs of the complete restorers by label.
     """
-    found: list[tuple[str, str | list[tuple[str, str]]]] = []
+    answers: list[tuple[str, str | list[tuple[str, str]]]] = []
+    average = group.scoreboard.ranking(AVERAGE)
+    rankings = {key: ranking for key in group.tasks if (ranking := group.scoreboard.ranking(key)) is not None}
     if average is not None:
-        found.append(("Best average", _score(group, average.order[0], measured)))
-        found.append(("How sure", _certainty(group, average)))
-        found.append(("At what cost", _cost(average, measured)))
+        answers.append(("Best average", _score(group, average.order[0], measured)))
+        answers.append(("How sure", _certainty(group, average)))
+        answers.append(("At what cost", _cost(average, measured)))
     if rankings and len(group.tasks) > 1:
         winners = [(task_label(group, key), _winners(ranking)) for key, ranking in rankings.items()]
-        found.append(("Best at each task (= not told apart)", winners))
+        answers.append(("Best at each task (= not told apart)", winners))
     if unfinished := incomplete(group):
-        found.append(("Incomplete, not ranked on average", "\n".join(unfinished)))
-    return found
+        answers.append(("Incomplete, not ranked on average", "\n".join(unfinished)))
+    return answers
 
 
 def listed(names: Sequence[str]) -> str:
@@ -57,8 +57,8 @@ def listed(names: Sequence[str]) -> str:
 
 def _score(group: Group, label: str, measured: Mapping[str, CostPoint]) -> str:
     point = measured[label]
-    level = input_level(group)
-    gain = "" if level is None else f", {point.psnr - level:+.2f} dB over the degraded input"
+    over_input = group.scoreboard.mean_gain(label, AVERAGE)
+    gain = "" if over_input is None else f", {over_input:+.2f} dB over the degraded input"
     return f"{label}: {point.psnr:.2f} dB{_bracket(point.interval)}{gain}"
 
 

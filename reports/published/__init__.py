@@ -1,4 +1,4 @@
 """The papers' numbers and references, and their loader.
 
-May import: `errors` of `reports`.
+May import: `errors` of `reports`, `tasks` of `datasets`.
 """

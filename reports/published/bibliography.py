@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from .results import PublishedError, load_sources
+from ..errors import PublishedError
+from .results import load_sources
 
 JOURNALS = ("Pattern Recognition", "TMLR", "TIP", "TPAMI", "IJCV")
 _VENUE = re.compile(r"^(?P<venue>[A-Z][A-Za-z .&-]*?) (?P<year>(?:19|20)\d\d)(?: \((?P<remark>.+)\))?$")
@@ -66,11 +67,11 @@ def entry(key: str, citation: str) -> str:
 
 def _address(title: str) -> Mapping[str, str]:
     """Of a citation that is an address on GitHub."""
-    found = _REPOSITORY.match(title)
-    if found is None:
+    address = _REPOSITORY.match(title)
+    if address is None:
         return {}
-    issue = f"/issues/{found['issue']}" if found["issue"] else ""
-    return {"howpublished": f"https://github.com/{_escape(found['place'])}{issue}"}
+    issue = f"/issues/{address['issue']}" if address["issue"] else ""
+    return {"howpublished": f"https://github.com/{_escape(address['place'])}{issue}"}
 
 
 def _printed(kind: str, key: str, fields: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Tables for papers, the terminal and files.
+"""Tables for papers, the terminal and files; `columns` says what a paper's table has for columns.
 
-May import: `analysis`, `published`, and `store` and `errors` of `benchmarks`.
+May import: `analysis`, `published` and `errors` of `reports`, `store` and `errors` of `benchmarks`.
 """

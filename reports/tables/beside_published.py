@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..analysis.cells import Contender, Group
+from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE
-from ..published.columns import PAPERS_PROTOCOLS, PublishedRow, column_notes, places, published_cost
-from .model import DIGITS, Block, Column, Number, TableRow
+from ..published.metrics import DIGITS
+from ..published.places import PAPERS_PROTOCOLS, column_notes, places
+from ..published.rows import PublishedRow
+from .columns import COSTS
+from .model import Block, Column, Number, TableRow
 
 NOISE = (
     "noise: the authors draw it from one global stream in file-system order, which cannot be repeated; here it is "
@@ -45,36 +48,36 @@ def blocks(
 
     Args:
         group: what was measured; None for printed rows alone.
-        measured: a row for each contender of the group.
+        measured: a row for each restorer of the group.
         printed: papers' rows.
         columns: of the table.
-        named: keep the order of the contenders; otherwise by falling average.
+        named: keep the order of the restorers; otherwise by falling average.
     """
     rows = {one.model: _published(one, columns) for one in printed}
     if group is None:
         return [Block(heading="", rows=tuple(rows.values()))]
     common = _common(group) if printed else _Common(frozenset(), "")
-    pairs = list(zip(group.contenders, measured, strict=True))
+    pairs = list(zip(group.restorers, measured, strict=True))
     if not named:
         last = next(place for place, column in enumerate(columns) if column.key == columns[-1].key)
         pairs.sort(key=lambda pair: (not pair[0].is_input, -(pair[1].scores[last].value or -1e9), pair[1].method))
-    shown: list[TableRow] = []
+    beside: list[TableRow] = []
     paired: set[str] = set()
-    for contender, row in pairs:
-        shown.append(row)
-        twin = _twin(contender, printed) if common.keys else None
-        if twin is not None and _is_published_network(contender):
-            shown.append(replace(rows[twin.model], method=f"{twin.model}, published"))
-            shown.append(_difference(contender, row, twin, columns, common))
+    for restorer, row in pairs:
+        beside.append(row)
+        twin = _twin(restorer, printed) if common.keys else None
+        if twin is not None and _is_published_network(restorer):
+            beside.append(replace(rows[twin.model], method=f"{twin.model}, published"))
+            beside.append(_difference(restorer, row, twin, columns, common))
             paired.add(twin.model)
         elif twin is not None:
             text = f"{row.method} is not the published {twin.model} with its weights: no difference is formed"
             rows[twin.model] = replace(rows[twin.model], notes=(*rows[twin.model].notes, text))
-    found = [Block(heading="", rows=tuple(shown))]
+    parts = [Block(heading="", rows=tuple(beside))]
     rest = tuple(row for model, row in rows.items() if model not in paired)
     if rest:
-        found.append(_printed_block(group, rest, columns, common))
-    return found
+        parts.append(_printed_block(group, rest, columns, common))
+    return parts
 
 
 def _common(group: Group) -> _Common:
@@ -102,33 +105,31 @@ def _printed_block(group: Group, rows: tuple[TableRow, ...], columns: Sequence[C
     return Block(heading=f"Published, {part} comparable with measured rows", rows=rows, notes=(reason, *traps))
 
 
-def _twin(contender: Contender, printed: Sequence[PublishedRow]) -> PublishedRow | None:
+def _twin(restorer: RestorerResult, printed: Sequence[PublishedRow]) -> PublishedRow | None:
     """The printed row of the same restorer, if it has scores."""
-    names = {contender.record.title.casefold(), contender.record.model.casefold()}
+    names = {restorer.record.title.casefold(), restorer.record.model.casefold()}
     return next((row for row in printed if row.scores and row.model.casefold() in names), None)
 
 
-def _is_published_network(contender: Contender) -> bool:
-    record = contender.record
+def _is_published_network(restorer: RestorerResult) -> bool:
+    record = restorer.record
     return record.variant == PUBLISHED_VARIANT and not record.overrides and record.provenance != "untrained"
 
 
 def _published(row: PublishedRow, columns: Sequence[Column]) -> TableRow:
-    params, macs = published_cost(row.model)
     return TableRow(
         kind="published",
         method=row.model,
         model=row.model,
         citation=row.source,
-        params=params,
-        macs=macs,
-        scores=tuple(row.score(column.task, column.metric) for column in columns),
+        costs=tuple(cost.printed(row.model) for cost in COSTS),
+        scores=tuple(Number.printed(row.score(column.task, column.metric)) for column in columns),
         notes=row.notes,
     )
 
 
 def _difference(
-    contender: Contender, row: TableRow, twin: PublishedRow, columns: Sequence[Column], common: _Common
+    restorer: RestorerResult, row: TableRow, twin: PublishedRow, columns: Sequence[Column], common: _Common
 ) -> TableRow:
     """Measured minus published, with the reasons why they differ."""
     everything = not common.reason
@@ -140,25 +141,30 @@ def _difference(
             scores.append(Number())
             continue
         value = score.value - printed
-        notes = _reasons(contender, twin, column)
+        notes = _reasons(restorer, twin, column)
         scores.append(Number(value=value, text=f"{value:+.{DIGITS[column.metric]}f}", notes=notes))
-    why = [RETRAINED] if contender.record.provenance != "official" else []
+    why = [RETRAINED] if restorer.record.provenance != "official" else []
     if twin.quoted:
         why.append(QUOTED)
     if common.reason:
         why.append(f"{common.reason}, so no difference is formed there")
     return TableRow(
-        kind="difference", method="measured minus published", model=row.model, scores=tuple(scores), notes=tuple(why)
+        kind="difference",
+        method="measured minus published",
+        model=row.model,
+        costs=(Number(),) * len(COSTS),
+        scores=tuple(scores),
+        notes=tuple(why),
     )
 
 
-def _reasons(contender: Contender, twin: PublishedRow, column: Column) -> tuple[str, ...]:
+def _reasons(restorer: RestorerResult, twin: PublishedRow, column: Column) -> tuple[str, ...]:
     """Why a measured score may differ from the printed one of the same network with the same weights."""
-    drawn = [key for key in contender.entry.tasks if key.startswith("denoise")]
-    found = []
+    drawn = [key for key in restorer.records.tasks if key.startswith("denoise")]
+    reasons = []
     if column.key in drawn or (column.key == AVERAGE and drawn):
-        found.append(NOISE)
-    gaussian = contender.record.protocol.startswith("moceir"), twin.model.startswith("MoCE-IR")
+        reasons.append(NOISE)
+    gaussian = restorer.record.protocol.startswith("moceir"), twin.model.startswith("MoCE-IR")
     if column.metric == "ssim" and gaussian[0] != gaussian[1]:
-        found.append(WINDOW)
-    return tuple(found)
+        reasons.append(WINDOW)
+    return tuple(reasons)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
+from ...atomic import write_text
+from ..errors import ReportError
+from ..published.bibliography import bibtex
+from ..published.metrics import DIGITS, HEADS
 from ..published.results import load_sources
 from .html import html_document
 from .latex import latex_body, latex_document
-from .model import DIGITS, HEADS, Column, Number, PaperTable, TableRow
+from .model import Column, Number, PaperTable, TableRow
 
 EXTENSIONS = {"latex": ".tex", "markdown": ".md", "csv": ".csv", "html": ".html"}
 CSV_HEADER = (
@@ -36,10 +41,30 @@ def render(table: PaperTable, fmt: str) -> str:
     return renderers[fmt](table)
 
 
+def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> list[Path]:
+    """Write one table in each format, for LaTeX also its body for ``\\input``, and the ``.bib`` of printed rows beside.
+
+    Raises:
+        ReportError: an unknown format.
+    """
+    for fmt in formats:
+        if fmt not in EXTENSIONS:
+            raise ReportError(f"--format {fmt}: give one of {', '.join(EXTENSIONS)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for fmt in formats:
+        files.append(write_text(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
+        if fmt == "latex":
+            files.append(write_text(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
+    if table.citations:
+        files.append(write_text(folder / f"{table.stem}.bib", bibtex(table.citations)))
+    return files
+
+
 def markdown(table: PaperTable) -> str:
     """A pipe table with its footnotes; intervals stand behind the means."""
     signs = table.footnotes()
-    heads = ["method", "params (M)", f"MACs (G){_signs(table.macs_notes, signs)}"]
+    heads = ["method", *(cost.heading + _signs(cost.notes, signs) for cost in table.costs)]
     heads += [_head(column, table) + _signs(column.notes, signs) for column in table.columns]
     lines = [_pipes(heads), _pipes(["---"] + ["---:"] * (len(heads) - 1))]
     for block in table.blocks:
@@ -63,7 +88,7 @@ def _markdown_cells(row: TableRow, table: PaperTable, signs: Mapping[str, str]) 
         " ".join(filter(None, (_marked(score), score.bounds(DIGITS[column.metric])))) + _signs(score.notes, signs)
         for column, score in zip(table.columns, row.scores, strict=True)
     ]
-    return [name, *(number.text + _signs(number.notes, signs) for number in (row.params, row.macs)), *scores]
+    return [name, *(number.text + _signs(number.notes, signs) for number in row.costs), *scores]
 
 
 def _marked(score: Number) -> str:
@@ -86,14 +111,14 @@ def _plain(text: str) -> str:
 
 
 def tidy_csv(table: PaperTable) -> str:
-    """One line for each method, task and metric, and for its parameters (M) and multiply-adds (G), with every digit."""
+    """One line for each method, task and metric, and for each of its costs, with every digit."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_HEADER)
     for row in table.rows:
-        costs = (("params_m", row.params), ("macs_g", row.macs))
         scores = zip(table.columns, row.scores, strict=True)
-        writer.writerows(_line(table, row, "", "", name, number) for name, number in costs)
+        costs = zip(table.costs, row.costs, strict=True)
+        writer.writerows(_line(table, row, "", "", cost.name, number) for cost, number in costs)
         writer.writerows(_line(table, row, c.label, c.dataset, c.metric, score) for c, score in scores)
     return buffer.getvalue()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
+from ..published.metrics import DIGITS, HEADS
 from ..published.results import load_sources
-from .model import DIGITS, HEADS, Block, Number, PaperTable, TableRow
+from .model import Block, Number, PaperTable, TableRow
 
 STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;border-block:2px solid}"
@@ -52,7 +53,7 @@ def html_document(table: PaperTable) -> str:
 def html_table(table: PaperTable) -> str:
     """The table element alone."""
     signs = table.footnotes()
-    first = ["Method", "Params (M)", "MACs (G)" + _signs(table.macs_notes, signs)]
+    first = ["Method", *(cost.title + _signs(cost.notes, signs) for cost in table.costs)]
     tasks = [
         f'<th scope="colgroup" colspan="{size}">{_text(column.label)}{_signs(column.notes, signs)}'
         + (f"<small>{_text(column.dataset)}</small>" if column.dataset and not table.one_dataset else "")
@@ -86,7 +87,7 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> str:
     if row.citation:
         place = table.citations.index(row.citation) + 1
         name += f' <a href="#source-{escape(row.citation)}">[{place}]</a>'
-    cells = [f"<td>{_text(number.text)}{_signs(number.notes, signs)}</td>" for number in (row.params, row.macs)]
+    cells = [f"<td>{_text(number.text)}{_signs(number.notes, signs)}</td>" for number in row.costs]
     for column, score in zip(table.columns, row.scores, strict=True):
         bounds = score.bounds(DIGITS[column.metric])
         small = f"<small>{bounds}</small>" if bounds else ""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .model import DIGITS, HEADS, Number, PaperTable, TableRow
+from ..published.metrics import DIGITS, HEADS
+from .model import Number, PaperTable, TableRow
 from .numbers import MISSING
 
 WIDE = 8
 """More columns of scores than this are scaled to the width of the text."""
-FIRST_COLUMNS = 3
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -50,7 +50,7 @@ def latex_document(table: PaperTable) -> str:
 def latex_body(table: PaperTable) -> str:
     """The float: caption, booktabs table, remarks and footnotes. It needs the packages booktabs and graphicx."""
     signs = table.footnotes()
-    numbers = FIRST_COLUMNS - 1 + len(table.columns)
+    numbers = len(table.costs) + len(table.columns)
     wide = len(table.columns) > WIDE
     rows = [line for block in _blocks(table, signs) for line in block]
     notes = [rf"\textsuperscript{{{sign}}}~{latex_escape(text)}" for text, sign in signs.items()]
@@ -83,13 +83,13 @@ def _header(table: PaperTable, signs: Mapping[str, str]) -> list[str]:
     spans = table.spans()
     names = [_span(size, latex_escape(column.label) + _signs(column.notes, signs)) for column, size in spans]
     sets = [_span(size, latex_escape(column.dataset)) for column, size in spans]
-    rules, start = [], FIRST_COLUMNS + 1
+    rules, start = [], len(table.costs) + 2
     for _, size in spans:
         rules.append(rf"\cmidrule(lr){{{start}-{start + size - 1}}}")
         start += size
-    heads = ["Method", "Params (M)", "MACs (G)" + _signs(table.macs_notes, signs)]
+    heads = ["Method", *(cost.title + _signs(cost.notes, signs) for cost in table.costs)]
     heads += [HEADS[column.metric] for column in table.columns]
-    empty = [""] * FIRST_COLUMNS
+    empty = [""] * (1 + len(table.costs))
     below = [] if table.one_dataset else [_line([*empty, *sets])]
     return [_line([*empty, *names]), *below, " ".join(rules), _line(heads)]
 
@@ -103,7 +103,7 @@ def _blocks(table: PaperTable, signs: Mapping[str, str]) -> Iterable[list[str]]:
         lines = [r"\midrule"]
         if block.heading:
             heading = rf"\textit{{{latex_escape(block.heading)}}}{_signs(block.notes, signs)}"
-            lines.append(rf"\multicolumn{{{FIRST_COLUMNS + len(table.columns)}}}{{l}}{{{heading}}} \\")
+            lines.append(rf"\multicolumn{{{1 + len(table.costs) + len(table.columns)}}}{{l}}{{{heading}}} \\")
         for row in block.rows:
             lines += _row(row, table, signs)
         yield lines
@@ -115,14 +115,14 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> list[str
     # A bracket or star at the beginning would be taken for an argument of the line end before it.
     name = f"{{{name[0]}}}{name[1:]}" if name[:1] in ("[", "*") else name
     name += rf"~\cite{{{row.citation}}}" if row.citation else ""
-    costs = [_text(number) + _signs(number.notes, signs) for number in (row.params, row.macs)]
+    costs = [_text(number) + _signs(number.notes, signs) for number in row.costs]
     scores = [_marked(score) + _signs(score.notes, signs) for score in row.scores]
     lines = [_line([name + _signs(row.notes, signs), *costs, *scores])]
     pairs = zip(table.columns, row.scores, strict=True)
     bounds = [score.bounds(DIGITS[column.metric]) for column, score in pairs]
     if any(bounds):
         small = [rf"{{\scriptsize {text}}}" if text else "" for text in bounds]
-        lines.append(_line([""] * FIRST_COLUMNS + small))
+        lines.append(_line([""] * (1 + len(table.costs)) + small))
     return lines
 
 

@@ -6,15 +6,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from ..analysis.scoreboard import Mark
+from ..published.metrics import Metric
+from ..published.transcriptions import PrintedValue
 from .numbers import MISSING
 
-Metric = Literal["psnr", "ssim"]
-Mark = Literal["best", "tie", "second"]
 RowKind = Literal["input", "measured", "published", "difference"]
 
-METRICS: tuple[Metric, ...] = ("psnr", "ssim")
-DIGITS: dict[Metric, int] = {"psnr": 2, "ssim": 3}
-HEADS: dict[Metric, str] = {"psnr": "PSNR", "ssim": "SSIM"}
+
+@dataclass(frozen=True, kw_only=True)
+class CostHead:
+    """The head of a column of costs, which stand between a method's name and its scores.
+
+    Attributes:
+        name: of its lines in the CSV.
+        heading: with its unit.
+        notes: footnotes of the heading.
+    """
+
+    name: str
+    heading: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The heading with a capital letter."""
+        return self.heading[:1].upper() + self.heading[1:]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +79,11 @@ class Number:
     images: int | None = None
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def printed(cls, value: PrintedValue) -> Number:
+        """As a paper prints it."""
+        return cls(value=value.value, text=value.text, notes=value.notes)
+
     def bounds(self, digits: int) -> str:
         """The interval as ``[30.12, 31.90]``, or an empty text."""
         if self.low is None or self.high is None:
@@ -78,7 +100,7 @@ class TableRow:
         method: its name.
         model: the restorer's name in the registry, or in the papers' spelling.
         citation: key of the source of a published row, in the ``.bib``; empty otherwise.
-        params, macs: in millions and thousands of millions.
+        costs: one for each cost of the table.
         scores: one for each column of the table.
         notes: footnotes of the name.
     """
@@ -87,8 +109,7 @@ class TableRow:
     method: str
     model: str
     citation: str = ""
-    params: Number = Number()
-    macs: Number = Number()
+    costs: tuple[Number, ...] = ()
     scores: tuple[Number, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -112,7 +133,7 @@ class PaperTable:
         caption: what it shows.
         columns: the tasks' scores, those of one task side by side, the average last.
         blocks: the rows.
-        macs_notes: footnotes of the heading of multiply-adds.
+        costs: heads of the columns of costs.
         remarks: sentences that stand under the table: images, test, what the marks mean.
     """
 
@@ -121,7 +142,7 @@ class PaperTable:
     caption: str
     columns: tuple[Column, ...]
     blocks: tuple[Block, ...]
-    macs_notes: tuple[str, ...] = ()
+    costs: tuple[CostHead, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -141,27 +162,28 @@ class PaperTable:
 
     def spans(self) -> list[tuple[Column, int]]:
         """The first column of each task and how many columns the task has."""
-        found: list[tuple[Column, int]] = []
+        spans: list[tuple[Column, int]] = []
         for column in self.columns:
-            if found and found[-1][0].key == column.key:
-                found[-1] = (found[-1][0], found[-1][1] + 1)
+            if spans and spans[-1][0].key == column.key:
+                spans[-1] = (spans[-1][0], spans[-1][1] + 1)
             else:
-                found.append((column, 1))
-        return found
+                spans.append((column, 1))
+        return spans
 
     def footnotes(self) -> dict[str, str]:
         """Sign of each footnote (``a``, ``b``, .. ``aa``), in the order in which a reader meets them."""
         return {text: _sign(place) for place, text in enumerate(dict.fromkeys(self._notes()))}
 
     def _notes(self) -> Iterator[str]:
-        yield from self.macs_notes
+        for cost in self.costs:
+            yield from cost.notes
         for column in self.columns:
             yield from column.notes
         for block in self.blocks:
             yield from block.notes
             for row in block.rows:
                 yield from row.notes
-                for number in (row.params, row.macs, *row.scores):
+                for number in (*row.costs, *row.scores):
                     yield from number.notes
 
 

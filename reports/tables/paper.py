@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from ...benchmarks.store.folders import write_atomically
-from ..analysis.captions import conditions, macs_size, task_label
+from ...messages import nearest
+from ..analysis.captions import conditions
 from ..analysis.cells import Group
-from ..analysis.leaderboard import AVERAGE
-from ..analysis.statistics import RESAMPLES, SIGNIFICANT, TEST
+from ..analysis.scoreboard import RESAMPLES, SIGNIFICANT, TEST
 from ..errors import ReportError
-from ..published.bibliography import bibtex
-from ..published.columns import PLACES, column_notes, places, published_rows
+from ..published.metrics import HEADS, METRICS, Metric
+from ..published.places import places
+from ..published.rows import published_rows
 from .beside_published import blocks
-from .formats import EXTENSIONS, render
-from .measured_rows import Measured, few_images, measured_rows
-from .model import HEADS, METRICS, Column, Metric, PaperTable
+from .columns import COSTS, score_columns
+from .measured_rows import few_images, measured_rows
+from .model import Column, PaperTable
 
 
 def paper_table(
@@ -46,41 +44,21 @@ def paper_table(
     """
     metrics = _metrics(columns)
     printed = published_rows(suite, published) if published else []
-    shown = None if group is None else _chosen(group, rows)
-    if (shown is None or not shown.contenders) and not printed:
+    chosen = None if group is None else _chosen(group, rows)
+    if (chosen is None or not chosen.restorers) and not printed:
         raise ReportError("a table without rows: name restorers with --rows, or papers with --published")
-    shown = shown if shown is not None and shown.contenders else None
-    heads = _columns(shown, suite, metrics)
-    found, rankings = measured_rows(shown, heads) if shown is not None else ([], [])
+    chosen = chosen if chosen is not None and chosen.restorers else None
+    heads = score_columns(chosen, suite, metrics)
+    measured = [] if chosen is None else measured_rows(chosen, heads)
     return PaperTable(
         suite=suite,
-        stem=stem or (f"{suite}-published" if shown is None else shown.stem),
-        caption=_caption(shown, suite, metrics),
+        stem=stem or (f"{suite}-published" if chosen is None else chosen.stem),
+        caption=_caption(chosen, suite, metrics),
         columns=tuple(heads),
-        blocks=tuple(blocks(shown, found, printed, heads, named=rows is not None)),
-        macs_notes=() if shown is None else (f"measured rows: multiply-adds of one pass over {macs_size(shown)}",),
-        remarks=tuple(_remarks(shown, rankings, bool(printed))),
+        blocks=tuple(blocks(chosen, measured, printed, heads, named=rows is not None)),
+        costs=tuple(cost.head(chosen) for cost in COSTS),
+        remarks=tuple(_remarks(chosen, heads, bool(printed))),
     )
-
-
-def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> list[Path]:
-    """Write one table in each format, for LaTeX also its body for ``\\input``, and the ``.bib`` of printed rows beside.
-
-    Raises:
-        ReportError: an unknown format.
-    """
-    for fmt in formats:
-        if fmt not in EXTENSIONS:
-            raise ReportError(f"--format {fmt}: give one of {', '.join(EXTENSIONS)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for fmt in formats:
-        files.append(write_atomically(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
-        if fmt == "latex":
-            files.append(write_atomically(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
-    if table.citations:
-        files.append(write_atomically(folder / f"{table.stem}.bib", bibtex(table.citations)))
-    return files
 
 
 def _metrics(columns: Sequence[str]) -> list[Metric]:
@@ -91,36 +69,16 @@ def _metrics(columns: Sequence[str]) -> list[Metric]:
 
 
 def _chosen(group: Group, rows: Sequence[str] | None) -> Group:
-    """The group with the contenders that are asked for."""
+    """The group with the restorers that are asked for."""
     if rows is None:
         return group
-    known = sorted({contender.record.model for contender in group.contenders})
+    known = sorted({restorer.record.model for restorer in group.restorers})
     for name in rows:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=2)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-            raise ReportError(f"--rows {name}: not measured on {group.title}; {hint}")
-    ordered = [c for name in dict.fromkeys(rows) for c in group.contenders if c.record.model == name]
-    return replace(group, contenders=tuple(sorted(ordered, key=lambda contender: not contender.is_input)))
-
-
-def _columns(group: Group | None, suite: str, metrics: Sequence[Metric]) -> list[Column]:
-    """The tasks' columns, then the average's if there are several tasks."""
-    known = PLACES.get(suite, {})
-    if group is None:
-        keys = [f"{task}@{place.dataset}" for task, place in places(suite).items()]
-        labels = [key.partition("@")[0].replace("-", " ").replace("_", "+") for key in keys]
-    else:
-        keys, labels = list(group.tasks), [task_label(group, key) for key in group.tasks]
-    found = []
-    for key, label in zip(keys, labels, strict=True):
-        task, _, dataset = key.partition("@")
-        standard = group is None or (task in known and known[task].measured == dataset)
-        notes = column_notes(suite, task) if standard else ()
-        found += [Column(key=key, label=label, dataset=dataset, metric=metric, notes=notes) for metric in metrics]
-    if len(keys) > 1:
-        found += [Column(key=AVERAGE, label=AVERAGE, dataset="", metric=metric) for metric in metrics]
-    return found
+            hint = nearest(name, known) or f"; there are {', '.join(known)}"
+            raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
+    ordered = [c for name in dict.fromkeys(rows) for c in group.restorers if c.record.model == name]
+    return replace(group, restorers=tuple(sorted(ordered, key=lambda restorer: not restorer.is_input)))
 
 
 def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:
@@ -132,34 +90,36 @@ def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:
     return f"{scores} of suite {suite} on {group.datasets}, protocol {group.protocol}."
 
 
-def _remarks(group: Group | None, measured: Sequence[Measured], printed: bool) -> list[str]:
+def _remarks(group: Group | None, columns: Sequence[Column], printed: bool) -> list[str]:
     """What stands under the table: images, intervals, test, marks."""
-    found = []
+    remarks = []
     if group is not None:
-        found.append(f"Measured: {conditions(group)}.")
-        found.append(
+        remarks.append(f"Measured: {conditions(group)}.")
+        remarks.append(
             f"Brackets: 95 % bootstrap interval over images ({RESAMPLES:,} resamples within each task; BCa where it is "
             "defined)."
         )
-        found += _marks(group, measured)
+        remarks += _marks(group, columns)
     if printed:
-        found.append("Published rows have no scores by image: they have no interval and take no part in the marks.")
-    return found
+        remarks.append("Published rows have no scores by image: they have no interval and take no part in the marks.")
+    return remarks
 
 
-def _marks(group: Group, measured: Sequence[Measured]) -> list[str]:
-    if not any(one.ranking for one in measured):
+def _marks(group: Group, columns: Sequence[Column]) -> list[str]:
+    rankings = [group.scoreboard.ranking(column.key, column.metric) for column in columns]
+    if not any(ranking is not None and len(ranking.order) > 1 for ranking in rankings):
         return ["No marks: no column has two restorers to compare."]
-    found = [
+    remarks = [
         "Among measured rows of a column: bold is the best and significantly better than each other one; a dagger "
         "marks the best ones that cannot be told apart, a tie group; underlined is second, with those not told apart "
         "from it. "
         f"{TEST[0].upper()}{TEST[1:]}, on the images common to the rows, Holm's correction within the column, level "
         f"{SIGNIFICANT}."
     ]
-    if any(contender.is_input for contender in group.contenders):
-        found.append("The input is not ranked.")
-    if few := few_images(measured):
-        columns = ", ".join(few)
-        found.append(f"Too few images (in brackets) for any difference to be significant, so all tie: {columns}.")
-    return found
+    if any(restorer.is_input for restorer in group.restorers):
+        remarks.append("The input is not ranked.")
+    if few := few_images(group, columns):
+        remarks.append(
+            f"Too few images (in brackets) for any difference to be significant, so all tie: {', '.join(few)}."
+        )
+    return remarks

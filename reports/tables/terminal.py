@@ -9,7 +9,7 @@ from tabulate import tabulate
 from ...benchmarks.store.records import Record
 from ..analysis.cells import Group
 from ..analysis.leaderboard import AVERAGE, Row, average_row, cell_row
-from .numbers import MISSING, gain, number, task_label
+from .numbers import MISSING, number, task_label
 
 LPIPS = "LPIPS"
 HEADERS = ("restorer", "task", "images", "input PSNR", "SSIM", "PSNR (dB)", "SSIM", "gain", LPIPS, "images/s")
@@ -25,18 +25,20 @@ def terminal_table(groups: Sequence[Group]) -> str:
 
 
 def _table(group: Group) -> str:
-    restorers = [contender for contender in group.contenders if not contender.is_input]
-    shown = restorers or list(group.contenders)
+    networks = [restorer for restorer in group.restorers if not restorer.is_input]
     lines, missing = [], []
-    for contender in shown:
-        records = [contender.cells[key].record for key in group.tasks if key in contender.cells]
+    for restorer in networks or group.restorers:
+        columns = [key for key in group.tasks if key in restorer.cells]
+        records = [restorer.cells[key].record for key in columns]
         rows = [cell_row(record) for record in records]
         speeds = [images_per_second(record) for record in records]
         if len(group.tasks) > 1:
-            rows.append(average_row(contender.entry, rows))
+            rows.append(average_row(restorer.records, rows))
             speeds.append(None)
-        lines += [_line(contender.label, row, speed) for row, speed in zip(rows, speeds, strict=True)]
-        missing += [f"- {contender.label}, {_task(row)}: {_lack(row)}" for row in rows if _lack(row)]
+            columns.append(AVERAGE)
+        gains = [group.scoreboard.mean_gain(restorer.label, column) for column in columns]
+        lines += [_line(restorer.label, *values) for values in zip(rows, gains, speeds, strict=True)]
+        missing += [f"- {restorer.label}, {_task(row)}: {_lack(row)}" for row in rows if _lack(row)]
     kept = [i for i, header in enumerate(HEADERS) if header != LPIPS or any(line[i] != MISSING for line in lines)]
     body = tabulate(
         [[line[i] for i in kept] for line in _without_repeats(lines)],
@@ -53,7 +55,7 @@ def images_per_second(record: Record) -> float | None:
     return record.computed / record.seconds if record.computed and record.seconds else None
 
 
-def _line(label: str, row: Row, speed: float | None) -> list[str]:
+def _line(label: str, row: Row, gain: float | None, speed: float | None) -> list[str]:
     return [
         label,
         _task(row),
@@ -62,7 +64,7 @@ def _line(label: str, row: Row, speed: float | None) -> list[str]:
         number(row.input_ssim, 3),
         number(row.psnr, 2),
         number(row.ssim, 3),
-        gain(row),
+        MISSING if gain is None or row.psnr is None else f"{gain:+.2f}",
         number(row.lpips, 3),
         MISSING if speed is None else f"{speed:.3g}",
     ]

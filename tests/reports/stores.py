@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from restorebench.benchmarks.store.records import (
     preview_name,
     previews_key,
 )
+from restorebench.reports.analysis.cells import StoredCell, read_cells
 
 from ..benchmarks.store.test_records import record
 
@@ -54,6 +59,22 @@ def write_store(
             for model, gain in gains.items():
                 _write_cell(root, suite, task, model, gain, names, protocol, previews, side, (lpips or {}).get(model))
     return root
+
+
+@functools.cache
+def shared_store(**options: Hashable) -> Path:
+    """A results folder as `write_store` makes it, once for all tests of a process: to be read, never written to."""
+    root = Path(tempfile.mkdtemp(prefix="restorebench-store-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return write_store(root, **options)  # type: ignore[arg-type]
+
+
+@functools.cache
+def shared_cells(**options: Hashable) -> tuple[StoredCell, ...]:
+    """The cells of `shared_store`."""
+    cells, problems = read_cells(shared_store(**options))
+    assert not problems
+    return tuple(cells)
 
 
 def _write_cell(

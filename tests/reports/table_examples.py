@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from restorebench.reports.analysis.cells import Group, StoredCell, groups, read_cells
+from restorebench.reports.analysis.cells import Group, StoredCell, groups
 
-from .stores import GAINS, write_store
+from .stores import shared_cells
 
 STANDARD = {
     "dehaze": "SOTS-Outdoor",
@@ -22,14 +22,10 @@ STANDARD = {
 }
 
 
-def embedded_group(
-    root: Path, *, suite: str = "5d", images: int = 12, gains: Mapping[str, float] = GAINS, protocol: str = "promptir@1"
-) -> Group:
-    """One suite on the embedded images."""
-    write_store(root, suites=(suite,), images=images, gains=gains, protocol=protocol, previews=False)
-    cells, problems = read_cells(root)
-    assert not problems
-    return only(groups(cells))
+@functools.cache
+def embedded_group(*, images: int = 12, protocol: str = "promptir@1") -> Group:
+    """Five degradations on the embedded images, made once for all tests of a process."""
+    return only(groups(shared_cells(suites=("5d",), images=images, protocol=protocol, previews=False)))
 
 
 def only(several: list[Group]) -> Group:
@@ -41,7 +37,7 @@ def only(several: list[Group]) -> Group:
 def changed(group: Group, *, datasets: Mapping[str, str] | None = None, **fields: Any) -> Group:
     """The group with other data sets by task (``STANDARD``), and other fields in all records of networks."""
     tasks = tuple(_renamed(key, datasets or {}) for key in group.tasks)
-    cells = [cell for contender in group.contenders for cell in contender.cells.values()]
+    cells = [cell for restorer in group.restorers for cell in restorer.cells.values()]
     return only(groups(_changed(cell, tasks, datasets or {}, fields) for cell in cells))
 
 

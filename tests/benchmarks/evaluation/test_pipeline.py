@@ -18,12 +18,12 @@ from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
 from restorebench.benchmarks.protocols.protocol import get_protocol
 from restorebench.benchmarks.store.folders import CellFolder
+from restorebench.benchmarks.store.records import read_records
 from restorebench.datasets.errors import DataError
 from restorebench.datasets.samples import Sample
 from restorebench.datasets.tasks import Task
 from restorebench.models import ModelCard, Variant, register
 from restorebench.reports.analysis.leaderboard import leaderboard
-from restorebench.reports.tables.leaderboard_files import publish
 
 from ..inference.test_runner import restorer
 
@@ -136,7 +136,7 @@ def test_a_cell_with_failures_is_incomplete_until_they_are_mended(
     plan = make_plan(config)
     (outcome,) = Job(plan, "bench run").run()
     assert outcome.state == "incomplete"
-    row = leaderboard([entry.any for entry in publish(tmp_path).entries])[0]
+    row = leaderboard(read_records(tmp_path)[0])[0]
     assert (row.status, row.psnr) == ("incomplete", None)
     failed = len(plan.suite.data[0]) - row.images
     assert 0 < failed < len(plan.suite.data[0])
@@ -144,7 +144,7 @@ def test_a_cell_with_failures_is_incomplete_until_they_are_mended(
     half_blind.works = True  # type: ignore[assignment]
     (outcome,) = Job(plan, "bench run").run()
     assert (outcome.state, outcome.computed) == ("complete", failed)
-    row = leaderboard([entry.any for entry in publish(tmp_path).entries])[0]
+    row = leaderboard(read_records(tmp_path)[0])[0]
     assert (row.status, row.note) == ("complete", "")
     assert row.psnr == pytest.approx(row.input_psnr, abs=1e-6)
 

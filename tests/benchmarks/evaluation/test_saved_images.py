@@ -19,7 +19,7 @@ from restorebench.benchmarks.evaluation.image_files import stored_format
 from restorebench.benchmarks.evaluation.job import CellOutcome
 from restorebench.benchmarks.store.records import parse_rows, read_records
 from restorebench.datasets.suites import resolve
-from restorebench.reports.tables.leaderboard_files import publish
+from restorebench.reports.tables.leaderboard import write_leaderboard
 
 from .. import scaling_network
 from ..lpips_weights import alexnet_file
@@ -156,7 +156,7 @@ def test_a_cell_of_another_suite_without_images_is_not_taken(tmp_path: Path) -> 
 def test_lpips_is_a_column_that_names_its_backbone(tmp_path: Path) -> None:
     results = tmp_path / "results"
     run(results)
-    text = publish(results).files[1].read_text()
+    text = write_leaderboard(results)[1].read_text()
     assert "lpips_alex" in text
     assert "n/a" in text
     before = (results / "leaderboard.csv").read_text()
@@ -170,7 +170,7 @@ def test_lpips_is_a_column_that_names_its_backbone(tmp_path: Path) -> None:
     assert len(record.lpips["weights"]) == 64
     assert record.means.lpips is not None
     assert record.means.lpips > 0
-    publish(results)
+    write_leaderboard(results)
     assert repr(record.means.lpips) in (results / "leaderboard.csv").read_text()
     assert run(results, metrics=["lpips"])[0].computed == 0
 

@@ -8,32 +8,31 @@ from pathlib import Path
 
 from restorebench.reports.analysis.cells import groups, read_cells, stems
 
-from ..stores import write_store
+from ..stores import shared_cells, write_store
 
 
 def test_groups_hold_one_suite_on_the_same_images_under_one_protocol(tmp_path: Path) -> None:
-    write_store(tmp_path)
+    write_store(tmp_path, side=8)
     cells, problems = read_cells(tmp_path)
     assert not problems
-    found = groups(cells)
-    assert [(group.suite, len(group.contenders)) for group in found] == [("3d", 5), ("5d", 5)]
-    assert found[0].contenders[0].is_input
-    assert [c.label for c in found[0].contenders[1:]] == [
+    several = groups(cells)
+    assert [(group.suite, len(group.restorers)) for group in several] == [("3d", 5), ("5d", 5)]
+    assert several[0].restorers[0].is_input
+    assert [c.label for c in several[0].restorers[1:]] == [
         "AnyIR (tiny)",
         "DaAIR (tiny)",
         "KBNet (tiny)",
         "RBaIR (tiny)",
     ]
-    cell = found[1].contenders[1].cells["dehaze@embedded-256"]
+    cell = several[1].restorers[1].cells["dehaze@embedded-256"]
     assert len(cell.values("psnr")) == 12
     previews = [f("image-03.png") for f in (cell.restored_preview, cell.degraded_preview, cell.clean_preview)]
     assert all(path is not None and path.is_file() for path in previews)
     assert cell.restored_preview("other.png") is None
 
 
-def test_other_images_under_the_same_name_are_another_group(tmp_path: Path) -> None:
-    write_store(tmp_path, suites=("5d",))
-    cells, _ = read_cells(tmp_path)
+def test_other_images_under_the_same_name_are_another_group() -> None:
+    cells = shared_cells(suites=("5d",), previews=False)
     changed = [
         dataclasses.replace(
             cell, record=dataclasses.replace(cell.record, identity={**cell.record.identity, "data": "0" * 64})
@@ -42,14 +41,13 @@ def test_other_images_under_the_same_name_are_another_group(tmp_path: Path) -> N
         else cell
         for cell in cells
     ]
-    found = groups(changed)
-    assert sorted(len(group.contenders) for group in found) == [1, 4]
-    assert len(set(stems(found))) == 2
+    several = groups(changed)
+    assert sorted(len(group.restorers) for group in several) == [1, 4]
+    assert len(set(stems(several))) == 2
 
 
-def test_one_restorer_twice_is_told_apart_by_what_differs(tmp_path: Path) -> None:
-    write_store(tmp_path, suites=("5d",))
-    cells, _ = read_cells(tmp_path)
+def test_one_restorer_twice_is_told_apart_by_what_differs() -> None:
+    cells = shared_cells(suites=("5d",), previews=False)
     numerics = {"dtype": "bfloat16", "device": "cpu"}
     half = [
         dataclasses.replace(
@@ -61,7 +59,7 @@ def test_one_restorer_twice_is_told_apart_by_what_differs(tmp_path: Path) -> Non
         for index, cell in enumerate(cells)
         if cell.record.model == "rbair"
     ]
-    labels = [contender.label for contender in groups([*cells, *half])[0].contenders]
+    labels = [restorer.label for restorer in groups([*cells, *half])[0].restorers]
     assert "RBaIR (tiny) float32" in labels
     assert "RBaIR (tiny) bfloat16" in labels
     assert "AnyIR (tiny)" in labels

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from restorebench.reports.analysis.cells import Group, StoredCell, groups, read_cells
+from restorebench.reports.analysis.cells import Group, StoredCell, groups
 from restorebench.reports.analysis.costs import (
     CostPoint,
     common_conditions,
     cost_points,
     cost_statement,
     incomplete,
-    input_level,
     not_comparable,
     pareto,
     published_points,
 )
-from restorebench.reports.published.columns import PLACES
+from restorebench.reports.published.places import PLACES
 
-from ..stores import write_store
+from ..stores import shared_cells
 
 Change = Callable[[StoredCell], Mapping[str, Any]]
 
 
-def changed(root: Path, change: Change | None = None, **options: Any) -> list[Group]:
+def changed(change: Change | None = None, **options: Any) -> list[Group]:
     """Groups of a synthetic store whose records are changed."""
-    write_store(root, previews=False, **options)
-    cells, problems = read_cells(root)
-    assert not problems
+    cells = shared_cells(previews=False, **options)
     changes = change or (lambda _: {})
     return groups(dataclasses.replace(cell, record=dataclasses.replace(cell.record, **changes(cell))) for cell in cells)
 
@@ -69,12 +65,12 @@ def test_equal_points_share_the_front() -> None:
     assert pareto([point("a", None, 20)], "params") == []
 
 
-def test_points_have_the_stores_values(tmp_path: Path) -> None:
-    group = changed(tmp_path, suites=("5d",))[0]
+def test_points_have_the_stores_values() -> None:
+    group = changed(suites=("5d",))[0]
     points = cost_points(group, published=False)
     assert [p.label for p in points] == ["AnyIR (tiny)", "DaAIR (tiny)", "KBNet (tiny)", "RBaIR (tiny)"]
     rbair = points[-1]
-    cells = [cell for c in group.contenders if c.label == "RBaIR (tiny)" for cell in c.cells.values()]
+    cells = [cell for c in group.restorers if c.label == "RBaIR (tiny)" for cell in c.cells.values()]
     means = [sum(cell.values("psnr").values()) / 12 for cell in cells]
     assert rbair.psnr == pytest.approx(sum(means) / 5, abs=1e-9)
     assert (rbair.params, rbair.macs) == (600_000, 6_000_000_000)
@@ -84,12 +80,11 @@ def test_points_have_the_stores_values(tmp_path: Path) -> None:
     assert rbair.interval.high is not None
     assert rbair.interval.low < rbair.psnr < rbair.interval.high
     floors = [sum(cell.values("input_psnr").values()) / 12 for cell in cells]
-    assert input_level(group) == pytest.approx(sum(floors) / 5, abs=1e-9)
+    assert group.scoreboard.input_level("average") == pytest.approx(sum(floors) / 5, abs=1e-9)
 
 
-def test_a_restorer_without_its_whole_suite_has_no_point(tmp_path: Path) -> None:
+def test_a_restorer_without_its_whole_suite_has_no_point() -> None:
     group = changed(
-        tmp_path,
         lambda cell: {"scored": 11} if cell.record.model == "kbnet" and cell.record.task == "derain" else {},
         suites=("5d",),
     )[0]
@@ -97,7 +92,7 @@ def test_a_restorer_without_its_whole_suite_has_no_point(tmp_path: Path) -> None
     assert incomplete(group) == ["KBNet (tiny)"]
 
 
-def test_latency_is_that_of_the_size_that_most_restorers_share(tmp_path: Path) -> None:
+def test_latency_is_that_of_the_size_that_most_restorers_share() -> None:
     def other(cell: StoredCell) -> dict[str, Any]:
         assert cell.record.cost is not None
         if cell.record.model == "kbnet":
@@ -110,7 +105,7 @@ def test_latency_is_that_of_the_size_that_most_restorers_share(tmp_path: Path) -
             return {"cost": {**cell.record.cost, "latency_ms": 61.0, "peak_mib": None}}
         return {}
 
-    group = changed(tmp_path, other, suites=("5d",))[0]
+    group = changed(other, suites=("5d",))[0]
     assert common_conditions(group) == ((256, 256), 1)
     latency = {p.label: p.latency_ms for p in cost_points(group)}
     assert latency == {"AnyIR (tiny)": 60.0, "DaAIR (tiny)": None, "KBNet (tiny)": None, "RBaIR (tiny)": 60.0}
@@ -119,31 +114,30 @@ def test_latency_is_that_of_the_size_that_most_restorers_share(tmp_path: Path) -
     assert "1x3x256x256, live tensors" in cost_statement(group, "peak_mib")
 
 
-def test_latencies_of_several_machines_are_said_not_to_be_ranked(tmp_path: Path) -> None:
+def test_latencies_of_several_machines_are_said_not_to_be_ranked() -> None:
     group = changed(
-        tmp_path,
         lambda cell: {"environment": {"device_name": "another CPU"}} if cell.record.model == "kbnet" else {},
         suites=("5d",),
     )[0]
     assert "another CPU, 2 threads (measured under different conditions" in cost_statement(group, "latency_ms")
 
 
-def test_without_any_cost_there_is_none(tmp_path: Path) -> None:
-    group = changed(tmp_path, lambda _: {"cost": None}, suites=("5d",))[0]
+def test_without_any_cost_there_is_none() -> None:
+    group = changed(lambda _: {"cost": None}, suites=("5d",))[0]
     assert common_conditions(group) is None
     assert {p.latency_ms for p in cost_points(group)} == {None}
     assert cost_statement(group, "latency_ms") == ""
 
 
-def test_published_averages_stand_beside_the_papers_sets_alone(tmp_path: Path) -> None:
-    embedded = changed(tmp_path / "a", suites=("5d",))[0]
+def test_published_averages_stand_beside_the_papers_sets_alone() -> None:
+    embedded = changed(suites=("5d",))[0]
     assert not_comparable(embedded) == "measured on embedded-256, not on the papers' test sets"
     assert {p.source for p in cost_points(embedded)} == {"measured"}
-    for standard in changed(tmp_path / "b", on_standard_sets):
+    for standard in changed(on_standard_sets):
         assert not_comparable(standard) == ""
         assert {p.source for p in cost_points(standard)} == {"measured", "published"}
         assert {p.source for p in cost_points(standard, published=False)} == {"measured"}
-    other = changed(tmp_path / "c", on_standard_sets, suites=("5d",), protocol="restormer-y@1")[0]
+    other = changed(on_standard_sets, suites=("5d",), protocol="restormer-y@1")[0]
     assert "restormer-y@1" in not_comparable(other)
 
 

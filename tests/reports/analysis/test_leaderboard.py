@@ -9,9 +9,7 @@ import pandas as pd
 import pytest
 
 from restorebench.benchmarks.store.records import Means, Record
-from restorebench.reports.analysis.leaderboard import COLUMNS, entries, leaderboard, write_csv
-from restorebench.reports.tables.leaderboard_files import publish
-from restorebench.reports.tables.numbers import markdown
+from restorebench.reports.analysis.leaderboard import COLUMNS, by_restorer, leaderboard, write_csv
 
 from ...benchmarks.store.test_records import record
 
@@ -71,7 +69,7 @@ def test_different_weights_numerics_and_protocols_are_never_averaged_together() 
         {**base, "protocol": {"protocol": "other@1"}},
     ]
     records = [cell(TASKS[0], 20.0), *(cell(TASKS[1], 30.0 + i, identity=other) for i, other in enumerate(others))]
-    assert len(entries(records)) == 4
+    assert len(by_restorer(records)) == 4
     assert all(row.psnr is None for row in leaderboard(records) if row.task == "average")
 
 
@@ -89,39 +87,3 @@ def test_csv_keeps_every_digit_and_empty_cells(tmp_path: Path) -> None:
     assert frame["sigma"].isna().tolist() == [True, False, True]
     assert "15," in path.read_text()
     assert "15.0" not in path.read_text()
-
-
-def test_markdown_keeps_suites_and_protocols_apart() -> None:
-    text = markdown(
-        entries(
-            [cell(TASKS[0], 20.0), cell(TASKS[0], 21.0, protocol="other@1", identity={**record().identity, "x": 1})]
-        )
-    )
-    assert text.count("### Suite 3d on set, protocol") == 2
-
-
-def test_markdown_ranks_within_a_task_and_shows_the_gain() -> None:
-    low, high = (
-        cell(TASKS[0], 20.0),
-        cell(TASKS[0], 25.0, model="better", identity={**record().identity, "model": "better"}),
-    )
-    lines = [line for line in markdown(entries([low, high])).splitlines() if line.startswith("| dehaze")]
-    assert ["better" in line for line in lines] == [True, False]
-    assert "+5.00" in lines[0]
-    assert "+0.00" in lines[1]
-
-
-def test_publishing_an_empty_store_says_so(tmp_path: Path) -> None:
-    published = publish(tmp_path)
-    assert [path.name for path in published.files] == ["leaderboard.csv", "leaderboard.md"]
-    assert "No finished cells yet" in (tmp_path / "leaderboard.md").read_text()
-    assert list(pd.read_csv(tmp_path / "leaderboard.csv").columns) == list(COLUMNS)
-
-
-def test_publishing_leaves_no_temporary_files(tmp_path: Path) -> None:
-    folder = tmp_path / "3d" / "identity" / "x"
-    folder.mkdir(parents=True)
-    (folder / "record.json").write_text(cell(TASKS[0], 20.0).to_json())
-    published = publish(tmp_path)
-    files = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert files == {*published.files, folder / "record.json"}

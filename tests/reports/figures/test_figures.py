@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from restorebench.reports.analysis.cells import Group, StoredCell, groups, read_cells
-from restorebench.reports.analysis.costs import AXES, cost_points, input_level, pareto, published_points
+from restorebench.reports.analysis.costs import AXES, cost_points, pareto, published_points
 from restorebench.reports.errors import ReportError
-from restorebench.reports.figures.all import write_figures
 from restorebench.reports.figures.costs import draw_costs
-from restorebench.reports.figures.scores import bars, draw_bars, draw_paired, gains, paired
+from restorebench.reports.figures.scores import bars, draw_bars, draw_paired, paired
 from restorebench.reports.figures.style import COLOURS, save, styles
+from restorebench.reports.figures.writer import write_figures
 
 from ..analysis.test_costs import changed, on_standard_sets
 from ..stores import write_store
@@ -36,14 +36,13 @@ def sized(cell: StoredCell) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Group:
-    return changed(tmp_path_factory.mktemp("embedded"), sized, suites=("5d",), images=6)[0]
+def embedded() -> Group:
+    return changed(sized, suites=("5d",), images=6)[0]
 
 
 @pytest.fixture(scope="module")
-def standard(tmp_path_factory: pytest.TempPathFactory) -> Group:
-    root = tmp_path_factory.mktemp("standard")
-    return changed(root, lambda cell: {**sized(cell), **on_standard_sets(cell)}, suites=("5d",), images=6)[0]
+def standard() -> Group:
+    return changed(lambda cell: {**sized(cell), **on_standard_sets(cell)}, suites=("5d",), images=6)[0]
 
 
 def drawn(figure: Figure | None) -> tuple[Figure, Axes]:
@@ -81,7 +80,7 @@ def test_the_front_goes_through_the_points_that_are_not_dominated(embedded: Grou
 def test_the_input_is_a_line_and_no_point(embedded: Group) -> None:
     _, axes = drawn(draw_costs(embedded, PARAMETERS, styles_of(embedded), published=False))
     (level,) = lines(axes, "input")
-    assert list(level.get_ydata()) == [input_level(embedded)] * 2
+    assert list(level.get_ydata()) == [embedded.scoreboard.input_level("average")] * 2
     assert len(lines(axes, "measured")) == 4
     assert "Input" not in [text.get_text() for text in axes.texts]
 
@@ -124,10 +123,8 @@ def test_captions_name_the_conditions(embedded: Group) -> None:
     assert "Memory of one pass over 1x3x256x256, live tensors" in caption(memory)
 
 
-def test_restorers_without_the_value_are_named(tmp_path: Path) -> None:
-    group = changed(
-        tmp_path, lambda cell: {"cost": None} if cell.record.model == "kbnet" else {}, suites=("5d",), images=3
-    )[0]
+def test_restorers_without_the_value_are_named() -> None:
+    group = changed(lambda cell: {"cost": None} if cell.record.model == "kbnet" else {}, suites=("5d",), images=3)[0]
     figure, axes = drawn(draw_costs(group, LATENCY, styles_of(group), published=False))
     assert len(lines(axes, "measured")) == 3
     assert axes.get_xscale() == "linear"
@@ -140,11 +137,12 @@ def test_bars_are_the_mean_gains_over_the_input(embedded: Group) -> None:
     for container in axes.containers:
         if label := container.get_label():
             heights[label] = [bar.get_height() for bar in getattr(container, "patches", [])]
-    labels = [c.label for c in embedded.contenders if not c.is_input]
+    labels = [c.label for c in embedded.restorers if not c.is_input]
     assert [label for label in heights if not label.startswith("_")] == labels
-    for contender in embedded.contenders[1:]:
-        means = [float(np.mean(list(gains(contender, task).values()))) for task in embedded.tasks]
-        assert heights[contender.label] == pytest.approx([*means, float(np.mean(means))], abs=1e-9)
+    for restorer in embedded.restorers[1:]:
+        cells = [restorer.cells[task] for task in embedded.tasks]
+        means = [float(np.mean([row.psnr - row.input_psnr for row in cell.rows])) for cell in cells]
+        assert heights[restorer.label] == pytest.approx([*means, float(np.mean(means))], abs=1e-9)
     assert lines(axes, "input")[0].get_ydata()[0] == 0
     hatches = {bar.get_hatch() for container in axes.containers for bar in getattr(container, "patches", [])}
     assert len(hatches) == 4
@@ -153,17 +151,17 @@ def test_bars_are_the_mean_gains_over_the_input(embedded: Group) -> None:
 
 
 def test_every_bar_has_its_interval(embedded: Group) -> None:
-    found = bars(embedded)
-    assert len(found) == 4 * 6
-    for bar in found:
+    gains = bars(embedded)
+    assert len(gains) == 4 * 6
+    for bar in gains:
         assert bar.gain.low is not None
         assert bar.gain.high is not None
         assert bar.gain.low < bar.gain.mean < bar.gain.high
 
 
-def test_an_unfinished_restorer_has_bars_but_no_average(tmp_path: Path) -> None:
+def test_an_unfinished_restorer_has_bars_but_no_average() -> None:
     group = changed(
-        tmp_path, lambda c: {"scored": 5} if c.record.model == "kbnet" and c.record.task == "derain" else {}, images=6
+        lambda c: {"scored": 5} if c.record.model == "kbnet" and c.record.task == "derain" else {}, images=6
     )[1]
     kbnet = [bar.task for bar in bars(group) if bar.label == "KBNet (tiny)"]
     assert kbnet == list(group.tasks)
@@ -171,27 +169,27 @@ def test_an_unfinished_restorer_has_bars_but_no_average(tmp_path: Path) -> None:
 
 def test_paired_differences_are_those_of_the_best_against_each(embedded: Group) -> None:
     task = embedded.tasks[0]
-    found = paired(embedded, task)
-    scores = {c.label: c.cells[task].values("psnr") for c in embedded.contenders if not c.is_input}
+    pairs = paired(embedded, task)
+    scores = {c.label: c.cells[task].values("psnr") for c in embedded.restorers if not c.is_input}
     means = {label: np.mean(list(values.values())) for label, values in scores.items()}
     order = sorted(means, key=lambda label: -means[label])
-    assert [pair.best for pair in found] == [order[0]] * 3
-    assert [pair.rival for pair in found] == order[1:]
-    for pair in found:
+    assert [pair.best for pair in pairs] == [order[0]] * 3
+    assert [pair.rival for pair in pairs] == order[1:]
+    for pair in pairs:
         for name, difference in pair.differences.items():
             assert difference == pytest.approx(scores[pair.best][name] - scores[pair.rival][name])
-        assert pair.mean == pytest.approx(means[pair.best] - means[pair.rival])
+        assert pair.difference.mean == pytest.approx(means[pair.best] - means[pair.rival])
     figure, axes = drawn(draw_paired(embedded, styles_of(embedded)))
     dots = lines(axes, "images")
-    assert [sorted(line.get_xdata()) for line in dots] == [sorted(pair.differences.values()) for pair in found]
-    assert [line.get_xdata()[0] for line in lines(axes, "mean")] == [pair.mean for pair in found]
+    assert [sorted(line.get_xdata()) for line in dots] == [sorted(pair.differences.values()) for pair in pairs]
+    assert [line.get_xdata()[0] for line in lines(axes, "mean")] == [pair.difference.mean for pair in pairs]
     assert len([panel for panel in figure.axes if panel.get_visible()]) == 5
 
 
 def test_what_needs_two_restorers_is_not_drawn_of_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_store(tmp_path / "store", suites=("5d",), gains={"identity": 0.0, "rbair": 6.0}, images=3, side=16)
-    found = groups(read_cells(tmp_path / "store")[0])
-    files = write_figures(found, tmp_path / "figures")
+    several = groups(read_cells(tmp_path / "store")[0])
+    files = write_figures(several, tmp_path / "figures")
     assert [path.name for path in files] == [
         "5d-embedded-256-promptir-v1-bars.pdf",
         "5d-embedded-256-promptir-v1-bars.png",
@@ -204,12 +202,12 @@ def test_what_needs_two_restorers_is_not_drawn_of_one(tmp_path: Path, caplog: py
 def test_all_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
     write_store(tmp_path / "store", suites=("5d",), gains={"rbair": 6.0, "kbnet": 4.0}, images=3, side=24)
     tasks = ("dehaze@embedded-256", "derain@embedded-256")
-    found = groups(
+    several = groups(
         dataclasses.replace(cell, record=dataclasses.replace(cell.record, suite_tasks=tasks))
         for cell in read_cells(tmp_path / "store")[0]
         if cell.record.task_key in tasks
     )
-    first = write_figures(found, tmp_path / "a", images={"dehaze": "image-01.png"})
+    first = write_figures(several, tmp_path / "a", images={"dehaze": "image-01.png"})
     stem = "5d-embedded-256-promptir-v1"
     stems = [f"psnr-{name}" for name in ("parameters", "macs", "latency", "memory")] + ["bars", "paired"]
     assert [path.name for path in first[:12]] == [f"{stem}-{s}.{kind}" for s in stems for kind in ("pdf", "png")]
@@ -226,18 +224,18 @@ def test_all_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
                 assert image.format == "PNG"
                 assert image.width >= 1200
                 assert image.height >= 300
-    again = write_figures(found, tmp_path / "b", images={"dehaze": "image-01.png"})
+    again = write_figures(several, tmp_path / "b", images={"dehaze": "image-01.png"})
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in first]
     assert not list(tmp_path.glob("a/.*")) + list(tmp_path.glob("a/strips/.*"))
 
 
 def test_a_name_that_no_group_has_is_refused(tmp_path: Path) -> None:
     write_store(tmp_path / "store", gains={"rbair": 6.0}, images=2, previews=False)
-    found = groups(read_cells(tmp_path / "store")[0])
+    several = groups(read_cells(tmp_path / "store")[0])
     with pytest.raises(ReportError, match="no image 'image-9"):
-        write_figures(found, tmp_path / "figures", images={"lowlight": "image-9.png"})
+        write_figures(several, tmp_path / "figures", images={"lowlight": "image-9.png"})
     with pytest.raises(ReportError, match="no task 'snow'"):
-        write_figures(found, tmp_path / "figures", images={"snow": "image-01.png"})
+        write_figures(several, tmp_path / "figures", images={"snow": "image-01.png"})
     assert not (tmp_path / "figures").exists()
 
 
@@ -269,4 +267,4 @@ def test_the_users_matplotlib_settings_change_nothing(embedded: Group, tmp_path:
 
 
 def styles_of(group: Group) -> dict[str, Any]:
-    return styles(c.label for c in group.contenders if not c.is_input)
+    return styles(c.label for c in group.restorers if not c.is_input)

@@ -6,13 +6,14 @@ import re
 
 import pytest
 
+from restorebench.reports.errors import PublishedError
 from restorebench.reports.published.bibliography import bibtex, entry
-from restorebench.reports.published.results import PublishedError, load_sources
+from restorebench.reports.published.results import load_sources
 
 
 def parse(text: str) -> dict[str, tuple[str, dict[str, str]]]:
     """Kind and fields of each entry by its key; fails where braces do not balance."""
-    found = {}
+    entries = {}
     for kind, key, body in re.findall(r"@(\w+)\{([^,\s]+),\n(.*?)^\}$", text, re.DOTALL | re.MULTILINE):
         fields = {}
         for line in body.splitlines():
@@ -22,8 +23,8 @@ def parse(text: str) -> dict[str, tuple[str, dict[str, str]]]:
             assert inner.count("{") == inner.count("}")
             assert match[1] not in fields
             fields[match[1]] = match[2]
-        found[key] = (kind, fields)
-    return found
+        entries[key] = (kind, fields)
+    return entries
 
 
 def test_every_source_has_an_entry() -> None:
@@ -36,9 +37,9 @@ def test_every_source_has_an_entry() -> None:
 
 def test_every_word_of_a_citation_is_in_its_entry_and_no_author_is() -> None:
     for key, (_, fields) in parse(bibtex(list(load_sources()))).items():
-        told = " ".join(fields.values())
+        words = " ".join(fields.values())
         for word in re.findall(r"[\w.-]+", load_sources()[key]):
-            assert word == "arXiv" or word.rstrip(".") in told.replace("\\", "") or "github" in load_sources()[key], (
+            assert word == "arXiv" or word.rstrip(".") in words.replace("\\", "") or "github" in load_sources()[key], (
                 word
             )
         assert "author" not in fields

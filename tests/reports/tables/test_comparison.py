@@ -10,15 +10,15 @@ from restorebench.reports.analysis.cells import read_cells
 from restorebench.reports.errors import ReportError
 from restorebench.reports.tables.comparison import compare
 
-from ..stores import write_store
+from ..stores import shared_store, write_store
 
 
-def test_two_restorers_are_compared_on_every_cell_that_both_have(tmp_path: Path) -> None:
-    write_store(tmp_path, previews=False)
-    text = compare("rbair", "kbnet", tmp_path)
+def test_two_restorers_are_compared_on_every_cell_that_both_have() -> None:
+    store = shared_store(previews=False)
+    text = compare("rbair", "kbnet", store)
     rows = [line for line in text.splitlines() if "embedded-256, promptir@1" in line]
     assert len(rows) == 10
-    cells = {(c.record.suite, c.record.model, c.record.task_key): c for c in read_cells(tmp_path)[0]}
+    cells = {(c.record.suite, c.record.model, c.record.task_key): c for c in read_cells(store)[0]}
     first, second = (cells["5d", model, "deblur@embedded-256"].record.means.psnr for model in ("rbair", "kbnet"))
     assert first is not None
     assert second is not None
@@ -28,9 +28,9 @@ def test_two_restorers_are_compared_on_every_cell_that_both_have(tmp_path: Path)
     assert "*" in row, "2 dB on 12 images with half a dB of spread"
 
 
-def test_a_restorer_against_itself_is_a_tie(tmp_path: Path) -> None:
-    write_store(tmp_path, suites=("5d",), previews=False)
-    rows = [line for line in compare("rbair", "rbair", tmp_path).splitlines() if "promptir" in line]
+def test_a_restorer_against_itself_is_a_tie() -> None:
+    store = shared_store(suites=("5d",), previews=False)
+    rows = [line for line in compare("rbair", "rbair", store).splitlines() if "promptir" in line]
     assert all("+0.000" in row and "1.000" in row and "*" not in row for row in rows)
 
 
@@ -45,15 +45,13 @@ def test_two_folders_are_compared_restorer_by_restorer(tmp_path: Path) -> None:
 
 
 def test_names_that_are_neither_are_refused(tmp_path: Path) -> None:
-    write_store(tmp_path, suites=("5d",), previews=False)
     with pytest.raises(ReportError, match="no restorer 'rbairr'"):
-        compare("rbairr", "kbnet", tmp_path)
+        compare("rbairr", "kbnet", shared_store(suites=("5d",), previews=False))
     with pytest.raises(ReportError, match="no results folders"):
         compare("rbair", "kbnet", tmp_path / "none")
 
 
-def test_without_a_common_cell_there_is_nothing_to_compare(tmp_path: Path) -> None:
-    write_store(tmp_path / "a", suites=("5d",), previews=False)
-    write_store(tmp_path / "b", suites=("3d",), previews=False)
+def test_without_a_common_cell_there_is_nothing_to_compare() -> None:
+    a, b = (shared_store(suites=(suite,), previews=False) for suite in ("5d", "3d"))
     with pytest.raises(ReportError, match="no cell in common"):
-        compare(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path)
+        compare(str(a), str(b), a)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render
+from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render, write_formats
 from restorebench.reports.tables.latex import latex_escape
-from restorebench.reports.tables.model import Block, Column, Number, PaperTable, TableRow
-from restorebench.reports.tables.paper import paper_table, write_formats
+from restorebench.reports.tables.model import Block, Column, CostHead, Number, PaperTable, TableRow
+from restorebench.reports.tables.paper import paper_table
 
 from ..table_examples import STANDARD, changed, embedded_group
 
@@ -28,6 +28,8 @@ COMMANDS = {
     *("textasciitilde", "textbackslash"),
 }
 """All that the tables use: LaTeX's own, booktabs' rules and graphicx's resizebox."""
+
+BLANK = (Number(), Number())
 
 AWKWARD = PaperTable(
     suite="5d",
@@ -45,6 +47,7 @@ AWKWARD = PaperTable(
                     kind="measured",
                     method="[odd] | name_1",
                     model="odd",
+                    costs=(Number(value=0.5, text="0.500"), Number()),
                     scores=(
                         Number(value=30.0, text="30.00", low=29.5, high=30.5, mark="best", images=7),
                         Number(value=1.0, text="1.00", mark="tie", notes=("because",)),
@@ -54,12 +57,14 @@ AWKWARD = PaperTable(
                     kind="difference",
                     method="*star",
                     model="odd",
+                    costs=(Number(value=0.5, text="0.500"), Number()),
                     scores=(Number(value=-0.5, text="-0.50"), Number(value=2.0, text="2.00", mark="second")),
                 ),
             ),
         ),
-        Block(heading="h & i", rows=(TableRow(kind="published", method="P", model="P", scores=(Number(), Number())),)),
+        Block(heading="h & i", rows=(TableRow(kind="published", method="P", model="P", costs=BLANK, scores=BLANK),)),
     ),
+    costs=(CostHead(name="params_m", heading="params (M)"), CostHead(name="macs_g", heading="MACs (G)")),
     remarks=("100 % sure.",),
 )
 
@@ -81,14 +86,14 @@ def check_latex(text: str) -> None:
     assert not opened
     assert len(re.findall(r"(?<!\\)\$", code)) % 2 == 0
     assert set(re.findall(r"\\([A-Za-z]+)", code)) <= COMMANDS
-    found = re.search(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", code, re.DOTALL)
-    assert found is not None
-    body = re.sub(r"\\(?:top|mid|bottom)rule|\\cmidrule\(lr\)\{[\d-]+\}", "", found[2])
+    tabular = re.search(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", code, re.DOTALL)
+    assert tabular is not None
+    body = re.sub(r"\\(?:top|mid|bottom)rule|\\cmidrule\(lr\)\{[\d-]+\}", "", tabular[2])
     lines = [line.strip() for line in body.split("\\\\") if line.strip()]
     assert len(lines) > 2
     for line in lines:
         spans = sum(int(size) - 1 for size in re.findall(r"\\multicolumn\{(\d+)\}", line))
-        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == len(found[1]), line
+        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == len(tabular[1]), line
         assert line[0] not in "[*"
 
 
@@ -126,7 +131,7 @@ def test_latex_of_printed_rows_compiles_and_holds_the_papers_numbers(tmp_path: P
 
 
 def test_latex_of_measured_rows_compiles(tmp_path: Path) -> None:
-    group = changed(embedded_group(tmp_path / "a"), datasets=STANDARD, variant="paper", provenance="official")
+    group = changed(embedded_group(), datasets=STANDARD, variant="paper", provenance="official")
     path = write_formats(paper_table(group, suite="5d", published=["all"]), ["latex"], tmp_path)[0]
     text = path.read_text()
     check_latex(text)
@@ -163,8 +168,8 @@ def test_latex_specials_are_harmless() -> None:
     assert latex_escape("+-1.9") == r"$\pm$1.9"
 
 
-def test_markdown_has_a_cell_for_every_column(tmp_path: Path) -> None:
-    text = render(paper_table(embedded_group(tmp_path), suite="5d", columns=["psnr"], published=PAPERS), "markdown")
+def test_markdown_has_a_cell_for_every_column() -> None:
+    text = render(paper_table(embedded_group(), suite="5d", columns=["psnr"], published=PAPERS), "markdown")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {10}
     assert len(table) == 2 + 5 + 1 + 7
@@ -178,21 +183,21 @@ def test_markdown_has_a_cell_for_every_column(tmp_path: Path) -> None:
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in awkward if line.startswith("|")} == {6}
 
 
-def test_csv_has_a_line_for_every_method_task_and_metric(tmp_path: Path) -> None:
-    group = embedded_group(tmp_path)
+def test_csv_has_a_line_for_every_method_task_and_metric() -> None:
+    group = embedded_group()
     text = render(paper_table(group, suite="5d", published=["RBaIR"]), "csv")
     lines = list(csv.DictReader(io.StringIO(text)))
     assert tuple(lines[0]) == CSV_HEADER
     assert len(lines) == 6 * (2 + 12)
-    cell = group.contenders[1].cells["derain@embedded-256"]
-    (found,) = (
+    cell = group.restorers[1].cells["derain@embedded-256"]
+    (derained,) = (
         one
         for one in lines
-        if (one["method"], one["task"], one["metric"]) == (group.contenders[1].label, "derain", "psnr")
+        if (one["method"], one["task"], one["metric"]) == (group.restorers[1].label, "derain", "psnr")
     )
-    assert float(found["mean"]) == pytest.approx(cell.record.means.psnr, abs=1e-12)
-    assert float(found["low"]) < float(found["mean"]) < float(found["high"])
-    assert (found["images"], found["kind"], found["dataset"], found["source"]) == (
+    assert float(derained["mean"]) == pytest.approx(cell.record.means.psnr, abs=1e-12)
+    assert float(derained["low"]) < float(derained["mean"]) < float(derained["high"])
+    assert (derained["images"], derained["kind"], derained["dataset"], derained["source"]) == (
         "12",
         "measured",
         "embedded-256",
@@ -214,15 +219,15 @@ class Reader(HTMLParser):
         self.targets: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.targets |= {found["id"] or ""} if "id" in found else set()
-        self.anchors |= {(found["href"] or "")[1:]} if tag == "a" else set()
+        attributes = dict(attrs)
+        self.targets |= {attributes["id"] or ""} if "id" in attributes else set()
+        self.anchors |= {(attributes["href"] or "")[1:]} if tag == "a" else set()
         if tag == "tr":
             self.widths.append(0)
         if tag in ("th", "td"):
-            self.widths[-1] += int(found.get("colspan") or 1)
+            self.widths[-1] += int(attributes.get("colspan") or 1)
         if tag == "th":
-            self.headings.append(found.get("scope"))
+            self.headings.append(attributes.get("scope"))
         if tag != "meta":
             self.open.append(tag)
 
@@ -239,8 +244,8 @@ def read(text: str) -> Reader:
     return reader
 
 
-def test_html_is_a_whole_page_with_a_semantic_table(tmp_path: Path) -> None:
-    text = render(paper_table(embedded_group(tmp_path), suite="5d", published=PAPERS), "html")
+def test_html_is_a_whole_page_with_a_semantic_table() -> None:
+    text = render(paper_table(embedded_group(), suite="5d", published=PAPERS), "html")
     page = read(text)
     assert page.widths[0] == 3 + 12
     assert page.widths[1] == 12  # the first three reach down

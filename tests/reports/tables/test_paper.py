@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from restorebench.benchmarks.store.records import mean_rows
-from restorebench.reports.analysis.cells import Group, groups
+from restorebench.reports.analysis.cells import Group, groups, read_cells
 from restorebench.reports.errors import ReportError
+from restorebench.reports.tables.formats import write_formats
 from restorebench.reports.tables.model import PaperTable, TableRow
-from restorebench.reports.tables.paper import paper_table, write_formats
+from restorebench.reports.tables.paper import paper_table
 
+from ..stores import write_store
 from ..table_examples import STANDARD, changed, embedded_group
 
 PAPERS = ["RBaIR", "AnyIR", "DaAIR", "KBNet", "PromptIR", "AdaIR", "MoCE-IR"]
@@ -22,8 +24,8 @@ PAPERS = ["RBaIR", "AnyIR", "DaAIR", "KBNet", "PromptIR", "AdaIR", "MoCE-IR"]
 
 def row(table: PaperTable, method: str) -> TableRow:
     """The row of that name."""
-    (found,) = (one for one in table.rows if one.method == method)
-    return found
+    (match,) = (one for one in table.rows if one.method == method)
+    return match
 
 
 def notes(table: PaperTable) -> str:
@@ -48,17 +50,23 @@ def test_printed_rows_alone_need_no_results() -> None:
     assert [column.key for column in table.columns][-1] == "average"
     assert all(score.mark is None and score.low is None for one in table.rows for score in one.scores)
     assert "take no part in the marks" in " ".join(table.remarks)
-    for told in ("29.15, 29.77 and 28.11", "Gaussian 11x11", "two versions differ", "15 images", "SOTS-Outdoor scenes"):
-        assert told in notes(table)
+    for phrase in (
+        "29.15, 29.77 and 28.11",
+        "Gaussian 11x11",
+        "two versions differ",
+        "15 images",
+        "SOTS-Outdoor scenes",
+    ):
+        assert phrase in notes(table)
 
 
-def test_measured_rows_have_means_intervals_and_marks(tmp_path: Path) -> None:
-    group = embedded_group(tmp_path)
+def test_measured_rows_have_means_intervals_and_marks() -> None:
+    group = embedded_group()
     table = paper_table(group, suite="5d")
     methods = [one.method for one in table.rows]
     assert methods == ["Input", "RBaIR (tiny)", "AnyIR (tiny)", "DaAIR (tiny)", "KBNet (tiny)"]
     best = row(table, "RBaIR (tiny)")
-    cell = group.contenders[-1].cells["dehaze@embedded-256"]
+    cell = group.restorers[-1].cells["dehaze@embedded-256"]
     assert best.scores[0].value == pytest.approx(cell.record.means.psnr)
     assert best.scores[0].low is not None
     assert best.scores[0].low < cell.record.means.psnr < (best.scores[0].high or 0)
@@ -72,15 +80,16 @@ def test_measured_rows_have_means_intervals_and_marks(tmp_path: Path) -> None:
         "DaAIR (tiny)": "second",
         "KBNet (tiny)": None,
     }
-    assert (best.params.text, best.macs.text) == ("0.600", "6.00")
+    assert [cost.text for cost in best.costs] == ["0.600", "6.00"]
     remarks = " ".join(table.remarks)
-    for told in ("12 images a task", "sign-flip", "Holm", "10,000", "promptir@1", "input is not ranked"):
-        assert told in remarks
+    for phrase in ("12 images a task", "sign-flip", "Holm", "10,000", "promptir@1", "input is not ranked"):
+        assert phrase in remarks
     assert "Too few" not in remarks
 
 
 def test_the_input_is_never_marked_even_where_it_is_best(tmp_path: Path) -> None:
-    group = embedded_group(tmp_path, gains={"identity": 0.0, "rbair": -2.0, "anyir": -6.0})
+    gains = {"identity": 0.0, "rbair": -2.0, "anyir": -6.0}
+    (group,) = groups(read_cells(write_store(tmp_path, suites=("5d",), gains=gains, previews=False))[0])
     table = paper_table(group, suite="5d")
     assert table.rows[0].kind == "input"
     assert {score.mark for score in table.rows[0].scores} == {None}
@@ -88,8 +97,8 @@ def test_the_input_is_never_marked_even_where_it_is_best(tmp_path: Path) -> None
     assert row(table, "AnyIR (tiny)").scores[-2].mark == "second"
 
 
-def test_five_images_tie_and_the_note_says_why(tmp_path: Path) -> None:
-    table = paper_table(embedded_group(tmp_path, images=5), suite="5d", columns=["psnr"])
+def test_five_images_tie_and_the_note_says_why() -> None:
+    table = paper_table(embedded_group(images=5), suite="5d", columns=["psnr"])
     tasks = [one.scores[0].mark for one in table.rows if one.kind == "measured"]
     assert tasks == ["tie"] * 4
     remarks = " ".join(table.remarks)
@@ -98,15 +107,15 @@ def test_five_images_tie_and_the_note_says_why(tmp_path: Path) -> None:
     assert "average" not in remarks.partition("Too few")[2]  # 25 images in all suffice
 
 
-def test_one_restorer_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
-    table = paper_table(embedded_group(tmp_path), suite="5d", columns=["psnr"], rows=["rbair"])
+def test_one_restorer_has_nothing_to_be_compared_with() -> None:
+    table = paper_table(embedded_group(), suite="5d", columns=["psnr"], rows=["rbair"])
     assert [one.method for one in table.rows] == ["RBaIR (tiny)"]
     assert {score.mark for score in table.rows[0].scores} == {None}
     assert any("No marks" in remark for remark in table.remarks)
 
 
-def test_rows_and_columns_are_those_asked_for(tmp_path: Path) -> None:
-    group = embedded_group(tmp_path)
+def test_rows_and_columns_are_those_asked_for() -> None:
+    group = embedded_group()
     table = paper_table(group, suite="5d", rows=["kbnet", "identity", "rbair"], columns=["ssim"])
     assert [one.method for one in table.rows] == ["Input", "KBNet (tiny)", "RBaIR (tiny)"]
     assert {column.metric for column in table.columns} == {"ssim"}
@@ -116,8 +125,8 @@ def test_rows_and_columns_are_those_asked_for(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_one_line_with_the_remedy(tmp_path: Path) -> None:
-    group = embedded_group(tmp_path)
-    with pytest.raises(ReportError, match=r"--rows rbiar.*did you mean rbair"):
+    group = embedded_group()
+    with pytest.raises(ReportError, match=r"--rows rbiar.*did you mean 'rbair'"):
         paper_table(group, suite="5d", rows=["rbiar"])
     with pytest.raises(ReportError, match="--columns lpips"):
         paper_table(group, suite="5d", columns=["lpips"])
@@ -129,8 +138,8 @@ def test_mistakes_are_one_line_with_the_remedy(tmp_path: Path) -> None:
         paper_table(None, suite="derain", published=["RBaIR"])
 
 
-def test_embedded_scores_are_never_subtracted_from_printed_ones(tmp_path: Path) -> None:
-    group = changed(embedded_group(tmp_path), variant="paper", provenance="official")
+def test_embedded_scores_are_never_subtracted_from_printed_ones() -> None:
+    group = changed(embedded_group(), variant="paper", provenance="official")
     table = paper_table(group, suite="5d", columns=["psnr"], published=PAPERS)
     assert [one.kind for one in table.rows] == ["input", *["measured"] * 4, *["published"] * 7]
     assert [block.heading for block in table.blocks] == ["", "Published, not comparable with measured rows"]
@@ -139,14 +148,14 @@ def test_embedded_scores_are_never_subtracted_from_printed_ones(tmp_path: Path) 
     assert not any("15 images" in note for column in table.columns for note in column.notes)
 
 
-def standard_group(root: Path, *, provenance: str = "official", protocol: str = "promptir@1") -> Group:
+def standard_group(*, provenance: str = "official", protocol: str = "promptir@1") -> Group:
     """The five standard sets, restored by published networks."""
-    group = embedded_group(root, protocol=protocol)
+    group = embedded_group(protocol=protocol)
     return changed(group, datasets=STANDARD, variant="paper", provenance=provenance)
 
 
-def test_on_standard_sets_a_restorer_stands_beside_its_printed_row_with_the_difference(tmp_path: Path) -> None:
-    table = paper_table(standard_group(tmp_path), suite="5d", published=["RBaIR", "AdaIR"])
+def test_on_standard_sets_a_restorer_stands_beside_its_printed_row_with_the_difference() -> None:
+    table = paper_table(standard_group(), suite="5d", published=["RBaIR", "AdaIR"])
     methods = [one.method for one in table.rows]
     place = methods.index("RBaIR (paper)")
     assert methods[place : place + 3] == ["RBaIR (paper)", "RBaIR, published", "measured minus published"]
@@ -163,8 +172,8 @@ def test_on_standard_sets_a_restorer_stands_beside_its_printed_row_with_the_diff
     assert any("15 images" in note for column in table.columns for note in column.notes)
 
 
-def test_reasons_for_a_difference_are_window_and_retraining(tmp_path: Path) -> None:
-    group = standard_group(tmp_path, provenance="retrained", protocol="moceir@1")
+def test_reasons_for_a_difference_are_window_and_retraining() -> None:
+    group = standard_group(provenance="retrained", protocol="moceir@1")
     table = paper_table(group, suite="5d", published=["RBaIR", "AnyIR"])
     rows = list(table.rows)
     ours = rows[[one.method for one in rows].index("RBaIR (paper)") + 2]
@@ -176,9 +185,9 @@ def test_reasons_for_a_difference_are_window_and_retraining(tmp_path: Path) -> N
     assert any("quoted" in note for note in quoted.notes)
 
 
-def test_a_part_of_a_set_is_not_the_set(tmp_path: Path) -> None:
+def test_a_part_of_a_set_is_not_the_set() -> None:
     partial = {**STANDARD, "derain": "Rain100L[4of100]"}
-    group = changed(embedded_group(tmp_path), datasets=partial, variant="paper", provenance="official")
+    group = changed(embedded_group(), datasets=partial, variant="paper", provenance="official")
     table = paper_table(group, suite="5d", columns=["psnr"], published=["RBaIR", "AdaIR"])
     difference = next(one for one in table.rows if one.kind == "difference")
     given = {
@@ -196,12 +205,12 @@ def test_a_part_of_a_set_is_not_the_set(tmp_path: Path) -> None:
     assert "in part" in table.blocks[1].heading
 
 
-def test_another_network_or_protocol_forms_no_difference(tmp_path: Path) -> None:
-    tiny = changed(embedded_group(tmp_path / "a"), datasets=STANDARD)
+def test_another_network_or_protocol_forms_no_difference() -> None:
+    tiny = changed(embedded_group(), datasets=STANDARD)
     table = paper_table(tiny, suite="5d", columns=["psnr"], published=["RBaIR"])
     assert not any(one.kind == "difference" for one in table.rows)
     assert "RBaIR (tiny) is not the published RBaIR" in notes(table)
-    other = standard_group(tmp_path / "b", protocol="basicsr-rgb@1")
+    other = standard_group(protocol="basicsr-rgb@1")
     table = paper_table(other, suite="5d", columns=["psnr"], published=["RBaIR"])
     assert not any(one.kind == "difference" for one in table.rows)
     assert "measured under basicsr-rgb@1" in notes(table)
@@ -210,8 +219,8 @@ def test_another_network_or_protocol_forms_no_difference(tmp_path: Path) -> None
 def with_failure(group: Group) -> Group:
     """One image of RBaIR's deraining has failed."""
     cells = []
-    for contender in group.contenders:
-        for cell in contender.cells.values():
+    for restorer in group.restorers:
+        for cell in restorer.cells.values():
             if cell.record.model == "rbair" and cell.record.task == "derain":
                 bad = dataclasses.replace(cell.rows[0], status="failed", message="NaN in the output")
                 kept = (bad, *cell.rows[1:])
@@ -221,12 +230,12 @@ def with_failure(group: Group) -> Group:
                 cells.append(dataclasses.replace(cell, rows=kept, record=record))
             else:
                 cells.append(cell)
-    (found,) = groups(cells)
-    return found
+    (failed,) = groups(cells)
+    return failed
 
 
-def test_incomplete_cells_are_dashes_that_say_why_and_are_not_ranked(tmp_path: Path) -> None:
-    table = paper_table(with_failure(embedded_group(tmp_path)), suite="5d", columns=["psnr"])
+def test_incomplete_cells_are_dashes_that_say_why_and_are_not_ranked() -> None:
+    table = paper_table(with_failure(embedded_group()), suite="5d", columns=["psnr"])
     failed = row(table, "RBaIR (tiny)")
     assert [score.text == "-" for score in failed.scores] == [False, True, False, False, False, True]
     assert "1 of 12 images failed" in failed.scores[1].notes[0]
@@ -236,13 +245,13 @@ def test_incomplete_cells_are_dashes_that_say_why_and_are_not_ranked(tmp_path: P
     assert table.rows[-1] == failed  # without an average it has no place before others
 
 
-def test_a_single_task_has_no_average(tmp_path: Path) -> None:
-    group = embedded_group(tmp_path)
+def test_a_single_task_has_no_average() -> None:
+    group = embedded_group()
     key = "dehaze@embedded-256"
     cells = [
         dataclasses.replace(cell, record=dataclasses.replace(cell.record, suite="dehaze", suite_tasks=(key,)))
-        for contender in group.contenders
-        for cell in [contender.cells[key]]
+        for restorer in group.restorers
+        for cell in [restorer.cells[key]]
     ]
     table = paper_table(groups(cells)[0], suite="dehaze")
     assert [(column.key, column.metric) for column in table.columns] == [(key, "psnr"), (key, "ssim")]
@@ -257,14 +266,14 @@ def test_files_are_the_table_its_body_and_the_bibliography(tmp_path: Path) -> No
     for key in paper_table(None, suite="5d", published=PAPERS).citations:
         assert f"{{{key}," in entries
         assert f"\\cite{{{key}}}" in files[1].read_text()
-    group = embedded_group(tmp_path / "results")
+    group = embedded_group()
     named = write_formats(paper_table(group, suite="5d", stem="mine"), ["csv"], folder)
     assert [path.name for path in named] == ["mine.csv"]
     lines = list(csv.DictReader(io.StringIO(named[0].read_text())))
     assert len(lines) == 5 * (2 + 12)
 
 
-def test_the_same_store_gives_the_same_table(tmp_path: Path) -> None:
-    group = embedded_group(tmp_path)
-    reverse = dataclasses.replace(group, contenders=tuple(reversed(group.contenders)))
+def test_the_same_store_gives_the_same_table() -> None:
+    group = embedded_group()
+    reverse = dataclasses.replace(group, restorers=tuple(reversed(group.restorers)))
     assert paper_table(group, suite="5d", columns=["psnr"]) == paper_table(reverse, suite="5d", columns=["psnr"])

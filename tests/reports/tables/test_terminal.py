@@ -21,21 +21,21 @@ def test_a_line_a_task_with_input_restored_gain_and_speed(tmp_path: Path) -> Non
     means = cell.record.means
     assert means.psnr is not None
     assert means.input_psnr is not None
-    shown = lines(tmp_path)
-    assert shown[0] == "5d on embedded-256, promptir@1"
-    line = next(line for line in shown if "derain" in line)
+    printed = lines(tmp_path)
+    assert printed[0] == "5d on embedded-256, promptir@1"
+    line = next(line for line in printed if "derain" in line)
     for text in (f"{means.input_psnr:.2f}", f"{means.psnr:.2f}", f"{means.psnr - means.input_psnr:+.2f}", " 8", "12"):
         assert text in line
-    assert sum("average" in line for line in shown) == 1
-    assert not any("identity" in line or "Input" in line for line in shown[4:]), "the input stands in every line"
-    assert max(map(len, shown)) <= 100
+    assert sum("average" in line for line in printed) == 1
+    assert not any("identity" in line or "Input" in line for line in printed[4:]), "the input stands in every line"
+    assert max(map(len, printed)) <= 100
 
 
 def test_lpips_has_a_column_where_a_line_has_it(tmp_path: Path) -> None:
     write_store(tmp_path, suites=("5d",), gains={"rbair": 6.0, "anyir": 5.0}, previews=False, lpips={"rbair": 0.1234})
-    shown = lines(tmp_path)
-    place = shown[2].index("LPIPS")
-    column = [line[place : place + 5].strip() for line in shown[4:]]
+    printed = lines(tmp_path)
+    place = printed[2].index("LPIPS")
+    column = [line[place : place + 5].strip() for line in printed[4:]]
     assert column.count("0.123") == 6
     assert set(column) == {"0.123", "-"}
     write_store(tmp_path / "without", suites=("5d",), gains={"rbair": 6.0}, previews=False)

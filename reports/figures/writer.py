@@ -10,7 +10,8 @@ from ..analysis.cells import Group, stems
 from ..analysis.costs import AXES
 from .costs import draw_costs
 from .scores import draw_bars, draw_paired
-from .strips import Strip, draw, knows, pick, strip_stem
+from .strip_images import Strip, knows, pick, strip_stem
+from .strips import draw_strip
 from .style import Style, save, styles
 
 logger = logging.getLogger("restorebench")
@@ -45,7 +46,7 @@ def write_figures(
         ReportError: an image or task that no group has, before anything is written; a damaged preview.
         OSError: if a file cannot be written.
     """
-    looks = styles(c.label for group in groups for c in group.contenders if not c.is_input)
+    looks = styles(c.label for group in groups for c in group.restorers if not c.is_input)
     chosen = _by_group(groups, images or {})
     strips = [pick(group, count, named) for group, named in zip(groups, chosen, strict=True)]
     written: list[Path] = []
@@ -85,16 +86,16 @@ def _scores(group: Group, stem: str, folder: Path, looks: Mapping[str, Style], *
     return written
 
 
-def _strips(group: Group, stem: str, folder: Path, found: Sequence[Strip]) -> list[Path]:
+def _strips(group: Group, stem: str, folder: Path, strips: Sequence[Strip]) -> list[Path]:
     written: list[Path] = []
     for task in group.tasks:
-        if not any(strip.task_key == task for strip in found):
+        if not any(strip.task_key == task for strip in strips):
             logger.warning(
                 "no strip of %s for %s: no image has all previews (previews=all keeps them)", task, group.title
             )
-    for strip in found:
+    for strip in strips:
         if len(strip.restored) < 2 and not strip.chosen:
             logger.warning("no strip of %s for %s: only one restorer", strip.task_key, group.title)
             continue
-        written += save(draw(strip), folder, f"{stem}-{strip_stem(group, strip)}")
+        written += save(draw_strip(strip), folder, f"{stem}-{strip_stem(group, strip)}")
     return written

@@ -5,25 +5,23 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from restorebench.reports.analysis.budget import budget_markdown, budgets, curves_csv
-from restorebench.reports.analysis.cells import Group, groups, read_cells
-from restorebench.reports.figures.budget import draw_budgets
+from restorebench.reports.analysis.cells import Group, groups
+from restorebench.reports.analysis.training import training_costs
 from restorebench.reports.figures.style import styles
+from restorebench.reports.figures.training import draw_training
+from restorebench.reports.tables.training import curves_csv, training_markdown
 
-from ..stores import GAINS, write_store
+from ..stores import GAINS, shared_cells
 
 
-def trained(root: Path, **changes: dict[str, Any]) -> Group:
+def trained(**changes: dict[str, Any]) -> Group:
     """The 5d group of a store whose weights tell of 1000 images in 100 s, but for `changes` by model."""
-    write_store(root, suites=("5d",), previews=False)
-    cells, _ = read_cells(root)
-    told = []
-    for cell in cells:
+    cells = []
+    for cell in shared_cells(suites=("5d",), previews=False):
         facts: dict[str, Any] | None = {
             "recipe": "embedded",
             "lists_sha256": "ab" * 32,
@@ -37,19 +35,19 @@ def trained(root: Path, **changes: dict[str, Any]) -> Group:
         if cell.record.model == "identity":
             facts = None
         record = dataclasses.replace(cell.record, weights={**cell.record.weights, "training": facts})
-        told.append(dataclasses.replace(cell, record=record))
-    return groups(told)[0]
+        cells.append(dataclasses.replace(cell, record=record))
+    return groups(cells)[0]
 
 
-def test_each_restorer_has_what_it_cost_and_what_that_bought(tmp_path: Path) -> None:
-    found = budgets(trained(tmp_path, rbair={"seconds": 400.0}))
-    assert len(found) == 4
-    best = found[0]
+def test_each_restorer_has_what_it_cost_and_what_that_bought() -> None:
+    costs = training_costs(trained(rbair={"seconds": 400.0}))
+    assert len(costs) == 4
+    best = costs[0]
     assert best.gain == pytest.approx(max(GAINS.values()), abs=0.5)
     assert (best.images, best.steps) == (1000, 125)
-    text = budget_markdown(trained(tmp_path / "again", rbair={"seconds": 400.0}))
+    text = training_markdown(trained(rbair={"seconds": 400.0}))
     row = next(line for line in text.splitlines() if "RBaIR" in line)
-    gain = next(b.gain for b in found if b.label.startswith("RBaIR"))
+    gain = next(b.gain for b in costs if b.label.startswith("RBaIR"))
     assert gain is not None
     assert f"{gain:.2f}" in row
     assert f"{gain / 400 * 60:.3f}" in row
@@ -57,27 +55,26 @@ def test_each_restorer_has_what_it_cost_and_what_that_bought(tmp_path: Path) -> 
     assert "each saw 1,000 images, of the same sequence of samples" in text
 
 
-def test_unequal_budgets_are_called_unequal(tmp_path: Path) -> None:
-    text = budget_markdown(trained(tmp_path, kbnet={"images": 900, "lists_sha256": "cd" * 32, "machine": "a GPU"}))
+def test_unequal_budgets_are_called_unequal() -> None:
+    text = training_markdown(trained(kbnet={"images": 900, "lists_sha256": "cd" * 32, "machine": "a GPU"}))
     assert "NOT the same number of images" in text
     assert "NOT of the same training data" in text
     assert "different machines" in text
 
 
-def test_nothing_is_said_where_the_weights_say_nothing(tmp_path: Path) -> None:
-    write_store(tmp_path, suites=("5d",), previews=False)
-    group = groups(read_cells(tmp_path)[0])[0]
-    assert budgets(group) == []
-    assert budget_markdown(group) == ""
-    assert draw_budgets(group, {}) is None
+def test_nothing_is_said_where_the_weights_say_nothing() -> None:
+    group = groups(shared_cells(suites=("5d",), previews=False))[0]
+    assert training_costs(group) == []
+    assert training_markdown(group) == ""
+    assert draw_training(group, {}) is None
 
 
-def test_curves_are_the_metadata_s(tmp_path: Path) -> None:
-    group = trained(tmp_path)
+def test_curves_are_the_metadata_s() -> None:
+    group = trained()
     rows = list(csv.DictReader(io.StringIO(curves_csv(group))))
     assert len(rows) == 8
     assert rows[1]["validation_gain_db"] == "2.5"
-    figure = draw_budgets(group, styles(b.label for b in budgets(group)))
+    figure = draw_training(group, styles(b.label for b in training_costs(group)))
     assert figure is not None
     by_images, by_time = figure.axes
     line = by_images.get_lines()[0]

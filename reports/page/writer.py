@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ...atomic import written_whole
 from ..analysis.cells import Group
 from .data import page_data
 from .images import IMAGES, ImageFiles
@@ -92,4 +93,5 @@ def _move(made: Path, folder: Path) -> None:
     for path in sorted((path for path in made.rglob("*") if path.is_file()), key=lambda path: path.name == PAGE):
         target = folder / path.relative_to(made)
         target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
+        with written_whole(target) as part:
+            path.replace(part)

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from ..analysis.budget import budgets, equality
 from ..analysis.cells import Group
+from ..analysis.training import equality, training_costs
 from .style import Style, house_style, legend_above, new_figure
 
 WIDTH, HEIGHT = 6.6, 2.9
 
 
 @house_style()
-def draw_budgets(group: Group, looks: Mapping[str, Style]) -> Figure | None:
+def draw_training(group: Group, looks: Mapping[str, Style]) -> Figure | None:
     """Two axes with a curve for each restorer; None where fewer than two weights tell of their validations."""
-    several = [budget for budget in budgets(group) if budget.history]
+    several = [cost for cost in training_costs(group) if cost.history]
     if len(several) < 2:
         return None
-    machines = "; ".join(sorted({budget.machine for budget in several}))
+    machines = "; ".join(sorted({cost.machine for cost in several}))
     figure = new_figure(
         WIDTH,
         HEIGHT,
@@ -30,15 +30,15 @@ def draw_budgets(group: Group, looks: Mapping[str, Style]) -> Figure | None:
         ],
     )
     by_images, by_time = figure.subplots(1, 2, sharey=True)
-    for budget in sorted(several, key=lambda budget: budget.label):
-        look = looks[budget.label]
-        gains = [gain for _, _, gain in budget.history]
-        for axes, costs in (
-            (by_images, [images / 1000 for images, _, _ in budget.history]),
-            (by_time, [seconds / 60 for _, seconds, _ in budget.history]),
+    for cost in sorted(several, key=lambda cost: cost.label):
+        look = looks[cost.label]
+        gains = [gain for _, _, gain in cost.history]
+        for axes, spent in (
+            (by_images, [images / 1000 for images, _, _ in cost.history]),
+            (by_time, [seconds / 60 for _, seconds, _ in cost.history]),
         ):
             axes.plot(
-                costs, gains, color=look.colour, marker=look.marker, markersize=4, linewidth=1.2, label=budget.label
+                spent, gains, color=look.colour, marker=look.marker, markersize=4, linewidth=1.2, label=cost.label
             )
     by_images.set(xlabel="training images seen (thousands)", ylabel="gain over the input (dB)")
     by_time.set(xlabel="training time (minutes)")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from restorebench.reports.analysis.cells import groups, read_cells
-from restorebench.reports.page import build as page
-from restorebench.reports.page.build import write_page
+from restorebench.reports.page import writer as page
+from restorebench.reports.page.writer import write_page
 
 from ..stores import write_store
 

@@ -1,51 +1,27 @@
-"""How sure a mean is, and whether one restorer is better than another on the same images.
+"""Whether one restorer is better than another on the same images.
 
-Intervals are bootstrap intervals over images (Efron, "Better bootstrap confidence intervals", JASA 1987), tests are
-paired sign-flip permutation tests (Fisher), corrected by Holm ("A simple sequentially rejective multiple test
-procedure", 1979) within a column of a table. Every random choice is seeded by a text, so no result depends on the order
-in which a report is made.
+Tests are paired sign-flip permutation tests (Fisher), corrected by Holm ("A simple sequentially rejective multiple test
+procedure", 1979) within a column of a table. Every random choice is seeded by a text, as in `intervals`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-RESAMPLES = 10_000
-CONFIDENCE = 0.95
+from .intervals import BATCH, RESAMPLES, Floats, average_interval, finite, generator
+
 SIGNIFICANT = 0.05
 TEST = "paired sign-flip permutation test, two-sided"
 ROUNDING = 1e-9
 """Differences smaller than this (dB, or SSIM) are rounding of the arithmetic, and none."""
-BATCH = 1000
-"""Resamples drawn at once, so that a set of thousands of images needs no gigabytes."""
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its 95 % interval.
-
-    Attributes:
-        mean: of the images; for an average, of its tasks' means.
-        low, high: None for fewer than two images (in any task).
-        images: how many.
-        method: ``BCa``, ``percentile`` where BCa is not defined, ``exact`` where all values are equal, ``none``.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
-    images: int
-    method: str
+Mark = Literal["best", "tie", "second"]
 
 
 @dataclass(frozen=True)
@@ -53,17 +29,25 @@ class Difference:
     """A paired difference of means, first minus second, over the same images.
 
     Attributes:
-        mean, low, high, images: as of an `Interval`.
+        first, second: their means on these images.
+        mean, low, high, images: of the difference, as of an `Interval`.
         p: two-sided p value of the hypothesis that the images' differences are symmetric about 0.
         test: its name.
     """
 
+    first: float
+    second: float
     mean: float
     low: float | None
     high: float | None
     images: int
     p: float
     test: str
+
+    def reversed(self) -> Difference:
+        """Second minus first."""
+        low, high = (None if bound is None else 0.0 - bound for bound in (self.high, self.low))
+        return replace(self, first=self.second, second=self.first, mean=0.0 - self.mean, low=low, high=high)
 
 
 @dataclass(frozen=True)
@@ -92,85 +76,18 @@ class Ranking:
     images: int
     test: str
 
+    def mark(self, name: str) -> Mark | None:
+        """How a table marks a restorer; None where there is no other to compare it with."""
+        if len(self.order) < 2 or name not in self.order:
+            return None
+        if name in self.best:
+            return "best" if len(self.best) == 1 else "tie"
+        return "second" if name in self.second else None
 
-def mean_interval(values: Sequence[float], *, seed: str) -> Interval:
-    """Mean of per-image values with its bootstrap interval.
-
-    Raises:
-        ValueError: no value, or one that is not finite.
-    """
-    return average_interval([values], seed=seed)
-
-
-def average_interval(tasks: Sequence[Sequence[float]], *, seed: str) -> Interval:
-    """Mean of the tasks' means, with an interval from resampling the images within each task.
-
-    Raises:
-        ValueError: no task, a task without values, or a value that is not finite.
-    """
-    samples = [_checked(values) for values in tasks]
-    if not samples:
-        raise ValueError("an average needs at least one task")
-    mean = float(np.mean([sample.mean() for sample in samples]))
-    images = sum(len(sample) for sample in samples)
-    if any(len(sample) < 2 for sample in samples):
-        return Interval(mean, None, None, images, "none")
-    if all(np.ptp(sample) == 0 for sample in samples):
-        return Interval(mean, mean, mean, images, "exact")
-    if len(samples) == 1:
-        low, high, method = _scipy_interval(samples[0], seed)
-    else:
-        low, high, method = _stratified_interval(samples, mean, seed)
-    return Interval(mean, low, high, images, method)
-
-
-def _checked(values: Sequence[float]) -> Floats:
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.ndim != 1 or not len(sample) or not np.isfinite(sample).all():
-        raise ValueError("statistics need finite values, at least one")
-    return sample
-
-
-def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-            found = stats.bootstrap(
-                (sample,),
-                np.mean,
-                n_resamples=RESAMPLES,
-                confidence_level=CONFIDENCE,
-                method=method,
-                batch=BATCH,
-                random_state=_generator(seed),
-            ).confidence_interval
-        if math.isfinite(found.low) and math.isfinite(found.high):
-            return float(found.low), float(found.high), method
-    raise AssertionError("a percentile interval of finite values is finite")
-
-
-def _stratified_interval(samples: Sequence[Floats], mean: float, seed: str) -> tuple[float, float, str]:
-    """BCa for a mean over strata (Davison and Hinkley, Bootstrap Methods and their Application, 1997, ch. 5)."""
-    generator = _generator(seed)
-    means = np.zeros(RESAMPLES)
-    for sample in samples:
-        drawn = generator.integers(0, len(sample), size=(RESAMPLES, len(sample)))
-        means += sample[drawn].mean(axis=1) / len(samples)
-    influence = [(sample - sample.mean()) / (len(samples) * len(sample)) for sample in samples]
-    cubes = sum(float((part**3).sum()) for part in influence)
-    squares = sum(float((part**2).sum()) for part in influence)
-    acceleration = cubes / (6 * squares**1.5)
-    below = (np.count_nonzero(means < mean) + 0.5 * np.count_nonzero(means == mean)) / RESAMPLES
-    tail = (1 - CONFIDENCE) / 2
-    levels, method = (tail, 1 - tail), "percentile"
-    if 0 < below < 1:
-        bias = float(stats.norm.ppf(below))
-        shifted = [bias + float(stats.norm.ppf(level)) for level in levels]
-        if all(1 - acceleration * z > 0 for z in shifted):
-            low, high = (float(stats.norm.cdf(bias + z / (1 - acceleration * z))) for z in shifted)
-            levels, method = (low, high), "BCa"
-    low, high = np.quantile(means, levels)
-    return float(low), float(high), method
+    @property
+    def hopeless(self) -> bool:
+        """Whether there are too few images for any difference to be significant."""
+        return not can_be_significant(self.images, len(self.order) - 1)
 
 
 def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: str) -> Difference:
@@ -192,8 +109,20 @@ def paired_average_difference(
     """
     differences = _paired(a, b)
     interval = average_interval([part.tolist() for part in differences], seed=seed)
-    p = _sign_flip_p(differences, seed)
-    return Difference(interval.mean, interval.low, interval.high, interval.images, p, TEST)
+    first, second = (
+        float(np.mean([np.mean([task[image] for image in task if image in other]) for task, other in pairs]))
+        for pairs in (list(zip(a, b, strict=True)), list(zip(b, a, strict=True)))
+    )
+    return Difference(
+        first=first,
+        second=second,
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        images=interval.images,
+        p=_sign_flip_p(differences, seed),
+        test=TEST,
+    )
 
 
 def _paired(a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]]) -> list[Floats]:
@@ -201,8 +130,8 @@ def _paired(a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]]) 
     differences = []
     for first, second in zip(a, b, strict=True):
         common = sorted(first.keys() & second.keys())
-        found = _checked([first[image] - second[image] for image in common])
-        differences.append(np.where(np.abs(found) < ROUNDING, 0.0, found))
+        by_image = finite([first[image] - second[image] for image in common])
+        differences.append(np.where(np.abs(by_image) < ROUNDING, 0.0, by_image))
     return differences
 
 
@@ -213,18 +142,18 @@ def _sign_flip_p(differences: Sequence[Floats], seed: str) -> float:
     # A task's mean of means is one weighted sum over all images, so that one call serves one task and several.
     weighted = np.concatenate([part / (len(part) * len(differences)) for part in differences])
     if len(weighted) > math.log2(RESAMPLES):
-        return _random_flips_p(weighted, _generator(seed + " test"))
-    found = stats.permutation_test(
+        return _random_flips_p(weighted, generator(seed + " test"))
+    test = stats.permutation_test(
         (weighted,), np.sum, permutation_type="samples", n_resamples=RESAMPLES, vectorized=True
     )
-    return float(min(1.0, found.pvalue))
+    return float(min(1.0, test.pvalue))
 
 
-def _random_flips_p(weighted: Floats, generator: np.random.Generator) -> float:
+def _random_flips_p(weighted: Floats, draws: np.random.Generator) -> float:
     """As `scipy.stats.permutation_test` does it, with signs drawn as bits: ten times as fast on a thousand images."""
     observed, extreme = abs(float(weighted.sum())), 0
     for _ in range(RESAMPLES // BATCH):
-        bits = np.frombuffer(generator.bytes(BATCH * ((len(weighted) + 7) // 8)), dtype=np.uint8).reshape(BATCH, -1)
+        bits = np.frombuffer(draws.bytes(BATCH * ((len(weighted) + 7) // 8)), dtype=np.uint8).reshape(BATCH, -1)
         signs = np.unpackbits(bits, axis=1, count=len(weighted)).astype(np.float64)
         sums = 2 * (signs @ weighted) - weighted.sum()
         extreme += int(np.count_nonzero(np.abs(sums) >= observed * (1 - ROUNDING)))
@@ -304,8 +233,3 @@ def _against_first(
     first = order[0]
     p_values = [_sign_flip_p(_paired(shared[first], shared[name]), seed=f"{seed} {first} {name}") for name in order[1:]]
     return {(first, name): p for name, p in zip(order[1:], holm(p_values), strict=True)}
-
-
-def _generator(seed: str) -> np.random.Generator:
-    """A generator of its own for every text."""
-    return np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "big"))

@@ -1,4 +1,4 @@
-"""Printed values stand in the column of their task, one source a row."""
+"""A printed row is taken from one source, word by word."""
 
 from __future__ import annotations
 
@@ -8,28 +8,10 @@ from importlib.resources import files
 
 import pytest
 
-from restorebench.benchmarks.protocols.protocol import GROUPS
-from restorebench.datasets.standard.sets import CDD11
-from restorebench.datasets.tasks import CDD11_TASKS, STANDARD_SETS
 from restorebench.reports.errors import ReportError
-from restorebench.reports.published.columns import (
-    PLACES,
-    choose_source,
-    column_notes,
-    published_cost,
-    published_rows,
-    source_year,
-)
+from restorebench.reports.published.places import PLACES
 from restorebench.reports.published.results import load_published
-
-
-def test_places_are_the_suites_tasks_on_their_standard_sets() -> None:
-    assert {suite: tuple(PLACES[suite]) for suite in GROUPS} == dict(GROUPS)
-    assert tuple(PLACES["cdd11"]) == CDD11_TASKS
-    for suite in GROUPS:
-        for task, place in PLACES[suite].items():
-            assert place.measured == STANDARD_SETS[task.partition("-")[0]]
-    assert {place.measured for place in PLACES["cdd11"].values()} == {CDD11.name}
+from restorebench.reports.published.rows import choose_source, published_rows, source_year
 
 
 def test_every_place_is_a_column_of_the_printed_results() -> None:
@@ -59,8 +41,8 @@ def test_all_rows_print_exactly_what_the_file_has() -> None:
 
 def test_averages_of_the_five_degradation_papers() -> None:
     names = ["RBaIR", "AnyIR", "DaAIR", "AdaIR", "MoCE-IR", "PromptIR"]
-    found = {row.model: row.score("average", "psnr").text for row in published_rows("5d", names)}
-    assert list(found.items()) == [
+    averages = {row.model: row.score("average", "psnr").text for row in published_rows("5d", names)}
+    assert list(averages.items()) == [
         ("RBaIR", "31.58"),
         ("AnyIR", "30.65"),
         ("DaAIR", "30.24"),
@@ -122,19 +104,3 @@ def test_unknown_names_and_suites_say_what_to_do() -> None:
         published_rows("5d", ["PromtIR"])
     with pytest.raises(ReportError, match="3d, 5d, cdd11, not for derain"):
         published_rows("derain", ["PromptIR"])
-
-
-def test_costs_say_where_they_are_from() -> None:
-    params, macs = published_cost("PromptIR")
-    assert params.value == pytest.approx(35.592)
-    assert macs.value == pytest.approx(172.71)
-    assert "256x256" in macs.notes[0]
-    assert published_cost("Perceive-IR")[0].text == "42+86"
-    assert any("not stated" in note for note in published_cost("MIRAGE-S")[1].notes)
-    assert published_cost("no such model")[0].value is None
-
-
-def test_what_is_true_of_a_test_set_is_a_note_of_its_column() -> None:
-    assert "15 images" in column_notes("5d", "lowlight")[0]
-    assert column_notes("5d", "deblur") == ()
-    assert not any("15 images" in note for row in published_rows("5d", ["all"]) for note in row.notes)

@@ -1,0 +1,49 @@
+"""The leaderboard's files: suites and protocols apart, ranked within a task, nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from restorebench.reports.analysis.leaderboard import COLUMNS, by_restorer
+from restorebench.reports.tables.leaderboard import markdown, write_leaderboard
+
+from ...benchmarks.store.test_records import record
+from ..analysis.test_leaderboard import TASKS, cell
+
+
+def test_markdown_keeps_suites_and_protocols_apart() -> None:
+    text = markdown(
+        by_restorer(
+            [cell(TASKS[0], 20.0), cell(TASKS[0], 21.0, protocol="other@1", identity={**record().identity, "x": 1})]
+        )
+    )
+    assert text.count("### Suite 3d on set, protocol") == 2
+
+
+def test_markdown_ranks_within_a_task_and_shows_the_gain() -> None:
+    low, high = (
+        cell(TASKS[0], 20.0),
+        cell(TASKS[0], 25.0, model="better", identity={**record().identity, "model": "better"}),
+    )
+    lines = [line for line in markdown(by_restorer([low, high])).splitlines() if line.startswith("| dehaze")]
+    assert ["better" in line for line in lines] == [True, False]
+    assert "+5.00" in lines[0]
+    assert "+0.00" in lines[1]
+
+
+def test_publishing_an_empty_store_says_so(tmp_path: Path) -> None:
+    files = write_leaderboard(tmp_path)
+    assert [path.name for path in files] == ["leaderboard.csv", "leaderboard.md"]
+    assert "No finished cells yet" in (tmp_path / "leaderboard.md").read_text()
+    assert list(pd.read_csv(tmp_path / "leaderboard.csv").columns) == list(COLUMNS)
+
+
+def test_publishing_leaves_no_temporary_files(tmp_path: Path) -> None:
+    folder = tmp_path / "3d" / "identity" / "x"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(cell(TASKS[0], 20.0).to_json())
+    files = write_leaderboard(tmp_path)
+    present = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert present == {*files, folder / "record.json"}
