@@ -42,7 +42,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "datasets/tasks": ("datasets/errors",),
     "datasets/samples": ("datasets/errors", "datasets/tasks"),
     "datasets/streams": (),
-    "datasets/degradations": ("datasets/degradations", "datasets/errors"),
+    "datasets/degradations": ("datasets/degradations", "datasets/errors", "datasets/tasks"),
     "datasets/files": ("datasets/files", "datasets/errors", "datasets/samples", "datasets/tasks"),
     "datasets": ("datasets",),
     # benchmarks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from restorebench.benchmarks.protocols.protocol import GROUPS
-from restorebench.datasets.standard.layout import CDD11
+from restorebench.datasets.standard.sets import CDD11
 from restorebench.datasets.tasks import CDD11_TASKS, STANDARD_SETS
 from restorebench.reports.published.places import PLACES, column_notes
 from restorebench.reports.published.rows import published_rows
