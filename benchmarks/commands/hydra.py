@@ -24,7 +24,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ..errors import UserError, nearest
+from ...messages import nearest
+from ..errors import UserError
 from ..evaluation.config import CONFIG_MODULE
 
 Schema = TypeVar("Schema")

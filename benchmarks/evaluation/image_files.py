@@ -9,10 +9,8 @@ import io
 import shutil
 import struct
 import threading
-import uuid
 import zlib
 from collections.abc import Iterator, Sequence
-from copy import copy
 from pathlib import Path, PurePath
 from typing import Literal, cast, get_args
 
@@ -20,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...atomic import written_whole
 from ...datasets.errors import DataError
 from ...datasets.files.images import FORMATS, label, read_bytes, read_image
-from ..errors import UserError, nearest
+from ...messages import nearest
+from ..errors import UserError
 
 ImageFormat = Literal["npy", "png16", "png8"]
 
@@ -73,13 +73,9 @@ def write_image(path: Path, image: NDArray[np.float32], kind: ImageFormat) -> No
     Raises:
         OSError: if it cannot be written; no part of it is left.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(encoded(image, kind))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as part:
+        part.write_bytes(encoded(image, kind))
 
 
 def encoded(image: NDArray[np.float32], kind: ImageFormat) -> bytes:
@@ -257,15 +253,8 @@ class ImageFolder:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         for file in self._names[self.kind].values():
-            temporary = self.path / f".{file}.{uuid.uuid4().hex}"
-            shutil.copyfile(other / file, temporary)
-            temporary.replace(self.path / file)
-
-    def at(self, path: Path) -> ImageFolder:
-        """The same images in another place."""
-        moved = copy(self)
-        moved.path = path
-        return moved
+            with written_whole(self.path / file) as part:
+                shutil.copyfile(other / file, part)
 
     def _file(self, name: str, kind: ImageFormat) -> Path:
         return self.path / self._names[kind][name]

@@ -10,10 +10,11 @@ from typing import Any, Literal, cast, get_args
 from ...datasets.folder import folder_suite
 from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
+from ...messages import nearest
 from ...models import ModelCard, get_card
 from ...models.checkpoint import WeightsInfo
 from ...models.weights import choose_weights
-from ..errors import UserError, nearest
+from ..errors import UserError
 from ..inference.numerics import Numerics, check_dtype, resolve_batch, resolve_device
 from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol, get_protocol

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ...messages import one_line
 from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
@@ -60,11 +61,6 @@ def restore_in_tiles(restorer: Restorer, degraded: Tensor, tile: int, overlap: i
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch failed for want of memory, on whatever device."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its type."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 class Runner:
@@ -139,7 +135,7 @@ class Runner:
                 if restored.shape == batch.shape:
                     return [(image, "whole") for image in restored]
             except (RuntimeError, MemoryError, ValueError) as error:
-                logger.warning("a batch of %d failed (%s): its images go one by one", len(degraded), first_line(error))
+                logger.warning("a batch of %d failed (%s): its images go one by one", len(degraded), one_line(error))
                 self._free()
         results: list[tuple[Tensor, str] | Exception] = []
         for image in degraded:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from tabulate import tabulate
 
+from ...atomic import written_whole
 from ..errors import UserError
 
 FILE_NAME = "profile.csv"
@@ -103,12 +103,10 @@ def add_row(path: Path, row: ProfileRow) -> None:
     """Add a row to a file in place of the one with the same key; several processes may do so at once."""
     with FileLock(path.with_name(f".{path.name}.lock")):
         rows = sorted([row, *(other for other in read_rows(path) if other.key != row.key)], key=_order)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(asdict(each) for each in rows)
-        temporary.replace(path)
 
 
 def _order(row: ProfileRow) -> tuple[object, ...]:

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...datasets.samples import Sample
-from ..errors import RestorationError, UserError, nearest
+from ...messages import nearest
+from ..errors import RestorationError, UserError
 from . import metrics
 from .noise import KeyedNoise, ReseededNoise
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from ...messages import nearest
 from ...models import get_card
-from ..errors import UserError, nearest
+from ..errors import UserError
 
 TRAIN_CONFIG = "train"
 PRECISIONS = ("float32", "bfloat16")
