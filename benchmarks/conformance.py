@@ -22,7 +22,7 @@ from ..models import ModelCard, Restorer, Variant, create_model, save_weights
 from ..models.hooks import HasAuxiliaryLoss
 from ..models.registry import build_network
 from .inference.numerics import Numerics
-from .inference.runner import restore_in_tiles
+from .inference.tiles import restore_in_tiles
 from .profiling.macs import Complexity, count_macs
 
 Status = Literal["pass", "fail", "skip"]

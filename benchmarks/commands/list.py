@@ -13,7 +13,7 @@ from tabulate import tabulate
 from ...datasets.suites import list_suites
 from ...models import list_models
 from ...models.weights import bundled_path
-from ..protocols.protocol import get_protocol, list_protocols
+from ..protocols.catalogue import get_protocol, list_protocols
 
 ONLY_IN_JSON = frozenset({"code licence", "paper"})
 """Columns too wide for a terminal."""

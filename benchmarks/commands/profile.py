@@ -26,8 +26,9 @@ from ..inference.runner import is_out_of_memory
 from ..profiling.config import ProfileConfig
 from ..profiling.latency import Latency, Memory, Workload, measure_latency, measure_memory
 from ..profiling.macs import Complexity, count_macs
-from ..profiling.table import FILE_NAME, KEY, ProfileRow, add_row, as_text, read_rows
+from ..profiling.table import as_text
 from ..store.folders import Store
+from ..store.profiles import FILE_NAME, KEY, ProfileRow, add_row, read_rows
 from .hydra import HydraCommand
 
 logger = logging.getLogger("restorebench")

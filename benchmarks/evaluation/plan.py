@@ -16,8 +16,9 @@ from ...models.checkpoint import WeightsInfo
 from ...models.weights import choose_weights
 from ..errors import UserError
 from ..inference.numerics import Numerics, check_dtype, resolve_batch, resolve_device
+from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import LpipsChoice, choose_lpips
-from ..protocols.protocol import Protocol, get_protocol
+from ..protocols.protocol import Protocol
 from ..store.folders import Store
 from .cells import Cell
 from .config import RunConfig

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from ...atomic import written_whole
 from ...datasets.samples import TaskData
 from ..errors import UserError
+from ..store.parts import Identity
 from ..store.records import preview_name, previews_key
 
 PREVIEWS = "previews"
@@ -104,7 +104,7 @@ def preview_count(value: object) -> int | str:
     raise UserError(f"previews={value}: give auto, all, none or a number of images")
 
 
-def previews_of(count: int | str, data: TaskData, cell: Path, root: Path, identity: dict[str, Any]) -> Previews:
+def previews_of(count: int | str, data: TaskData, cell: Path, root: Path, identity: Identity) -> Previews:
     """The previews of a cell.
 
     Args:

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...datasets.samples import Sample
-from ...messages import nearest
 from ..errors import RestorationError, UserError
 from . import metrics
 from .noise import KeyedNoise, ReseededNoise
@@ -31,8 +30,6 @@ __all__ = [
     "PsnrMean",
     "RestorationError",
     "Scores",
-    "get_protocol",
-    "list_protocols",
     "mean_psnr",
 ]
 
@@ -325,25 +322,6 @@ def mean_psnr(values: Iterable[float]) -> PsnrMean:
     return PsnrMean(mean, len(scores) - len(finite))
 
 
-def list_protocols() -> tuple[str, ...]:
-    """Names with versions, the default first."""
-    return tuple(_PROTOCOLS)
-
-
-def get_protocol(name: str, *, seed: int = 0) -> Protocol:
-    """The protocol of that name and version, such as ``promptir@1``; `seed` is that of its noise.
-
-    Raises:
-        UserError: if there is none, with the nearest names; if a bare name lacks its version, with the versions.
-    """
-    protocol = _PROTOCOLS.get(name)
-    if protocol is None:
-        versions = [known for known in _PROTOCOLS if known.partition("@")[0] == name]
-        hint = f" (did you mean {' or '.join(map(repr, versions))}?)" if versions else nearest(name, _PROTOCOLS)
-        raise UserError(f"unknown protocol {name!r}{hint}; use {', '.join(_PROTOCOLS)}")
-    return protocol if protocol.noise is None else replace(protocol, noise=replace(protocol.noise, seed=seed))
-
-
 def _crop_statement(multiple: int | None) -> str:
     """The crop rule in words."""
     if multiple is None:
@@ -364,52 +342,3 @@ def _channels_first(image: NDArray[Any]) -> Tensor:
 def _score_dtype(device: torch.device) -> torch.dtype:
     """The widest floating point of the device."""
     return torch.float32 if device.type == "mps" else torch.float64
-
-
-PROMPTIR = Protocol(
-    name="promptir",
-    version=1,
-    crop_multiple=16,
-    noise=KeyedNoise(),
-    pairs=True,
-    pad_multiple=None,
-    rounded=False,
-    colour="rgb",
-    data_range=1,
-    ssim=Ssim(window="uniform7", sample_covariance=True),
-    lpips=None,
-)
-
-MOCEIR = replace(PROMPTIR, name="moceir", ssim=Ssim(window="gaussian11", sample_covariance=True), lpips="vgg")
-
-KBNET_GAUSS = Protocol(
-    name="kbnet-gauss",
-    version=1,
-    crop_multiple=None,
-    noise=ReseededNoise(),
-    pairs=False,
-    pad_multiple=8,
-    rounded=True,
-    colour="rgb",
-    data_range=255,
-    ssim=None,
-    lpips=None,
-)
-
-RESTORMER_Y = Protocol(
-    name="restormer-y",
-    version=1,
-    crop_multiple=None,
-    noise=None,
-    pairs=True,
-    pad_multiple=None,
-    rounded=True,
-    colour="y",
-    data_range=255,
-    ssim=Ssim(window="gaussian11", sample_covariance=False),
-    lpips=None,
-)
-
-BASICSR_RGB = replace(RESTORMER_Y, name="basicsr-rgb", colour="rgb")
-
-_PROTOCOLS = {str(protocol): protocol for protocol in (PROMPTIR, MOCEIR, KBNET_GAUSS, RESTORMER_Y, BASICSR_RGB)}

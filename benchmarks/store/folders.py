@@ -21,7 +21,8 @@ from filelock import FileLock, Timeout
 
 from ...atomic import write_text
 from ..errors import UserError
-from .records import IMAGE_HEADER, ImageRow, Record, RecordError, in_order, parse_rows, read_record
+from .records import Record, read_record
+from .rows import IMAGE_HEADER, ImageRow, RecordError, in_order, parse_rows
 
 logger = logging.getLogger("restorebench")
 

@@ -46,12 +46,12 @@ class Budget:
 
 def budgets(group: Group) -> list[Budget]:
     """The restorers whose weights say how they were trained, the greatest gain first."""
-    found = [_budget(group, contender) for contender in group.contenders if contender.record.weights.get("training")]
+    found = [_budget(group, contender) for contender in group.contenders if contender.record.weights.training]
     return sorted(found, key=lambda budget: (budget.gain is None, -(budget.gain or 0), budget.label))
 
 
 def _budget(group: Group, contender: Contender) -> Budget:
-    facts: dict[str, Any] = contender.record.weights["training"]
+    facts: dict[str, Any] = contender.record.weights.training or {}
     rows = [cell_row(contender.cells[key].record) for key in group.tasks if key in contender.cells]
     average = average_row(contender.entry, rows)
     known = average.psnr is not None and average.input_psnr is not None

@@ -86,7 +86,7 @@ def _differences(
 
 
 def _same_images(a: StoredCell, b: StoredCell) -> bool:
-    return bool(a.record.identity["data"] == b.record.identity["data"])
+    return a.record.identity.data == b.record.identity.data
 
 
 def _of_restorers(first: str, second: str, results: Path) -> tuple[list[Pairing], list[str]]:

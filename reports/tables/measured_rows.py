@@ -150,7 +150,7 @@ def _remarks(contender: Contender, column: Column) -> tuple[str, ...]:
 
 
 def _count(contender: Contender, name: str, unit: float, digits: int) -> Number:
-    value = contender.record.complexity.get(name)
+    value = getattr(contender.record.complexity, name)
     if contender.is_input or value is None:
         return Number()
     return Number(value=value / unit, text=scaled(value, unit, digits))

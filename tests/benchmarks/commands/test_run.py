@@ -191,11 +191,11 @@ def test_a_run_killed_at_any_moment_and_started_again_ends_the_same(tmp_path: Pa
 def test_the_record_says_what_a_reviewer_asks(sweep: Path) -> None:
     record = next(r for r in read_records(sweep / "results")[0] if r.model == "rbair")
     assert record.protocol == "promptir@1"
-    assert "truncated" in record.identity["protocol"]["noise"]
-    assert len(record.identity["data"]) == 64
-    assert record.environment["versions"]["torch"]
-    assert record.environment["device_name"]
-    assert "1x3x256x256" in record.complexity["statement"]
+    assert "truncated" in record.identity.protocol["noise"]
+    assert len(record.identity.data) == 64
+    assert record.environment.versions["torch"]
+    assert record.environment.device_name
+    assert "1x3x256x256" in record.complexity.statement
     assert record.command.startswith("bench run ")
     assert record.config["data"]["size"] == 96
     assert record.means.psnr is not None

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restorebench.benchmarks.errors import UserError
-from restorebench.benchmarks.profiling.macs import count_macs, register_mac_formula
+from restorebench.benchmarks.profiling.formulas import register_mac_formula
+from restorebench.benchmarks.profiling.macs import count_macs
 
 
 class Forward(nn.Module):

@@ -25,7 +25,7 @@ from restorebench.benchmarks.profiling.latency import (
     measure_memory,
 )
 from restorebench.benchmarks.profiling.macs import count_macs
-from restorebench.benchmarks.profiling.table import COLUMNS, KEY
+from restorebench.benchmarks.store.profiles import COLUMNS, KEY
 from restorebench.models import (
     ModelCard,
     PublishedFigure,

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restorebench.benchmarks.errors import RestorationError, UserError
-from restorebench.benchmarks.protocols.protocol import GROUPS, Protocol, get_protocol, list_protocols, mean_psnr
+from restorebench.benchmarks.protocols.catalogue import get_protocol, list_protocols
+from restorebench.benchmarks.protocols.protocol import GROUPS, Protocol, mean_psnr
 from restorebench.datasets.samples import Sample, Task
 from restorebench.datasets.suites import resolve
 from restorebench.messages import nearest

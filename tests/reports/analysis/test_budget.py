@@ -36,7 +36,7 @@ def trained(root: Path, **changes: dict[str, Any]) -> Group:
         }
         if cell.record.model == "identity":
             facts = None
-        record = dataclasses.replace(cell.record, weights={**cell.record.weights, "training": facts})
+        record = dataclasses.replace(cell.record, weights=dataclasses.replace(cell.record.weights, training=facts))
         told.append(dataclasses.replace(cell, record=record))
     return groups(told)[0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,9 @@ def test_infinite_scores_are_said() -> None:
 def test_different_weights_numerics_and_protocols_are_never_averaged_together() -> None:
     base = cell(TASKS[0], 20.0).identity
     others = [
-        {**base, "weights": "0" * 64},
-        {**base, "numerics": {"dtype": "bfloat16", "device": "cpu"}},
-        {**base, "protocol": {"protocol": "other@1"}},
+        dataclasses.replace(base, weights="0" * 64),
+        dataclasses.replace(base, numerics=dataclasses.replace(base.numerics, dtype="bfloat16")),
+        dataclasses.replace(base, protocol={"protocol": "other@1"}),
     ]
     records = [cell(TASKS[0], 20.0), *(cell(TASKS[1], 30.0 + i, identity=other) for i, other in enumerate(others))]
     assert len(entries(records)) == 4
@@ -94,7 +95,10 @@ def test_csv_keeps_every_digit_and_empty_cells(tmp_path: Path) -> None:
 def test_markdown_keeps_suites_and_protocols_apart() -> None:
     text = markdown(
         entries(
-            [cell(TASKS[0], 20.0), cell(TASKS[0], 21.0, protocol="other@1", identity={**record().identity, "x": 1})]
+            [
+                cell(TASKS[0], 20.0),
+                cell(TASKS[0], 21.0, protocol="other@1", identity={"protocol": {"protocol": "other@1"}}),
+            ]
         )
     )
     assert text.count("### Suite 3d on set, protocol") == 2
@@ -103,7 +107,7 @@ def test_markdown_keeps_suites_and_protocols_apart() -> None:
 def test_markdown_ranks_within_a_task_and_shows_the_gain() -> None:
     low, high = (
         cell(TASKS[0], 20.0),
-        cell(TASKS[0], 25.0, model="better", identity={**record().identity, "model": "better"}),
+        cell(TASKS[0], 25.0, model="better", identity={"model": "better"}),
     )
     lines = [line for line in markdown(entries([low, high])).splitlines() if line.startswith("| dehaze")]
     assert ["better" in line for line in lines] == [True, False]
