@@ -37,7 +37,7 @@ from ..store.rows import ImageRow, in_order, mean_rows
 from .cells import Cell
 from .image_files import SavedImages
 from .pipeline import Computed, Scorer, compute_rows
-from .plan import Plan
+from .plan import RunPlan
 from .previews import PREVIEWS, Previews, previews_of
 
 logger = logging.getLogger("restorebench")
@@ -68,7 +68,7 @@ class CellOutcome:
 class Job:
     """Runs a plan; the network is built only when some image is missing."""
 
-    def __init__(self, plan: Plan, command: str) -> None:
+    def __init__(self, plan: RunPlan, command: str) -> None:
         self.plan = plan
         self.command = command
         self._peaks: dict[tuple[int, int], tuple[float, str] | None] = {}

@@ -58,6 +58,8 @@ def same_python() -> dict[str, str]:
         (["model=rbair", "variant=papr"], "paper"),
         (["weights=/no/such/file.pth"], "/no/such/file.pth"),
         (["x y"], "cannot read the override"),
+        (["tasks=5d", "dataset=folder", "clean=."], "unknown task (tasks=) '5d'"),
+        (["--experimental-rerun", "config.pickle"], "give the same command again"),
         (["+experiment=six"], "experiment=six: no such choice"),
         (["-m", "model=identity,rbiar"], "rbair"),
         (["-m", "tasks=3d,6d"], "6d"),

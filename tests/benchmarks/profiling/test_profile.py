@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from restorebench.benchmarks.commands.main import main
-from restorebench.benchmarks.commands.profile import image_size
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.profiling import latency as profiling
+from restorebench.benchmarks.profiling.job import image_size
 from restorebench.benchmarks.profiling.latency import (
     LEAST_REPEATS,
     Latency,
