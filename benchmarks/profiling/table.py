@@ -36,13 +36,13 @@ def _cells(row: ProfileRow) -> dict[str, str]:
 
 def _published(row: ProfileRow) -> str:
     """The paper's figures, beside them what is counted here at the same size, and what they leave out."""
-    said = [row.published_source]
+    figures = [row.published_source]
     if row.published_macs_g:
         where = row.published_size if any(map(str.isdigit, row.published_size)) else f"a size {row.published_size}"
-        said.append(f"{row.published_macs_g} G at {where}")
+        figures.append(f"{row.published_macs_g} G at {where}")
     if row.macs_at_published_size:
-        said.append(f"counted here at that size {int(row.macs_at_published_size) / 1e9:.2f} G")
-    return "; ".join(filter(None, (*said, row.published_note)))
+        figures.append(f"counted here at that size {int(row.macs_at_published_size) / 1e9:.2f} G")
+    return "; ".join(filter(None, (*figures, row.published_note)))
 
 
 def _remarks(rows: Iterable[ProfileRow]) -> Iterable[str]:

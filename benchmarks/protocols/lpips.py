@@ -115,8 +115,8 @@ def find_weights(backbone: Backbone, given: str | None) -> Path | None:
         if not path.is_file():
             raise UserError(f"lpips.weights={given}: there is no such file")
         return path
-    found = [path for path in cache_folder().glob(ORIGINS[backbone].pattern) if path.is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    files = [path for path in cache_folder().glob(ORIGINS[backbone].pattern) if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def cache_folder() -> Path:

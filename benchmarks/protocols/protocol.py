@@ -181,12 +181,12 @@ class Protocol:
         y = clean.to(x.device).to(x.dtype)
         if self.data_range == 1:
             y.div_(255)
-        perceived = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
+        lpips_score = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
         if self.colour == "y":
             x, y = metrics.to_y(x), metrics.to_y(y)
         psnr = metrics.psnr(x[None], y[None], data_range=self.data_range)
         if self.ssim is None:
-            return Scores(psnr=psnr.item(), ssim=math.nan, lpips=perceived)
+            return Scores(psnr=psnr.item(), ssim=math.nan, lpips=lpips_score)
         ssim = metrics.ssim(
             x[None],
             y[None],
@@ -194,7 +194,7 @@ class Protocol:
             window=self.ssim.window,
             sample_covariance=self.ssim.sample_covariance,
         )
-        return Scores(psnr=psnr.item(), ssim=ssim.item(), lpips=perceived)
+        return Scores(psnr=psnr.item(), ssim=ssim.item(), lpips=lpips_score)
 
     def score_saved(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Scores:
         """Scores of a restored image of the clean one's size, such as one read from a file: both are cropped as the

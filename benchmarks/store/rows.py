@@ -122,11 +122,11 @@ def mean_rows(rows: Iterable[ImageRow]) -> Means:
     for name in SCORES:
         finite = [value for row in scored if math.isfinite(value := getattr(row, name))]
         means[name] = math.fsum(finite) / len(finite) if finite else None
-    perceived = [row.lpips for row in scored]
-    whole = len({row.lpips_by for row in scored}) == 1 and all(map(math.isfinite, perceived))
+    lpips_scores = [row.lpips for row in scored]
+    whole = len({row.lpips_by for row in scored}) == 1 and all(map(math.isfinite, lpips_scores))
     return Means(
         **means,
-        lpips=math.fsum(perceived) / len(perceived) if whole else None,
+        lpips=math.fsum(lpips_scores) / len(lpips_scores) if whole else None,
         infinite=sum(math.isinf(row.psnr) for row in scored),
         input_infinite=sum(math.isinf(row.input_psnr) for row in scored),
     )
