@@ -55,7 +55,7 @@ def in_another_process(pickled: bytes, size: int) -> str:
     """What becomes of a job in a process that a launcher started."""
     copy = pickle.loads(pickled)
     try:
-        copy(OmegaConf.create({"model": "identity", "size": size}))
+        copy(OmegaConf.structured(ProfileConfig(model="identity", size=size)))
     except (JobFailedError, UserError) as error:
         return f"{type(error).__name__}: {error}"
     return f"done, {len(copy.outcomes)} kept"

@@ -19,6 +19,7 @@ from restorebench.datasets.streams import stream
 from restorebench.datasets.suites import resolve
 
 from ..command_line import bench, bench_path, leaderboard
+from ..conftest import Bench
 
 SMALL = ("model=rbair", "variant=tiny", "weights=none", "device=cpu")
 
@@ -122,11 +123,11 @@ def test_running_again_is_quick_and_recomputes_nothing(sweep: Path) -> None:
     assert children_seconds() - before_seconds < 10
 
 
-def test_always_computes_all_again_with_identical_rows(tmp_path: Path) -> None:
+def test_always_computes_all_again_with_identical_rows(tmp_path: Path, bench_here: Bench) -> None:
     arguments = ("run", "model=identity", "tasks=denoise", "data.size=64", "device=cpu")
-    assert bench(*arguments, cwd=tmp_path).returncode == 0
+    assert bench_here(*arguments, cwd=tmp_path).returncode == 0
     tables = {path: path.read_bytes() for path in tmp_path.rglob("images.csv")}
-    done = bench(*arguments, "overwrite=always", cwd=tmp_path)
+    done = bench_here(*arguments, "overwrite=always", cwd=tmp_path)
     assert done.stderr.count("8 of 8 images computed now") == 3
     assert {path: path.read_bytes() for path in tmp_path.rglob("images.csv")} == tables
 
