@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...messages import unknown
+from ...messages import nearest
 from ..errors import UserError
 
 Backbone = Literal["alex", "vgg"]
@@ -93,7 +93,7 @@ def choose_lpips(metrics: object, weights: str | None, backbone: Backbone) -> Lp
         raise UserError(f"metrics={metrics}: use auto, or a list of {', '.join(METRICS)}")
     for name in names:
         if name not in (*METRICS, "auto"):
-            raise UserError(unknown("metric", name, ("auto", *METRICS)))
+            raise UserError(f"unknown metric {name!r}{nearest(name, METRICS)}; use auto, {', '.join(METRICS)}")
     insisted = "lpips" in names
     if not insisted and "auto" not in names:
         return None
