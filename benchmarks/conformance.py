@@ -21,7 +21,7 @@ from ..messages import one_line
 from ..models import ModelCard, Restorer, Variant, build_network, create_model, save_weights
 from ..models.hooks import HasAuxiliaryLoss
 from .inference.numerics import Numerics
-from .inference.runner import restore_in_tiles
+from .inference.tiles import restore_in_tiles
 from .profiling.macs import Complexity, count_macs
 
 Status = Literal["pass", "fail", "skip"]
@@ -157,9 +157,9 @@ def check_batch(subject: Subject) -> Finding:
         together = restorer(degraded)
         singles = torch.cat([restorer(image) for image in torch.split(degraded, 1)])
     difference = float((together - singles).abs().max() / singles.abs().max().clamp_min(1e-12))
-    said = f"a batch of 3 and three singles differ by {difference:.1e} of the largest value"
+    detail = f"a batch of 3 and three singles differ by {difference:.1e} of the largest value"
     # Not `difference > tolerance`: NaN must fail.
-    return passed(said) if difference <= BATCH_TOLERANCE else failed(f"{said}, allowed is {BATCH_TOLERANCE:.0e}")
+    return passed(detail) if difference <= BATCH_TOLERANCE else failed(f"{detail}, allowed is {BATCH_TOLERANCE:.0e}")
 
 
 def check_determinism(subject: Subject) -> Finding:
@@ -196,8 +196,8 @@ def check_bfloat16(subject: Subject) -> Finding:
     added = max(
         float(torch.linalg.vector_norm(exact - degraded)), LEAST_ADDED * float(torch.linalg.vector_norm(degraded))
     )
-    said = f"relative L2 error {error / added:.1e} of what the network adds, bound {BFLOAT16_BOUND:.0e}"
-    return passed(said) if error / added <= BFLOAT16_BOUND else failed(said)
+    detail = f"relative L2 error {error / added:.1e} of what the network adds, bound {BFLOAT16_BOUND:.0e}"
+    return passed(detail) if error / added <= BFLOAT16_BOUND else failed(detail)
 
 
 def check_gradients(subject: Subject) -> Finding:
@@ -284,8 +284,8 @@ def check_parameters(subject: Subject) -> Finding:
     else:
         network = build_network(subject.card.name, variant=subject.variant)
     counted = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    said = f"{counted:,} trainable parameters"
-    return passed(said) if counted == expected else failed(f"{said}, the card says {expected:,}")
+    detail = f"{counted:,} trainable parameters"
+    return passed(detail) if counted == expected else failed(f"{detail}, the card says {expected:,}")
 
 
 def check_macs(subject: Subject) -> Finding:
@@ -293,14 +293,14 @@ def check_macs(subject: Subject) -> Finding:
     expected = _size(subject).macs_256_g
     cost = _cost(subject)
     counted = (cost.macs - cost.macs_by_kind["fft"]) / 1e9
-    said = f"{counted:.2f} G multiply-adds at 1x3x256x256 (without Fourier transforms)"
+    detail = f"{counted:.2f} G multiply-adds at 1x3x256x256 (without Fourier transforms)"
     if cost.uncounted:
-        return failed(f"{said}, and no formula for {', '.join(cost.uncounted)}")
+        return failed(f"{detail}, and no formula for {', '.join(cost.uncounted)}")
     if expected is None:
-        return skipped(f"{said}; the card gives no number")
+        return skipped(f"{detail}; the card gives no number")
     if abs(counted - expected) <= MACS_TOLERANCE * expected:
-        return passed(said)
-    return failed(f"{said}, the card says {expected:.2f} G")
+        return passed(detail)
+    return failed(f"{detail}, the card says {expected:.2f} G")
 
 
 def _size(subject: Subject) -> Variant:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..benchmarks.store.parts import plain
 from ..benchmarks.store.records import Record
 from .analysis.cells import Group
 from .analysis.scoreboard import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
@@ -58,7 +59,7 @@ def _first_by(records: Iterable[Record], name: str) -> list[Record]:
 
 
 def _protocol(record: Record) -> str:
-    rules: dict[str, Any] = record.identity["protocol"]
+    rules: dict[str, Any] = record.identity.protocol
     parts = [f"{words} {rules[name]}" for name, words in _RULES if rules.get(name) not in (None, "", "none")]
     average = rules.get("average", {})
     means = (
@@ -71,7 +72,7 @@ def _data(records: Sequence[Record]) -> str:
     """Every task with the number of its images and the hash of their decoded pixels."""
     seen: dict[tuple[str, str], Record] = {}
     for record in records:
-        seen.setdefault((record.task_key, str(record.identity["data"])), record)
+        seen.setdefault((record.task_key, record.identity.data), record)
     tasks = [
         f"{key}: {record.expected} images ({digest[:DIGITS]})"
         for (key, digest), record in sorted(seen.items(), key=lambda item: item[0])
@@ -84,13 +85,11 @@ def _restorers(records: Sequence[Record]) -> str:
     for record in records:
         if record.provenance == "input":
             continue
-        digest = record.weights.get("sha256")
+        digest = record.weights.sha256
         weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
-        training = record.weights.get("training") or {}
+        training = record.weights.training or {}
         trained = f", trained on {training['images']:,} images by recipe {training['recipe']}" if training else ""
-        millions = (
-            f"{record.complexity['parameters'] / 1e6:.2f} M parameters" if record.complexity.get("parameters") else ""
-        )
+        millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
         descriptions.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
     return (
         f"Restorers: {'; '.join(sorted(descriptions))}."
@@ -100,27 +99,25 @@ def _restorers(records: Sequence[Record]) -> str:
 
 
 def _random(record: Record) -> str:
-    return (
-        f"random weights, seed {record.identity.get('seed')}" if record.provenance == "untrained" else record.provenance
-    )
+    return f"random weights, seed {record.identity.seed}" if record.provenance == "untrained" else record.provenance
 
 
 def _numerics(records: Sequence[Record]) -> str:
     machines = set()
     for record in records:
-        numerics, environment = record.identity["numerics"], record.environment
+        numerics, environment = plain(record.identity.numerics), record.environment
         options = [
             f"{name} {numerics[name]}" for name in ("channels_last", "compile", "tile", "batch") if numerics.get(name)
         ]
-        versions = environment.get("versions", {})
+        versions = environment.versions
         named = ", ".join(
             f"{package} {versions[package]}" for package in ("torch", "numpy", "restorebench") if package in versions
         )
         machines.add(
             f"{numerics['dtype']} with TF32 {'on' if numerics.get('tf32') else 'off'}"
-            f"{', ' + ', '.join(options) if options else ''} on {environment.get('device_name', 'an unnamed device')}"
-            f" (Python {environment.get('python', 'not recorded')}, {named}, "
-            f"git {_revision(environment.get('git_revision'))})"
+            f"{', ' + ', '.join(options) if options else ''} on {environment.device_name}"
+            f" (Python {environment.python}, {named}, "
+            f"git {_revision(environment.git_revision)})"
         )
     return f"Numerics and machine: {'; '.join(sorted(machines))}."
 
@@ -141,5 +138,5 @@ def _statistics() -> str:
 
 
 def _complexity(records: Sequence[Record]) -> str:
-    statements = sorted({str(r.complexity["statement"]) for r in records if r.complexity.get("statement")})
+    statements = sorted({r.complexity.statement for r in records if r.complexity.statement})
     return f"Complexity: {'; '.join(statements)}." if statements else "Complexity: not counted."

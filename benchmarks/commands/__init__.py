@@ -1,4 +1,5 @@
-"""The command line: one file a word after ``bench``, and Hydra in front of three of them.
+"""The command line: one file a word after ``bench``, Hydra in front of three of them, and what all of them need.
 
-May import everything; is imported by nobody.
+`main` finds a command's module by its name, so that the help need not wait for torch. May import everything; is
+imported by nobody.
 """

@@ -13,10 +13,11 @@ from typing import Any
 from tabulate import tabulate
 from tqdm import tqdm
 
+from ...messages import nearest
 from ...models import ModelCard, get_card, list_models
 from ...models.registry import check_variant
 from ..conformance import CHECKS, Result, run_checks
-from ..errors import UserError, nearest
+from ..errors import UserError
 from ..inference.numerics import resolve_device
 
 KEYS = ("model", "variant", "weights", "device")

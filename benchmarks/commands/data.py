@@ -91,8 +91,8 @@ def show_check(names: Sequence[str], root: Path, *, as_json: bool) -> int:
         reports = [check_subset(subset, bar.update) for subset in subsets]
     whole = all(report.state == "whole" for report in reports)
     if as_json:
-        found = [{**asdict(report), "state": report.state} for report in reports]
-        write(json.dumps({"root": str(root), "whole": whole, "sets": found}, indent=2))
+        sets = [{**asdict(report), "state": report.state} for report in reports]
+        write(json.dumps({"root": str(root), "whole": whole, "sets": sets}, indent=2))
     else:
         write("\n".join([check_table(reports), *findings(reports)]))
     return 0 if whole else 1
@@ -106,11 +106,11 @@ def check_table(reports: Sequence[SubsetReport]) -> str:
         absent = several and all(r.state == "absent" for r in reports if r.set == report.set)
         title = f"{report.set} {report.task}" if several and not absent else report.set
         sizes = [f"{count} of {size}" for size, count in report.sizes.items()]
-        shown = ", ".join(sizes[:3]) + (f" and {len(sizes) - 3} more sizes" if len(sizes) > 3 else "")
+        listed = ", ".join(sizes[:3]) + (f" and {len(sizes) - 3} more sizes" if len(sizes) > 3 else "")
         count = f"{report.images} of {report.expected}"
         if report.good != report.images:
             count += f", {report.good} usable"
-        rows[title, report.state, count, shown, report.sha256[:16]] = None
+        rows[title, report.state, count, listed, report.sha256[:16]] = None
     headers = ["set", "state", "images", "sizes", "sha256"]
     return tabulate(list(rows), headers=headers, tablefmt="simple", disable_numparse=True)
 

@@ -1,4 +1,4 @@
-"""What the commands with Hydra overrides share: a typed schema, composing beforehand, mistakes in one line.
+"""What the commands with Hydra overrides share: a typed schema, composing beforehand, jobs and what they come to.
 
 Hydra composes, sweeps and launches; it reports a mistake with its own words and exit code 1, so every job is composed
 once beforehand, where a mistake becomes one line that names the nearest right name.
@@ -6,17 +6,17 @@ once beforehand, where a mistake becomes one line that names the nearest right n
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import os
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Generic, TypeVar
 
-import hydra
-from hydra import compose, initialize_config_module
-from hydra._internal.utils import get_args_parser
+from hydra import compose, initialize_config_module, version
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -24,10 +24,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ..errors import UserError, nearest
+from ...messages import nearest
+from ..errors import UserError
 from ..evaluation.config import CONFIG_MODULE
+from .logs import set_up_logging
+from .mistakes import is_user_error
 
 Schema = TypeVar("Schema")
+Plan = TypeVar("Plan")
+Outcome = TypeVar("Outcome")
 
 MOST_COMPOSED = 500
 """Jobs of a sweep that are composed beforehand; those of a larger one meet their mistakes when they start."""
@@ -60,6 +65,12 @@ class HydraCommand(Generic[Schema]):
     schema: type[Schema]
     renamed: Mapping[str, str] = field(default_factory=dict)
 
+    def parser(self) -> argparse.ArgumentParser:
+        """Hydra's command line under this command's name."""
+        parser = get_args_parser()
+        parser.prog = f"bench {self.name}"
+        return parser
+
     def compose(self, arguments: Sequence[str]) -> Composed[Schema]:
         """The configuration of every job that these arguments ask for.
 
@@ -67,7 +78,9 @@ class HydraCommand(Generic[Schema]):
             UserError: if one cannot be composed.
         """
         ConfigStore.instance().store(name=f"{self.name}_schema", node=self.schema)
-        options = get_args_parser().parse_args(list(arguments))
+        options = self.parser().parse_args(list(arguments))
+        if options.experimental_rerun is not None:
+            raise UserError("--experimental-rerun is Hydra's and does not resume a run; give the same command again")
         only_shown = bool(options.help or options.hydra_help or options.cfg or options.info)
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             try:
@@ -82,15 +95,6 @@ class HydraCommand(Generic[Schema]):
             except HydraException as error:
                 raise UserError(str(error)) from error
         return Composed(configs, only_shown)
-
-    def launch(self, arguments: Sequence[str], job: Callable[[DictConfig], None]) -> None:
-        """Let Hydra run `job` once for every configuration."""
-        typed = sys.argv
-        sys.argv = [f"bench {self.name}", *arguments]
-        try:
-            hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=self.name)(job)()
-        finally:
-            sys.argv = typed
 
     def typed(self, config: DictConfig) -> Schema:
         """The resolved configuration of one job as the schema's dataclass, without Hydra's own part."""
@@ -179,3 +183,108 @@ class HydraCommand(Generic[Schema]):
         if not options:
             return self._no_key(group, self.known_keys(), "key or config group")
         return f"{group}={choice}: no such choice{nearest(choice, options)}; there are {', '.join(options)}"
+
+
+class JobFailedError(Exception):
+    """Raised by a job in another process, whose outcome this one cannot see otherwise."""
+
+
+def no_failure(outcome: object) -> str:
+    """Every outcome is as it should be."""
+    return ""
+
+
+class Jobs(Generic[Schema, Plan, Outcome]):
+    """The jobs of one command line: planned here, run wherever Hydra's launcher wants them.
+
+    Hydra calls this object once for every configuration. A launcher with processes of its own (joblib, submitit)
+    pickles it: what was planned and collected stays behind, the copy plans its job anew, and says a failure by an
+    exception. What it is made of are therefore functions of modules, which pickle finds by their names.
+
+    Attributes:
+        plans: of all jobs, in order; none where Hydra is only asked to show something.
+        outcomes: of the jobs that this process ran, in order.
+        mistakes: errors of the user that only a running job could meet; the other jobs still run.
+    """
+
+    def __init__(
+        self,
+        command: HydraCommand[Schema],
+        arguments: Sequence[str],
+        *,
+        plan: Callable[[Schema], Plan],
+        run: Callable[[Plan], Outcome],
+        failure: Callable[[Outcome], str] = no_failure,
+    ) -> None:
+        """Compose and plan every job that `arguments` ask for.
+
+        Args:
+            command: the command.
+            arguments: what was typed after it.
+            plan: makes a plan of a configuration, or says what is wrong with it.
+            run: runs a plan.
+            failure: what is wrong with an outcome, in words; "" for nothing.
+
+        Raises:
+            UserError, ModelError, DataError: a mistake, before anything runs.
+        """
+        self.command, self.arguments = command, list(arguments)
+        self._plan, self._run, self._failure = plan, run, failure
+        self._process = os.getpid()
+        composed = command.compose(arguments)
+        configs = [] if composed.only_shown else composed.configs
+        self._planned = {repr(config): plan(config) for config in configs}
+        self.outcomes: list[Outcome] = []
+        self.mistakes: list[ValueError] = []
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Of all jobs, in order, alike ones once."""
+        return list(self._planned.values())
+
+    def launch(self) -> list[Outcome]:
+        """Let Hydra run all jobs; outcomes of those that ran in this process.
+
+        Where Hydra is only asked to show something, it does so and ends the process, as it does when a job fails.
+
+        Raises:
+            ValueError: the first of `mistakes`.
+        """
+        parser = self.command.parser()
+        version.setbase("1.3")
+        # Not `hydra.main`, which reads `sys.argv`: that stays as it was typed, for those who start processes by it.
+        _run_hydra(
+            args=parser.parse_args(self.arguments),
+            args_parser=parser,
+            task_function=self,
+            config_path=f"pkg://{CONFIG_MODULE}",
+            config_name=self.command.name,
+        )
+        if self.mistakes:
+            raise self.mistakes[0]
+        return self.outcomes
+
+    def __call__(self, config: DictConfig) -> None:
+        """Run one job, in this process or in a launcher's.
+
+        Raises:
+            JobFailedError: it failed, in another process than the one that planned it.
+        """
+        set_up_logging()
+        asked = self.command.typed(config)
+        here = os.getpid() == self._process
+        try:
+            planned = self._planned.get(repr(asked))
+            outcome = self._run(self._plan(asked) if planned is None else planned)
+        except ValueError as error:
+            if not here or not is_user_error(error):
+                raise
+            self.mistakes.append(error)
+            return
+        if here:
+            self.outcomes.append(outcome)
+        elif self._failure(outcome):
+            raise JobFailedError(self._failure(outcome))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_planned": {}, "outcomes": [], "mistakes": []}

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from ...datasets.suites import list_suites
 from ...models import list_models
 from ...models.weights import bundled_path
-from ..protocols.protocol import get_protocol, list_protocols
+from ..protocols.catalogue import get_protocol, list_protocols
 
 ONLY_IN_JSON = frozenset({"code licence", "paper"})
 """Columns too wide for a terminal."""
@@ -57,8 +57,8 @@ def as_text(what: str, rows: list[dict[str, Any]]) -> str:
     """Rows as a table; protocols, which are sentences, as blocks of ``key: value`` lines."""
     if what == "protocols":
         return "\n\n".join("\n".join(f"{key}: {value}" for key, value in row.items()) for row in rows)
-    shown = [{key: value for key, value in row.items() if key not in ONLY_IN_JSON} for row in rows]
-    return tabulate(shown, headers="keys", tablefmt="simple", disable_numparse=True, missingval="-")
+    narrow = [{key: value for key, value in row.items() if key not in ONLY_IN_JSON} for row in rows]
+    return tabulate(narrow, headers="keys", tablefmt="simple", disable_numparse=True, missingval="-")
 
 
 LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {"models": models, "tasks": tasks, "protocols": protocols}

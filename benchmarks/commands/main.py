@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -11,6 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+
+from .logs import set_up_logging
+from .mistakes import is_user_error
 
 EXIT_USER_ERROR = 2
 
@@ -89,34 +91,6 @@ def guarded(action: Callable[[], int]) -> int:
             raise
         sys.stderr.write(f"bench: {' '.join(str(error).split())}\n")
         return EXIT_USER_ERROR
-
-
-def is_user_error(error: ValueError) -> bool:
-    """Whether an error is the user's to mend; other ValueErrors are ours, and keep their traceback."""
-    from ...datasets.errors import DataError
-    from ...models.errors import ModelError
-    from ...reports.errors import PublishedError, ReportError
-    from ..errors import UserError
-
-    return isinstance(error, UserError | DataError | ModelError | ReportError | PublishedError)
-
-
-class LineHandler(logging.Handler):
-    """Writes messages to standard error, above a progress bar that may be there."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        tqdm.write(self.format(record), file=sys.stderr)
-
-
-def set_up_logging() -> None:
-    """Messages of the suite go to standard error, a line each."""
-    logger = logging.getLogger("restorebench")
-    if not any(isinstance(handler, LineHandler) for handler in logger.handlers):
-        logger.addHandler(LineHandler())
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..evaluation.scoring import ScoredPair, ScoreMeans, means, paired, scored
+from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips
-from ..protocols.protocol import Protocol, Scores, get_protocol, list_protocols
+from ..protocols.protocol import Protocol, Scores
 
 ALL = "all"
 NOT_AVAILABLE = "n/a"

@@ -66,10 +66,10 @@ def published_rows(card: ModelCard) -> list[dict[str, Any]]:
 
 def _row(card: ModelCard, checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     here = path.is_file()
-    found = file_sha256(path) if here else None
+    digest = file_sha256(path) if here else None
     state = "here" if here else "not here"
     if here and checkpoint.sha256 is not None:
-        state = "here, the published file" if found == checkpoint.sha256 else "here, ANOTHER file of that name"
+        state = "here, the published file" if digest == checkpoint.sha256 else "here, ANOTHER file of that name"
     return {
         "model": card.name,
         "variant": checkpoint.variant,
@@ -78,7 +78,7 @@ def _row(card: ModelCard, checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         "licence": checkpoint.licence,
         "where": checkpoint.url,
         "state": state,
-        "sha256": found or checkpoint.sha256 or "unknown",
+        "sha256": digest or checkpoint.sha256 or "unknown",
     }
 
 

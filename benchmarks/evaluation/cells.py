@@ -10,6 +10,7 @@ from typing import Any
 from ...datasets.tasks import Task
 from ...models import WeightsInfo
 from ..inference.numerics import Numerics
+from ..store.parts import Identity, NumericsRecord, plain
 
 ID_LENGTH = 16
 
@@ -40,23 +41,23 @@ class Cell:
     protocol: dict[str, Any]
     numerics: Numerics
 
-    def identity(self) -> dict[str, Any]:
-        """Everything that can change the scores, as plain JSON data."""
-        return {
-            "model": self.model,
-            "variant": self.variant,
-            "overrides": self.overrides,
-            "revision": self.revision,
-            "weights": self.weights.sha256,
-            "seed": self.seed if self.weights.kind == "none" else None,
-            "task": self.task.key,
-            "data": self.fingerprint,
-            "protocol": self.protocol,
-            "numerics": self.numerics.identity(),
-        }
+    def identity(self) -> Identity:
+        """Everything that can change the scores."""
+        return Identity(
+            model=self.model,
+            variant=self.variant,
+            overrides=self.overrides,
+            revision=self.revision,
+            weights=self.weights.sha256,
+            seed=self.seed if self.weights.kind == "none" else None,
+            task=self.task.key,
+            data=self.fingerprint,
+            protocol=self.protocol,
+            numerics=NumericsRecord(**self.numerics.identity()),
+        )
 
     @property
     def id(self) -> str:
         """Hexadecimal digest of the identity."""
-        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(plain(self.identity()), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from ..inference.config import NumericsConfig, RestorerConfig
+
 CONFIG_MODULE = "restorebench.conf"
 RUN_CONFIG = "run"
 
@@ -40,25 +42,16 @@ class LpipsConfig:
 
 
 @dataclass
-class RunConfig:
+class RunConfig(NumericsConfig, RestorerConfig):
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
-    model: str = MISSING
-    variant: str | None = None
-    weights: str | None = None
-    overrides: dict[str, Any] = field(default_factory=dict)
-    tasks: str = MISSING
+    tasks: str | None = None
     protocol: str = MISSING
     data: DataConfig = field(default_factory=DataConfig)
     dataset: str | None = None
     degraded: str | None = None
     clean: str | None = None
     sigma: int | None = None
-    device: str = "auto"
-    dtype: str = "float32"
-    tf32: bool = False
-    channels_last: bool = False
-    compile: bool = False
     tile: int | None = None
     batch: Any = 1
     metrics: Any = "auto"

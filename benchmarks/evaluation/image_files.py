@@ -1,18 +1,11 @@
-"""Restored images as files: float32 ``.npy`` and 16-bit PNG lose nothing that a score could show, 8-bit PNG rounds.
-
-Pillow cuts 16-bit RGB to 8 bits, so the 16-bit PNG is written and read here (PNG specification, third edition).
-"""
+"""Restored images as files: float32 ``.npy`` and 16-bit PNG lose nothing that a score could show, 8-bit PNG rounds."""
 
 from __future__ import annotations
 
 import io
 import shutil
-import struct
 import threading
-import uuid
-import zlib
-from collections.abc import Iterator, Sequence
-from copy import copy
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Literal, cast, get_args
 
@@ -20,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...atomic import written_whole
 from ...datasets.errors import DataError
 from ...datasets.files.images import FORMATS, label, read_bytes, read_image
-from ..errors import UserError, nearest
+from ...messages import nearest
+from ..errors import UserError
+from .png import SIGNATURE, decode_png16, encode_png
 
 ImageFormat = Literal["npy", "png16", "png8"]
 
 SUFFIXES: dict[ImageFormat, str] = {"npy": ".npy", "png16": ".png", "png8": ".png"}
 READABLE = (".npy", *FORMATS)
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, RGB = 0, 2
-_HEADER = threading.Lock()
+_numpy_header = threading.Lock()
 """numpy parses the header with `ast`, which in Python 3.11 now and then fails in several threads (gh-106905)."""
 LARGEST = 16.0
 """Beyond this, floating point values are taken for grey levels of another scale, and refused."""
@@ -73,13 +67,9 @@ def write_image(path: Path, image: NDArray[np.float32], kind: ImageFormat) -> No
     Raises:
         OSError: if it cannot be written; no part of it is left.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(encoded(image, kind))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as part:
+        part.write_bytes(encoded(image, kind))
 
 
 def encoded(image: NDArray[np.float32], kind: ImageFormat) -> bytes:
@@ -91,24 +81,6 @@ def encoded(image: NDArray[np.float32], kind: ImageFormat) -> bytes:
     depth = 16 if kind == "png16" else 8
     levels = np.rint(np.clip(image.astype(np.float64), 0, 1) * (2**depth - 1))
     return encode_png(levels.astype(np.uint16 if depth == 16 else np.uint8))
-
-
-def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """(H, W, 3) uint8 or uint16 as an RGB PNG, each row coded as differences to its left neighbours (filter Sub)."""
-    height, width, _ = pixels.shape
-    size = pixels.dtype.itemsize
-    rows = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">"))).view(np.uint8).reshape(height, -1)
-    coded = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    coded[:, 0] = 1
-    coded[:, 1:] = rows
-    coded[:, 1 + 3 * size :] -= rows[:, : -3 * size]
-    header = struct.pack(">IIBBBBB", width, height, 8 * size, RGB, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(coded.tobytes(), 3)), (b"IEND", b""))
-    return SIGNATURE + b"".join(_chunk(name, content) for name, content in parts)
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def read_restored(path: Path) -> NDArray[np.float32]:
@@ -132,7 +104,7 @@ def read_restored(path: Path) -> NDArray[np.float32]:
 def _read_npy(path: Path) -> NDArray[np.float32]:
     data = read_bytes(path)
     try:
-        with _HEADER:
+        with _numpy_header:
             array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{label(path)}: not a plain numpy array: {error}") from error
@@ -149,73 +121,7 @@ def _read_npy(path: Path) -> NDArray[np.float32]:
     return image.astype(np.float32)
 
 
-def decode_png16(data: bytes, name: str) -> NDArray[np.uint16]:
-    """(H, W, 3) uint16 from the content of a 16-bit RGB or grey PNG.
-
-    Raises:
-        DataError: damaged, interlaced or with alpha; the message begins with `name`.
-    """
-    try:
-        chunks = list(_chunks(data))
-        width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[0][1])
-        if depth != 16 or colour not in (GREY, RGB) or any(kind == b"tRNS" for kind, _ in chunks):
-            raise DataError(f"{name}: a 16-bit PNG with alpha or a palette; save it as RGB without")
-        if interlaced:
-            raise DataError(f"{name}: an interlaced 16-bit PNG; save it without interlacing")
-        step = 2 * (3 if colour == RGB else 1)
-        coded = zlib.decompress(b"".join(content for kind, content in chunks if kind == b"IDAT"))
-        rows = np.frombuffer(coded, np.uint8).reshape(height, 1 + width * step)
-    except (struct.error, zlib.error, ValueError, IndexError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{name}: damaged or cut off: {error}") from error
-    plain = np.zeros((height, width * step), np.uint8)
-    above = np.zeros(width * step, np.uint8)
-    for index, row in enumerate(rows):
-        plain[index] = above = _unfiltered(int(row[0]), row[1:], above, step, name)
-    pixels = plain.view(">u2").astype(np.uint16).reshape(height, width, -1)
-    return np.repeat(pixels, 3, axis=2) if colour == GREY else pixels
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Types and contents of a PNG's chunks up to the last; ValueError where a checksum is wrong or it ends early."""
-    position, kind = len(SIGNATURE), b""
-    while kind != b"IEND":
-        length = struct.unpack_from(">I", data, position)[0]
-        kind, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
-        if struct.unpack_from(">I", data, position + 8 + length)[0] != zlib.crc32(kind + content):
-            raise ValueError(f"wrong checksum of the chunk {kind!r}")
-        yield kind, content
-        position += 12 + length
-
-
-def _unfiltered(kind: int, row: NDArray[np.uint8], above: NDArray[np.uint8], step: int, name: str) -> NDArray[np.uint8]:
-    """One row of bytes with its filter undone; `step` is the number of bytes of a pixel."""
-    if kind == 0:
-        return row
-    if kind == 1:
-        return np.cumsum(row.reshape(-1, step), axis=0, dtype=np.uint8).reshape(-1)
-    if kind == 2:
-        return row + above
-    if kind not in (3, 4):
-        raise DataError(f"{name}: damaged: unknown PNG filter {kind}")
-    # Average and Paeth feed every byte back into the next: no array operation does that.
-    coded, up = row.tolist(), [0] * step + above.tolist()
-    result = [0] * step
-    for index, value in enumerate(coded):
-        a, b, c = result[index], up[index + step], up[index]
-        result.append((value + ((a + b) // 2 if kind == 3 else _paeth(a, b, c))) & 255)
-    return np.array(result[step:], np.uint8)
-
-
-def _paeth(left: int, above: int, corner: int) -> int:
-    """The neighbour nearest to left + above - corner; ties go to the left one, then to the one above."""
-    estimate = left + above - corner
-    distances = (abs(estimate - left), abs(estimate - above), abs(estimate - corner))
-    return (left, above, corner)[distances.index(min(distances))]
-
-
-class ImageFolder:
+class SavedImages:
     """The restored images of a cell, one file a sample, in the format that was asked for last."""
 
     def __init__(self, path: Path, names: Sequence[str], kind: ImageFormat | None) -> None:
@@ -257,15 +163,8 @@ class ImageFolder:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         for file in self._names[self.kind].values():
-            temporary = self.path / f".{file}.{uuid.uuid4().hex}"
-            shutil.copyfile(other / file, temporary)
-            temporary.replace(self.path / file)
-
-    def at(self, path: Path) -> ImageFolder:
-        """The same images in another place."""
-        moved = copy(self)
-        moved.path = path
-        return moved
+            with written_whole(self.path / file) as part:
+                shutil.copyfile(other / file, part)
 
     def _file(self, name: str, kind: ImageFormat) -> Path:
         return self.path / self._names[kind][name]

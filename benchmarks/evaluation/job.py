@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
 from ...datasets.samples import TaskData
-from ...models import ModelCard, build_network, create_model
+from ...models import ModelCard, WeightsInfo, build_network, create_model
 from ..environment import describe_environment
 from ..errors import UserError
 from ..inference.cost import cost_of
@@ -22,11 +22,20 @@ from ..inference.runner import Runner
 from ..profiling.macs import count_macs
 from ..protocols.lpips import Lpips, LpipsChoice
 from ..store.folders import CellBusyError, CellFolder
-from ..store.records import SCHEMA_VERSION, ImageRow, Record, in_order, mean_rows
+from ..store.parts import (
+    ComplexityRecord,
+    CostRecord,
+    DataRecord,
+    EnvironmentRecord,
+    LpipsRecord,
+    WeightsRecord,
+)
+from ..store.records import SCHEMA_VERSION, Record
+from ..store.rows import ImageRow, in_order, mean_rows
 from .cells import Cell
-from .image_files import ImageFolder
+from .image_files import SavedImages
 from .pipeline import Computed, Scorer, compute_rows
-from .plan import Plan
+from .plan import RunPlan
 from .previews import PREVIEWS, Previews, previews_of
 
 logger = logging.getLogger("restorebench")
@@ -57,7 +66,7 @@ class CellOutcome:
 class Job:
     """Runs a plan; the network is built only when some image is missing."""
 
-    def __init__(self, plan: Plan, command: str) -> None:
+    def __init__(self, plan: RunPlan, command: str) -> None:
         self.plan = plan
         self.command = command
         self._peaks: dict[tuple[int, int], tuple[float, str] | None] = {}
@@ -93,8 +102,8 @@ class Job:
         return self.plan.card if self.plan.card.built_from == "arguments" else self.runner.restorer.card
 
     @functools.cached_property
-    def complexity(self) -> dict[str, Any]:
-        """Parameters and multiply-adds at 256x256 as plain data; what defies counting still gets its scores."""
+    def complexity(self) -> ComplexityRecord:
+        """Parameters and multiply-adds at 256x256; what defies counting still gets its scores."""
         plan = self.plan
         network: nn.Module | Callable[[], nn.Module]
         if plan.card.built_from == "checkpoint":
@@ -107,8 +116,8 @@ class Job:
             logger.warning("%s: multiply-adds not counted: %s", plan.card.name, error)
             built = network if isinstance(network, nn.Module) else network()
             parameters = sum(p.numel() for p in built.parameters() if p.requires_grad)
-            return {"parameters": parameters, "macs": None, "statement": f"not counted: {error}"}
-        return {**dataclasses.asdict(cost), "statement": cost.statement}
+            return ComplexityRecord(parameters=parameters, macs=None, statement=f"not counted: {error}")
+        return ComplexityRecord(**dataclasses.asdict(cost))
 
     @functools.cached_property
     def lpips(self) -> Lpips | None:
@@ -116,8 +125,8 @@ class Job:
         choice = self.plan.lpips
         return None if choice is None or choice.path is None else Lpips(choice, self.plan.numerics.device)
 
-    def _images(self, folder: CellFolder, data: TaskData) -> ImageFolder:
-        return ImageFolder(folder.images, data.names, self.plan.save_images)
+    def _images(self, folder: CellFolder, data: TaskData) -> SavedImages:
+        return SavedImages(folder.images, data.names, self.plan.save_images)
 
     def _previews(self, folder: CellFolder, data: TaskData) -> Previews:
         plan = self.plan
@@ -129,7 +138,7 @@ class Job:
         if record is None or not record.complete:
             return False
         lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
-        if lpips is not None and lpips.insisted and record.lpips["weights"] != lpips.sha256:
+        if lpips is not None and lpips.insisted and record.lpips.weights != lpips.sha256:
             return False
         return all(images.holds(name) and previews.holds(name) for name in data.names)
 
@@ -190,8 +199,6 @@ class Job:
     ) -> Record:
         plan = self.plan
         scored = [row for row in rows if row.status == "ok"]
-        weights = dataclasses.asdict(plan.weights)
-        weights["path"] = None if plan.weights.path is None else str(plan.weights.path)
         return Record(
             schema_version=SCHEMA_VERSION,
             cell=cell.id,
@@ -205,18 +212,18 @@ class Job:
             variant=cell.variant,
             overrides=cell.overrides,
             provenance=plan.weights.provenance,
-            weights=weights,
+            weights=weights_record(plan.weights),
             protocol=str(plan.protocol),
             lpips=lpips_of(scored, plan.protocol.lpips_backbone, self.plan.lpips),
             identity=cell.identity(),
-            data={"description": data.description, "licence": data.licence},
+            data=DataRecord(description=data.description, licence=data.licence),
             expected=len(data),
             scored=len(scored),
             failures=tuple((row.image, row.message) for row in rows if row.status == "failed"),
             means=mean_rows(scored),
             complexity=self.complexity,
             config=plan.config,
-            environment=describe_environment(plan.numerics.device),
+            environment=EnvironmentRecord(**describe_environment(plan.numerics.device)),
             command=self.command,
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -225,20 +232,31 @@ class Job:
             cost=self._cost() if computed.images else None,
         )
 
-    def _cost(self) -> dict[str, Any] | None:
+    def _cost(self) -> CostRecord | None:
         """What the cell's passes took; memory is measured by one pass more, once for each size of image."""
         passes = self.runner.passes()
-        known = cost_of(passes, None)
-        if known is None or self.plan.numerics.tile is not None:
-            return known
-        size = (int(known["size"][0]), int(known["size"][1]))
-        if size not in self._peaks:
-            self._peaks[size] = self.runner.peak_memory(size)
-        return cost_of(passes, self._peaks[size])
+        cost = cost_of(passes, None)
+        if cost is not None and self.plan.numerics.tile is None:
+            if cost.size not in self._peaks:
+                self._peaks[cost.size] = self.runner.peak_memory(cost.size)
+            cost = cost_of(passes, self._peaks[cost.size])
+        return None if cost is None else CostRecord(**dataclasses.asdict(cost))
 
 
-def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | None) -> dict[str, Any]:
+def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | None) -> LpipsRecord:
     """What the record says of LPIPS: its backbone, and the weights by which every row has it."""
     known = choice is not None and bool(choice.label) and bool(scored)
     same = known and choice is not None and all(row.lpips_by == choice.label for row in scored)
-    return {"backbone": backbone, "weights": choice.sha256 if same and choice is not None else None}
+    return LpipsRecord(backbone=backbone, weights=choice.sha256 if same and choice is not None else None)
+
+
+def weights_record(weights: WeightsInfo) -> WeightsRecord:
+    """What the record says of weights."""
+    return WeightsRecord(
+        kind=weights.kind,
+        path=None if weights.path is None else str(weights.path),
+        sha256=weights.sha256,
+        provenance=weights.provenance,
+        description=weights.description,
+        training=None if weights.training is None else dict(weights.training),
+    )

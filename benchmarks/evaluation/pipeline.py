@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,12 +22,10 @@ from ..errors import RestorationError
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..protocols.protocol import Pair, Protocol
-from ..store.records import ImageRow
-from .image_files import ImageFolder
+from ..store.folders import CellFolder
+from ..store.rows import ImageRow
+from .image_files import SavedImages
 from .previews import Previews
-
-if TYPE_CHECKING:
-    from ..store.folders import CellFolder
 
 logger = logging.getLogger("restorebench")
 
@@ -59,7 +56,7 @@ class Scorer:
 
     protocol: Protocol
     lpips: Lpips | None = None
-    images: ImageFolder | None = None
+    images: SavedImages | None = None
     previews: Previews | None = None
 
     def row(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor, how: str) -> ImageRow:

@@ -10,12 +10,15 @@ from typing import Any, Literal, cast, get_args
 from ...datasets.folder import folder_suite
 from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
+from ...messages import nearest
 from ...models import ModelCard, WeightsInfo, get_card
 from ...models.weights import choose_weights
-from ..errors import UserError, nearest
-from ..inference.numerics import Numerics, check_dtype, resolve_batch, resolve_device
+from ..errors import UserError
+from ..inference.config import numerics_of
+from ..inference.numerics import Numerics
+from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import LpipsChoice, choose_lpips
-from ..protocols.protocol import Protocol, get_protocol
+from ..protocols.protocol import Protocol
 from ..store.folders import Store
 from .cells import Cell
 from .config import RunConfig
@@ -23,12 +26,13 @@ from .image_files import ImageFormat, image_format
 from .previews import preview_count
 
 Overwrite = Literal["missing", "always", "never"]
-DEFAULT_TASKS = "5d"
-"""What ``conf/run.yaml`` says; images of the user's own are one task, ``restore``, unless ``tasks`` names one."""
+DEFAULT_SUITE = "5d"
+"""What is run where ``tasks`` is not given; images of the user's own are then one task, ``OWN_TASK``."""
+OWN_TASK = "restore"
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """One job: a restorer on the tasks of a suite.
 
     Attributes:
@@ -111,7 +115,7 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
             raise UserError(f"{next(iter(own))}= is for images of your own: add dataset=folder")
         root = config.data.root or os.environ.get("RESTOREBENCH_DATA")
         return resolve(
-            config.tasks,
+            DEFAULT_SUITE if config.tasks is None else config.tasks,
             source=cast("Source", config.data.source),
             size=crop_size(config.data.size),
             root=Path(root).expanduser() if root else None,
@@ -123,7 +127,7 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
             " is chosen by its task, as in tasks=derain@Rain100H"
         )
     folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
-    task = "restore" if config.tasks == DEFAULT_TASKS else config.tasks
+    task = OWN_TASK if config.tasks is None else config.tasks
     return folder_suite(folders["degraded"], folders["clean"], task, config.sigma)
 
 
@@ -143,7 +147,7 @@ def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
         raise UserError(f"protocol={protocol} is for {only} only, not for {tasks}")
 
 
-def make_plan(config: RunConfig) -> Plan:
+def make_plan(config: RunConfig) -> RunPlan:
     """Resolve every name of a configuration.
 
     Raises:
@@ -160,8 +164,7 @@ def make_plan(config: RunConfig) -> Plan:
         raise UserError(f"tile={config.tile}: tiles are at least 64 pixels wide")
     suite, protocol = chosen_images(config), get_protocol(config.protocol)
     check_tasks(suite, protocol)
-    device = resolve_device(config.device)
-    return Plan(
+    return RunPlan(
         config=asdict(config),
         card=card,
         variant=choice.variant,
@@ -170,15 +173,7 @@ def make_plan(config: RunConfig) -> Plan:
         seed=config.seed,
         suite=suite,
         protocol=protocol,
-        numerics=Numerics(
-            device=device,
-            dtype=check_dtype(config.dtype, card.dtypes, card.title),
-            tf32=config.tf32,
-            channels_last=config.channels_last,
-            compile=config.compile,
-            tile=config.tile,
-            batch=resolve_batch(config.batch, device),
-        ),
+        numerics=numerics_of(config, card, tile=config.tile, batch=config.batch),
         store=Store(Path(config.results).expanduser()),
         lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
         save_images=image_format(config.save_images),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from ...atomic import written_whole
 from ...datasets.samples import TaskData
 from ..errors import UserError
+from ..store.parts import Identity
 from ..store.records import preview_name, previews_key
 
 PREVIEWS = "previews"
@@ -72,8 +72,9 @@ class Previews:
         """Copy the restored ones from another folder of the same cell, if it has any."""
         if other.is_dir() and self.names:
             self.restored.mkdir(parents=True, exist_ok=True)
-            for path in other.glob("*.png"):
-                shutil.copyfile(path, self.restored / path.name)
+            for path in other.glob("[!.]*.png"):
+                with written_whole(self.restored / path.name) as part:
+                    shutil.copyfile(path, part)
 
 
 def _levels(image: Tensor) -> Tensor:
@@ -84,12 +85,8 @@ def _levels(image: Tensor) -> Tensor:
 
 def _write(path: Path, image: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        Image.fromarray(np.ascontiguousarray(image.numpy())).save(temporary, format="PNG", compress_level=1)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as part:
+        Image.fromarray(np.ascontiguousarray(image.numpy())).save(part, format="PNG", compress_level=1)
 
 
 def preview_count(value: object) -> int | str:
@@ -107,7 +104,7 @@ def preview_count(value: object) -> int | str:
     raise UserError(f"previews={value}: give auto, all, none or a number of images")
 
 
-def previews_of(count: int | str, data: TaskData, cell: Path, root: Path, identity: dict[str, Any]) -> Previews:
+def previews_of(count: int | str, data: TaskData, cell: Path, root: Path, identity: Identity) -> Previews:
     """The previews of a cell.
 
     Args:

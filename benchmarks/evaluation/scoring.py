@@ -17,8 +17,9 @@ from ...datasets.errors import DataError
 from ...datasets.files.images import FORMATS, read_image
 from ...datasets.files.pairing import Partners
 from ..errors import RestorationError, UserError
+from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips
-from ..protocols.protocol import Protocol, Scores, get_protocol, list_protocols, mean_psnr
+from ..protocols.protocol import Protocol, Scores, mean_psnr
 from .image_files import READABLE, read_restored
 
 WORKERS = 2

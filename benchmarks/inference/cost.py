@@ -76,18 +76,41 @@ def peak_memory(network: nn.Module, image: Tensor) -> tuple[float, str]:
     return (tensors.peak + weights) / MIB, "live tensors of one pass, and weights"
 
 
-def cost_of(passes: Sequence[Pass], peak: tuple[float, str] | None) -> dict[str, Any] | None:
-    """`Record.cost` from the passes of a cell: those over images of the commonest size."""
+@dataclass(frozen=True, kw_only=True)
+class PassCost:
+    """What one image takes.
+
+    Attributes:
+        latency_ms: median over the passes, their time shared out to the images of a batch.
+        passes: number of those.
+        size: (height, width) of the images.
+        batch: images at once.
+        threads: threads that torch used.
+        peak_mib: most memory of one pass, weights included; None where it was not measured.
+        peak_how: what measured that; "" where it was not.
+    """
+
+    latency_ms: float
+    passes: int
+    size: tuple[int, int]
+    batch: int
+    threads: int
+    peak_mib: float | None = None
+    peak_how: str = ""
+
+
+def cost_of(passes: Sequence[Pass], peak: tuple[float, str] | None) -> PassCost | None:
+    """What the passes of a cell took: those over images of the commonest size; None where there is no pass."""
     if not passes:
         return None
     size, batch = Counter((one.size, one.images) for one in passes).most_common(1)[0][0]
     seconds = [one.seconds / one.images for one in passes if (one.size, one.images) == (size, batch)]
-    return {
-        "latency_ms": statistics.median(seconds) * 1000,
-        "passes": len(seconds),
-        "size": list(size),
-        "batch": batch,
-        "threads": torch.get_num_threads(),
-        "peak_mib": None if peak is None else peak[0],
-        "peak_how": "" if peak is None else peak[1],
-    }
+    return PassCost(
+        latency_ms=statistics.median(seconds) * 1000,
+        passes=len(seconds),
+        size=size,
+        batch=batch,
+        threads=torch.get_num_threads(),
+        peak_mib=None if peak is None else peak[0],
+        peak_how="" if peak is None else peak[1],
+    )

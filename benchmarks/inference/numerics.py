@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from ..errors import UserError, nearest
+from ...messages import unknown
+from ..errors import UserError
 
 AUTO_BATCH = 8
 AUTO_PIXELS = 2**21
@@ -114,7 +115,7 @@ def resolve_device(name: str) -> str:
     kinds = ("cpu", "cuda", "mps")
     kind, _, index = name.partition(":")
     if kind not in kinds or (index and not index.isdigit()):
-        raise UserError(f"unknown device {name!r}{nearest(name, ('auto', *kinds))}; use auto, cpu, cuda, cuda:N or mps")
+        raise UserError(unknown("device", name, ("auto", "cpu", "cuda", "cuda:N", "mps")))
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(index or 0) >= count:
@@ -132,7 +133,7 @@ def check_dtype(name: str, supported: tuple[str, ...], title: str) -> str:
         UserError: naming the dtypes that it does support.
     """
     if name not in DTYPES:
-        raise UserError(f"unknown dtype {name!r}{nearest(name, DTYPES)}; use {', '.join(DTYPES)}")
+        raise UserError(unknown("dtype", name, DTYPES))
     if name not in supported:
         raise UserError(f"{title} does not run in {name}; its card allows {', '.join(supported)}")
     return name

@@ -6,65 +6,23 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from ...messages import one_line
 from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
 from .numerics import Numerics
+from .tiles import restore_in_tiles
 
 logger = logging.getLogger("restorebench")
-
-
-def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
-    """First pixels of tiles that cover `length` pixels with at least `overlap` shared by neighbours."""
-    if length <= tile:
-        return [0]
-    step = tile - overlap
-    starts = list(range(0, length - tile, step))
-    return [*starts, length - tile]
-
-
-def ramp(length: int, overlap: int) -> Tensor:
-    """Weights (length,) that rise from each end over `overlap` pixels and are 1 between."""
-    distance = torch.arange(1, length + 1, dtype=torch.float32)
-    rise = torch.minimum(distance, distance.flip(0))
-    return torch.clamp(rise / max(1, overlap), max=1.0)
-
-
-def restore_in_tiles(restorer: Restorer, degraded: Tensor, tile: int, overlap: int) -> Tensor:
-    """Restore (B, 3, H, W) in square tiles of side `tile`, blended linearly where they overlap.
-
-    Raises:
-        ValueError: if the overlap is not smaller than the tile.
-    """
-    if not 0 <= overlap < tile:
-        raise ValueError(f"an overlap of {overlap} pixels does not fit tiles of {tile}")
-    height, width = degraded.shape[-2:]
-    rows, columns = tile_starts(height, tile, overlap), tile_starts(width, tile, overlap)
-    assert all(b - a <= tile for a, b in [*pairwise(rows), *pairwise(columns)])
-    total = torch.zeros_like(degraded, dtype=torch.float32)
-    weights = torch.zeros((1, 1, height, width), device=degraded.device)
-    weight = torch.outer(ramp(min(tile, height), overlap), ramp(min(tile, width), overlap)).to(degraded.device)
-    for top in rows:
-        for left in columns:
-            window = (..., slice(top, top + tile), slice(left, left + tile))
-            total[window] += restorer(degraded[window]).float() * weight
-            weights[window] += weight
-    return total / weights
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch failed for want of memory, on whatever device."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its type."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 class Runner:
@@ -139,7 +97,7 @@ class Runner:
                 if restored.shape == batch.shape:
                     return [(image, "whole") for image in restored]
             except (RuntimeError, MemoryError, ValueError) as error:
-                logger.warning("a batch of %d failed (%s): its images go one by one", len(degraded), first_line(error))
+                logger.warning("a batch of %d failed (%s): its images go one by one", len(degraded), one_line(error))
                 self._free()
         results: list[tuple[Tensor, str] | Exception] = []
         for image in degraded:

@@ -1,4 +1,4 @@
 """What a network costs: multiply-adds, latency, memory.
 
-May import: `inference`, `store`, `errors` of `benchmarks`, and the package `models`.
+May import: `inference`, `store`, `environment` and `errors` of `benchmarks`, and the package `models`.
 """

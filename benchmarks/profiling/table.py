@@ -1,119 +1,12 @@
-"""``results/profile.csv``: one row per workload and machine, and the table made of it. No torch needed."""
+"""The table of a profile, for a terminal."""
 
 from __future__ import annotations
 
-import csv
-import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
-from filelock import FileLock
 from tabulate import tabulate
 
-from ..errors import UserError
-
-FILE_NAME = "profile.csv"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileRow:
-    """Everything that stands beside a measured cost; all values are text as the file has it, empty where unknown.
-
-    Attributes:
-        model, variant, overrides, weights: the restorer; `weights` is the beginning of the file's sha256, or ``none``.
-        size, batch: of the images, ``HEIGHTxWIDTH``.
-        dtype, tf32, channels_last, compile: numerics.
-        device, device_name, threads, torch: where it was measured.
-        parameters: trainable numbers.
-        macs: multiply-adds of one image of that size; macs_fft: those of Fourier transforms among them.
-        macs_counter: what counted.
-        latency_ms, latency_q1_ms, latency_q3_ms: median and quartiles of one pass over the batch.
-        repeats, warmup, clock: how they were timed.
-        images_per_second: batch / median.
-        peak_memory_mib: in 2**20 bytes; memory_meaning: what that number is.
-        published_parameters_m, published_macs_g, published_size, published_source, published_note: the paper's figures,
-            and what they leave out; macs_at_published_size: counted here at that size.
-        note: why a number is missing.
-        measured: when, UTC.
-    """
-
-    model: str
-    variant: str
-    overrides: str
-    weights: str
-    size: str
-    batch: str
-    dtype: str
-    tf32: str
-    channels_last: str
-    compile: str
-    device: str
-    device_name: str
-    threads: str
-    torch: str
-    parameters: str
-    macs: str
-    macs_fft: str
-    macs_counter: str
-    latency_ms: str
-    latency_q1_ms: str
-    latency_q3_ms: str
-    repeats: str
-    warmup: str
-    clock: str
-    images_per_second: str
-    peak_memory_mib: str
-    memory_meaning: str
-    published_parameters_m: str
-    published_macs_g: str
-    published_size: str
-    macs_at_published_size: str
-    published_source: str
-    published_note: str
-    note: str
-    measured: str
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What says which measurement this is: a later one with the same key replaces it."""
-        return tuple(getattr(self, name) for name in KEY)
-
-
-COLUMNS = tuple(field.name for field in fields(ProfileRow))
-KEY = COLUMNS[: COLUMNS.index("parameters")]
-
-
-def read_rows(path: Path) -> list[ProfileRow]:
-    """Rows of a file; none where there is no file.
-
-    Raises:
-        UserError: if the file has other columns.
-    """
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path} was written by another version (other columns); move it away")
-        return [ProfileRow(**row) for row in reader]
-
-
-def add_row(path: Path, row: ProfileRow) -> None:
-    """Add a row to a file in place of the one with the same key; several processes may do so at once."""
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        rows = sorted([row, *(other for other in read_rows(path) if other.key != row.key)], key=_order)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(each) for each in rows)
-        temporary.replace(path)
-
-
-def _order(row: ProfileRow) -> tuple[object, ...]:
-    height, _, width = row.size.partition("x")
-    return (row.model, row.variant, int(height) * int(width), int(row.batch), row.key)
+from ..store.profiles import ProfileRow
 
 
 def as_text(rows: Sequence[ProfileRow]) -> str:
@@ -143,13 +36,13 @@ def _cells(row: ProfileRow) -> dict[str, str]:
 
 def _published(row: ProfileRow) -> str:
     """The paper's figures, beside them what is counted here at the same size, and what they leave out."""
-    said = [row.published_source]
+    figures = [row.published_source]
     if row.published_macs_g:
         where = row.published_size if any(map(str.isdigit, row.published_size)) else f"a size {row.published_size}"
-        said.append(f"{row.published_macs_g} G at {where}")
+        figures.append(f"{row.published_macs_g} G at {where}")
     if row.macs_at_published_size:
-        said.append(f"counted here at that size {int(row.macs_at_published_size) / 1e9:.2f} G")
-    return "; ".join(filter(None, (*said, row.published_note)))
+        figures.append(f"counted here at that size {int(row.macs_at_published_size) / 1e9:.2f} G")
+    return "; ".join(filter(None, (*figures, row.published_note)))
 
 
 def _remarks(rows: Iterable[ProfileRow]) -> Iterable[str]:

@@ -19,7 +19,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..errors import UserError, nearest
+from ...messages import nearest
+from ..errors import UserError
 
 Backbone = Literal["alex", "vgg"]
 METRICS = ("psnr", "ssim", "lpips")
@@ -92,7 +93,7 @@ def choose_lpips(metrics: object, weights: str | None, backbone: Backbone) -> Lp
         raise UserError(f"metrics={metrics}: use auto, or a list of {', '.join(METRICS)}")
     for name in names:
         if name not in (*METRICS, "auto"):
-            raise UserError(f"unknown metric {name!r}{nearest(str(name), METRICS)}; use auto, {', '.join(METRICS)}")
+            raise UserError(f"unknown metric {name!r}{nearest(name, METRICS)}; use auto, {', '.join(METRICS)}")
     insisted = "lpips" in names
     if not insisted and "auto" not in names:
         return None
@@ -114,8 +115,8 @@ def find_weights(backbone: Backbone, given: str | None) -> Path | None:
         if not path.is_file():
             raise UserError(f"lpips.weights={given}: there is no such file")
         return path
-    found = [path for path in cache_folder().glob(ORIGINS[backbone].pattern) if path.is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    files = [path for path in cache_folder().glob(ORIGINS[backbone].pattern) if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def cache_folder() -> Path:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from ...datasets.samples import Sample
 from ...datasets.tasks import SUITES
-from ..errors import RestorationError, UserError, nearest
+from ..errors import RestorationError, UserError
 from . import metrics
 from .noise import KeyedNoise, ReseededNoise
 
@@ -31,8 +31,6 @@ __all__ = [
     "PsnrMean",
     "RestorationError",
     "Scores",
-    "get_protocol",
-    "list_protocols",
     "mean_psnr",
 ]
 
@@ -181,12 +179,12 @@ class Protocol:
         y = clean.to(x.device).to(x.dtype)
         if self.data_range == 1:
             y.div_(255)
-        perceived = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
+        lpips_score = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
         if self.colour == "y":
             x, y = metrics.to_y(x), metrics.to_y(y)
         psnr = metrics.psnr(x[None], y[None], data_range=self.data_range)
         if self.ssim is None:
-            return Scores(psnr=psnr.item(), ssim=math.nan, lpips=perceived)
+            return Scores(psnr=psnr.item(), ssim=math.nan, lpips=lpips_score)
         ssim = metrics.ssim(
             x[None],
             y[None],
@@ -194,7 +192,7 @@ class Protocol:
             window=self.ssim.window,
             sample_covariance=self.ssim.sample_covariance,
         )
-        return Scores(psnr=psnr.item(), ssim=ssim.item(), lpips=perceived)
+        return Scores(psnr=psnr.item(), ssim=ssim.item(), lpips=lpips_score)
 
     def score_saved(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Scores:
         """Scores of a restored image of the clean one's size, such as one read from a file: both are cropped as the
@@ -322,25 +320,6 @@ def mean_psnr(values: Iterable[float]) -> PsnrMean:
     return PsnrMean(mean, len(scores) - len(finite))
 
 
-def list_protocols() -> tuple[str, ...]:
-    """Names with versions, the default first."""
-    return tuple(_PROTOCOLS)
-
-
-def get_protocol(name: str, *, seed: int = 0) -> Protocol:
-    """The protocol of that name and version, such as ``promptir@1``; `seed` is that of its noise.
-
-    Raises:
-        UserError: if there is none, with the nearest names; if a bare name lacks its version, with the versions.
-    """
-    protocol = _PROTOCOLS.get(name)
-    if protocol is None:
-        versions = [known for known in _PROTOCOLS if known.partition("@")[0] == name]
-        hint = f" (did you mean {' or '.join(map(repr, versions))}?)" if versions else nearest(name, _PROTOCOLS)
-        raise UserError(f"unknown protocol {name!r}{hint}; use {', '.join(_PROTOCOLS)}")
-    return protocol if protocol.noise is None else replace(protocol, noise=replace(protocol.noise, seed=seed))
-
-
 def _crop_statement(multiple: int | None) -> str:
     """The crop rule in words."""
     if multiple is None:
@@ -361,52 +340,3 @@ def _channels_first(image: NDArray[Any]) -> Tensor:
 def _score_dtype(device: torch.device) -> torch.dtype:
     """The widest floating point of the device."""
     return torch.float32 if device.type == "mps" else torch.float64
-
-
-PROMPTIR = Protocol(
-    name="promptir",
-    version=1,
-    crop_multiple=16,
-    noise=KeyedNoise(),
-    pairs=True,
-    pad_multiple=None,
-    rounded=False,
-    colour="rgb",
-    data_range=1,
-    ssim=Ssim(window="uniform7", sample_covariance=True),
-    lpips=None,
-)
-
-MOCEIR = replace(PROMPTIR, name="moceir", ssim=Ssim(window="gaussian11", sample_covariance=True), lpips="vgg")
-
-KBNET_GAUSS = Protocol(
-    name="kbnet-gauss",
-    version=1,
-    crop_multiple=None,
-    noise=ReseededNoise(),
-    pairs=False,
-    pad_multiple=8,
-    rounded=True,
-    colour="rgb",
-    data_range=255,
-    ssim=None,
-    lpips=None,
-)
-
-RESTORMER_Y = Protocol(
-    name="restormer-y",
-    version=1,
-    crop_multiple=None,
-    noise=None,
-    pairs=True,
-    pad_multiple=None,
-    rounded=True,
-    colour="y",
-    data_range=255,
-    ssim=Ssim(window="gaussian11", sample_covariance=False),
-    lpips=None,
-)
-
-BASICSR_RGB = replace(RESTORMER_Y, name="basicsr-rgb", colour="rgb")
-
-_PROTOCOLS = {str(protocol): protocol for protocol in (PROMPTIR, MOCEIR, KBNET_GAUSS, RESTORMER_Y, BASICSR_RGB)}

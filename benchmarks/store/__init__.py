@@ -1,4 +1,4 @@
-"""What is kept on disk: records, rows and their folders. No torch.
+"""What is kept on disk: records and their parts, rows, profiles, and their folders. No torch.
 
 May import: `errors` of `benchmarks`.
 """

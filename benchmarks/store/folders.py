@@ -19,8 +19,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ...atomic import write_text
 from ..errors import UserError
-from .records import IMAGE_HEADER, ImageRow, Record, RecordError, in_order, parse_rows, read_record
+from .records import Record, read_record
+from .rows import IMAGE_HEADER, ImageRow, RecordError, in_order, parse_rows
 
 logger = logging.getLogger("restorebench")
 
@@ -35,17 +37,8 @@ class CellBusyError(Exception):
     """Another live process is computing the cell; the text says which."""
 
 
-def write_atomically(path: Path, text: str) -> Path:
-    """Write a text file so that a reader sees the old content or the new, never a part; its path."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        return temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+write_atomically = write_text
+"""Former name, for packages that still import it from here."""
 
 
 class Store:
@@ -149,7 +142,7 @@ class CellFolder:
             if owner.exists():
                 logger.info("%s: taken over from %s, which is gone", self.path, describe_owner(owner))
             me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-            write_atomically(owner, json.dumps(me) + "\n")
+            write_text(owner, json.dumps(me) + "\n")
             yield
             owner.unlink(missing_ok=True)
         finally:
@@ -158,7 +151,7 @@ class CellFolder:
     def begin(self, keep: Sequence[ImageRow]) -> None:
         """Start a computation that keeps these rows: drop the record, then rewrite the table with only them."""
         (self.path / RECORD).unlink(missing_ok=True)
-        write_atomically(self.path / IMAGES, IMAGE_HEADER + "".join(row.line() for row in keep))
+        write_text(self.path / IMAGES, IMAGE_HEADER + "".join(row.line() for row in keep))
 
     def append(self, row: ImageRow) -> None:
         """Add a finished image; the line is with the operating system when this returns."""
@@ -168,13 +161,13 @@ class CellFolder:
     def finish(self, record: Record, names: Sequence[str]) -> None:
         """Put the rows in the data set's order, then write the record."""
         rows = in_order(self.rows(), names)
-        write_atomically(self.path / IMAGES, IMAGE_HEADER + "".join(row.line() for row in rows))
-        write_atomically(self.path / RECORD, record.to_json())
+        write_text(self.path / IMAGES, IMAGE_HEADER + "".join(row.line() for row in rows))
+        write_text(self.path / RECORD, record.to_json())
 
     def adopt(self, record: Record, twin: CellFolder) -> None:
         """Take rows and record over from the same cell of another suite."""
-        write_atomically(self.path / IMAGES, (twin.path / IMAGES).read_text(encoding="utf-8"))
-        write_atomically(self.path / RECORD, record.to_json())
+        write_text(self.path / IMAGES, (twin.path / IMAGES).read_text(encoding="utf-8"))
+        write_text(self.path / RECORD, record.to_json())
 
 
 def describe_owner(path: Path) -> str:

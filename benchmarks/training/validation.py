@@ -12,7 +12,8 @@ from torch import Tensor
 from ...datasets.samples import TaskData
 from ...datasets.suites import resolve
 from ...models.restorer import Restorer
-from ..protocols.protocol import Protocol, get_protocol
+from ..protocols.catalogue import get_protocol
+from ..protocols.protocol import Protocol
 from .config import ValidationConfig
 
 CLEAN = "clean"

@@ -25,14 +25,14 @@ def conditions(group: Group, task: str | None = None) -> str:
     Where restorers of the group differ in one of the last three, all values are listed.
     """
     records = measured_records(group, task)
-    numerics = [record.identity.get("numerics", {}) for record in records]
+    numerics = [record.identity.numerics for record in records]
     return "; ".join(
         (
             f"{group.suite} on {group.datasets}",
             f"protocol {group.protocol}",
             image_counts(group, task),
-            _listed("device", (str(record.environment.get("device_name", "not recorded")) for record in records)),
-            _listed("dtype", (str(values.get("dtype", "not recorded")) for values in numerics)),
+            _listed("device", (record.environment.device_name for record in records)),
+            _listed("dtype", (values.dtype for values in numerics)),
             _listed("torch", (torch_version(record) for record in records)),
         )
     )
@@ -60,13 +60,13 @@ def macs_size(group: Group) -> str:
     """Input shape at which multiply-adds were counted, as the records' statement says it: ``1x3x256x256``."""
     shapes: list[str] = []
     for record in measured_records(group):
-        shapes += INPUT_SHAPE.findall(str(record.complexity.get("statement", "")))
+        shapes += INPUT_SHAPE.findall(record.complexity.statement)
     return " / ".join(dict.fromkeys(shapes)) or "input size not recorded"
 
 
 def torch_version(record: Record) -> str:
     """Version of torch that computed a record."""
-    return str(record.environment.get("versions", {}).get("torch") or "not recorded")
+    return str(record.environment.versions.get("torch") or "not recorded")
 
 
 def _listed(name: str, values: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import (
     ImageRow,
     Record,
@@ -185,9 +186,9 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
 
     def parts(member: RestorerRecords) -> list[str]:
         record = member.first
-        numerics = record.identity["numerics"]
+        numerics = plain(record.identity.numerics)
         name = record.title if record.provenance == "input" else f"{record.title} ({record.variant})"
-        weights = str(record.weights.get("sha256") or f"{record.provenance} seed {record.identity['seed']}")[:12]
+        weights = str(record.weights.sha256 or f"{record.provenance} seed {record.identity.seed}")[:12]
         overrides = ",".join(f"{key}={value}" for key, value in sorted(record.overrides.items()))
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
         return [name, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from ...benchmarks.store.parts import CostRecord
 from ..published.complexity import PublishedComplexity, load_complexity
 from ..published.places import PAPERS_PROTOCOLS, PLACES
 from ..published.results import PublishedResult, load_published
@@ -98,8 +99,8 @@ def cost_points(group: Group, published: bool = True) -> list[CostPoint]:
             label=restorer.label,
             psnr=score.mean,
             interval=score,
-            params=restorer.record.complexity.get("parameters"),
-            macs=restorer.record.complexity.get("macs"),
+            params=restorer.record.complexity.parameters,
+            macs=restorer.record.complexity.macs,
             latency_ms=_median_cost(restorer, shared, "latency_ms"),
             peak_mib=_median_cost(restorer, shared, "peak_mib"),
         )
@@ -165,7 +166,7 @@ def cost_statement(group: Group, name: CostName) -> str:
     """How latency or memory of a group's points was measured, for a caption; empty where nothing was."""
     shared = common_conditions(group)
     costs = [
-        (cell.record.cost, str(cell.record.environment.get("device_name", "device not recorded")))
+        (cell.record.cost, cell.record.environment.device_name)
         for restorer in group.restorers
         if not restorer.is_input
         for cell in restorer.cells.values()
@@ -175,9 +176,9 @@ def cost_statement(group: Group, name: CostName) -> str:
         return ""
     (height, width), batch = shared
     if name == "peak_mib":
-        how = " / ".join(dict.fromkeys(str(cost.get("peak_how") or "") for cost, _ in costs if cost.get("peak_how")))
+        how = " / ".join(dict.fromkeys(cost.peak_how for cost, _ in costs if cost.peak_how))
         return f"memory of one pass over 1x3x{height}x{width}, {how or 'method not recorded'}"
-    where = dict.fromkeys(f"{device}, {cost.get('threads', 'unknown')} threads" for cost, device in costs)
+    where = dict.fromkeys(f"{device}, {cost.threads} threads" for cost, device in costs)
     text = f"latency: median of the run's passes over images of {height}x{width}, batch {batch}, {' / '.join(where)}"
     return f"{text} (measured under different conditions: not to be ranked)" if len(where) > 1 else text
 
@@ -239,16 +240,16 @@ def _published_costs(model: str) -> tuple[float | None, float | None, str]:
     return (None if params is None else params * 1e6), (None if macs is None else macs * 1e9), source
 
 
-def _place(cost: dict[str, Any] | None) -> Conditions | None:
-    if cost is None or cost.get("latency_ms") is None or not cost.get("size"):
+def _place(cost: CostRecord | None) -> Conditions | None:
+    if cost is None:
         return None
-    height, width = cost["size"]
-    return (int(height), int(width)), int(cost.get("batch") or 1)
+    height, width = cost.size
+    return (height, width), cost.batch
 
 
 def _median_cost(restorer: RestorerResult, shared: Conditions | None, name: str) -> float | None:
     if shared is None:
         return None
     costs = [cell.record.cost for cell in restorer.cells.values() if cell.record.cost is not None]
-    values = [float(cost[name]) for cost in costs if _place(cost) == shared and cost.get(name) is not None]
+    values = [float(value) for cost in costs if _place(cost) == shared and (value := getattr(cost, name)) is not None]
     return statistics.median(values) if values else None

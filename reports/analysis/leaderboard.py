@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import Means, Record
 
 AVERAGE = "average"
@@ -97,7 +98,7 @@ def conditions(record: Record) -> str:
 
     The revision of network code is left out: of two revisions, the later computation stands.
     """
-    shared = {name: value for name, value in record.identity.items() if name not in {"task", "data", "revision"}}
+    shared = {name: value for name, value in plain(record.identity).items() if name not in {"task", "data", "revision"}}
     return json.dumps([record.suite, record.suite_tasks, shared], sort_keys=True)
 
 
@@ -127,7 +128,7 @@ def comparable(several: Iterable[RestorerRecords]) -> list[list[RestorerRecords]
     bundles: list[tuple[tuple[str, tuple[str, ...], str], dict[str, Any], list[RestorerRecords]]] = []
     for restorer in several:
         place = (restorer.suite, restorer.tasks, restorer.first.protocol)
-        images = {key: record.identity.get("data") for key, record in restorer.records.items()}
+        images = {key: record.identity.data for key, record in restorer.records.items()}
         for known, shared, members in bundles:
             if known == place and all(shared.get(key, digest) == digest for key, digest in images.items()):
                 members.append(restorer)
@@ -140,10 +141,10 @@ def comparable(several: Iterable[RestorerRecords]) -> list[list[RestorerRecords]
 
 def weights_label(record: Record) -> str:
     """Short name of the weights: beginning of their hash, ``untrained`` with its seed, or ``none`` for the input."""
-    digest = record.weights.get("sha256")
+    digest = record.weights.sha256
     if digest:
         return str(digest)[:12]
-    return f"untrained (seed {record.identity['seed']})" if record.provenance == "untrained" else "none"
+    return f"untrained (seed {record.identity.seed})" if record.provenance == "untrained" else "none"
 
 
 def cell_row(record: Record) -> Row:
@@ -168,15 +169,15 @@ def cell_row(record: Record) -> Row:
         images=record.scored,
         psnr=means.psnr,
         ssim=means.ssim,
-        lpips_alex=means.lpips if record.lpips["backbone"] == "alex" else None,
-        lpips_vgg=means.lpips if record.lpips["backbone"] == "vgg" else None,
+        lpips_alex=means.lpips if record.lpips.backbone == "alex" else None,
+        lpips_vgg=means.lpips if record.lpips.backbone == "vgg" else None,
         input_psnr=means.input_psnr,
         input_ssim=means.input_ssim,
-        params=record.complexity.get("parameters"),
-        macs_256=record.complexity.get("macs"),
-        dtype=record.identity["numerics"]["dtype"],
-        device=record.identity["numerics"]["device"],
-        device_name=record.environment["device_name"],
+        params=record.complexity.parameters,
+        macs_256=record.complexity.macs,
+        dtype=record.identity.numerics.dtype,
+        device=record.identity.numerics.device,
+        device_name=record.environment.device_name,
         status="complete" if record.complete else "incomplete",
         note="; ".join(notes),
         cell=record.cell,

@@ -76,7 +76,7 @@ def _places(folder: Path) -> dict[Place, tuple[Group, RestorerResult]]:
 
 
 def _same_images(place: Place, a: tuple[Group, RestorerResult], b: tuple[Group, RestorerResult]) -> bool:
-    first, second = (restorer.cells[place[2]].record.identity["data"] for _, restorer in (a, b))
+    first, second = (restorer.cells[place[2]].record.identity.data for _, restorer in (a, b))
     return bool(first == second)
 
 

@@ -39,12 +39,12 @@ class TrainingCost:
 
 def training_costs(group: Group) -> list[TrainingCost]:
     """The restorers whose weights say how they were trained, the greatest gain first."""
-    costs = [_cost(group, restorer) for restorer in group.restorers if restorer.record.weights.get("training")]
+    costs = [_cost(group, restorer) for restorer in group.restorers if restorer.record.weights.training]
     return sorted(costs, key=lambda cost: (cost.gain is None, -(cost.gain or 0), cost.label))
 
 
 def _cost(group: Group, restorer: RestorerResult) -> TrainingCost:
-    facts: dict[str, Any] = restorer.record.weights["training"]
+    facts: dict[str, Any] = restorer.record.weights.training or {}
     return TrainingCost(
         label=restorer.label,
         recipe=str(facts.get("recipe", "not recorded")),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import Record
 from ..analysis.captions import task_label
 from ..analysis.cells import Group, RestorerResult, StoredCell, stems
@@ -95,13 +96,13 @@ def _row(
         "ssim": whole.ssim,
         "lpips": whole.lpips,
         "tasks": {key: _task(cell, group, restorer) for key, cell in restorer.cells.items()},
-        "params": None if restorer.is_input else _scaled(record.complexity.get("parameters"), 1e6),
-        "macs": None if restorer.is_input else _scaled(record.complexity.get("macs"), 1e9),
+        "params": None if restorer.is_input else _scaled(record.complexity.parameters, 1e6),
+        "macs": None if restorer.is_input else _scaled(record.complexity.macs, 1e9),
         "latency": point and point["latency"],
         "memory": point and point["memory"],
         "provenance": record.provenance,
-        "dtype": str(record.identity["numerics"]["dtype"]),
-        "device": str(record.identity["numerics"]["device"]),
+        "dtype": str(record.identity.numerics.dtype),
+        "device": str(record.identity.numerics.device),
         **_record(restorer, group, folder),
     }
 
@@ -114,11 +115,11 @@ def _record(restorer: RestorerResult, group: Group, folder: Path) -> dict[str, A
         "model": record.model,
         "variant": record.variant,
         "weights": _weights(record),
-        "weightsHash": record.weights.get("sha256"),
-        "statement": str(record.complexity.get("statement", "")),
+        "weightsHash": record.weights.sha256,
+        "statement": record.complexity.statement,
         "commands": list(dict.fromkeys(cell.record.command for cell in cells)),
         "configurations": _alike(group, cells, lambda cell: cell.record.config),
-        "environments": _alike(group, cells, lambda cell: cell.record.environment),
+        "environments": _alike(group, cells, lambda cell: plain(cell.record.environment)),
         "cells": [
             {
                 "task": task_label(group, cell.record.task_key),
@@ -131,9 +132,9 @@ def _record(restorer: RestorerResult, group: Group, folder: Path) -> dict[str, A
                 "seconds": cell.record.seconds,
                 "finished": cell.record.finished.partition(".")[0].removesuffix("+00:00").replace("T", " "),
                 "failures": [list(failure) for failure in cell.record.failures],
-                "identity": cell.record.identity,
-                "data": cell.record.data,
-                "cost": cell.record.cost,
+                "identity": plain(cell.record.identity),
+                "data": plain(cell.record.data),
+                "cost": None if cell.record.cost is None else plain(cell.record.cost),
                 "record": _link(cell.folder / "record.json", folder),
                 "images": _link(cell.folder / "images.csv", folder),
             }
@@ -221,7 +222,7 @@ def _alike(group: Group, cells: Sequence[StoredCell], of: Callable[[StoredCell],
 
 def _weights(record: Record) -> str:
     """Kind, description and file of the weights."""
-    known = [record.weights.get(name) for name in ("kind", "description", "path")]
+    known = [record.weights.kind, record.weights.description, record.weights.path]
     return ", ".join(dict.fromkeys(str(value) for value in known if value)) or weights_label(record)
 
 

@@ -49,7 +49,7 @@ class CostColumn:
 
 def _counted(name: str, unit: float, digits: int, restorer: RestorerResult) -> Number:
     """A count of the record's complexity; none of the input."""
-    value = restorer.record.complexity.get(name)
+    value = getattr(restorer.record.complexity, name)
     if restorer.is_input or value is None:
         return Number()
     return Number(value=value / unit, text=scaled(value, unit, digits))

@@ -47,7 +47,7 @@ def markdown(entries: Sequence[RestorerRecords]) -> str:
         order = {key.partition("@")[0]: index for index, key in enumerate(tasks)}
         rows.sort(key=lambda row: position(row, order))
         datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
-        backbone = str(group[0].first.lpips["backbone"])  # the protocol's, so it is the same in all of them
+        backbone = str(group[0].first.lpips.backbone)  # the protocol's, so it is the same in all of them
         body = tabulate(
             [markdown_cells(row) for row in rows],
             headers=[

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from restorebench.benchmarks.protocols.protocol import get_protocol
+from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.datasets import folder_suite
 from restorebench.datasets.samples import Sample
 from restorebench.datasets.suites import resolve

@@ -49,13 +49,13 @@ def _changed(
         cell.record,
         suite_tasks=tasks,
         dataset=key.partition("@")[2],
-        identity={**cell.record.identity, "task": key},
+        identity=dataclasses.replace(cell.record.identity, task=key),
     )
     if record.provenance != "input":
         values = {name: value for name, value in fields.items() if name != "variant"}
         record = dataclasses.replace(record, **values)
         if "variant" in fields:
-            identity = {**record.identity, "variant": fields["variant"]}
+            identity = dataclasses.replace(record.identity, variant=fields["variant"])
             record = dataclasses.replace(record, variant=fields["variant"], identity=identity)
     return dataclasses.replace(cell, record=record)
 

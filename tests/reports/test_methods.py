@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.benchmarks.protocols.protocol import get_protocol
+from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.reports.analysis.cells import groups, read_cells
 from restorebench.reports.methods import methods_text
 
@@ -26,7 +26,7 @@ def test_protocol_data_weights_machine_and_statistics_are_named(tmp_path: Path) 
     for path in tmp_path.rglob("record.json"):
         record = json.loads(path.read_text())
         record["identity"]["protocol"] = get_protocol("promptir@1").describe()
-        record["environment"] = environment
+        record["environment"] |= environment
         record["weights"]["training"] = training if record["model"] == "rbair" else None
         path.write_text(json.dumps(record))
     cells, _ = read_cells(tmp_path)
@@ -36,8 +36,8 @@ def test_protocol_data_weights_machine_and_statistics_are_named(tmp_path: Path) 
         "Protocol promptir@1.",
         "multiples of 16",
         "uniform 7x7 window",
-        f"dehaze@embedded-256: 12 images ({record.identity['data'][:12]})",
-        f"weights {record.weights['sha256'][:12]}, bundled",
+        f"dehaze@embedded-256: 12 images ({record.identity.data[:12]})",
+        f"weights {(record.weights.sha256 or '')[:12]}, bundled",
         "trained on 32,000 images by recipe embedded",
         "float32 with TF32 off on Test CPU (Python 3.11.7, torch 2.15.0, numpy 2.4.6, restorebench 0.1",
         "git 0123456789ab+changes)",

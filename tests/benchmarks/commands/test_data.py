@@ -12,7 +12,7 @@ from PIL import Image
 from restorebench.benchmarks.commands.data import main
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.pipeline import loaded
-from restorebench.benchmarks.protocols.protocol import get_protocol
+from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.datasets import DataError, resolve
 
 from ...datasets.roots import arrange, pixels, save

@@ -15,6 +15,7 @@ from restorebench.benchmarks.commands import list as list_command
 from restorebench.benchmarks.commands.main import main
 
 from ..command_line import bench, bench_path
+from ..conftest import Bench
 
 
 def test_help_comes_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -58,6 +59,8 @@ def same_python() -> dict[str, str]:
         (["model=rbair", "variant=papr"], "paper"),
         (["weights=/no/such/file.pth"], "/no/such/file.pth"),
         (["x y"], "cannot read the override"),
+        (["tasks=5d", "dataset=folder", "clean=."], "unknown task (tasks=) '5d'"),
+        (["--experimental-rerun", "config.pickle"], "give the same command again"),
         (["+experiment=six"], "experiment=six: no such choice"),
         (["-m", "model=identity,rbiar"], "rbair"),
         (["-m", "tasks=3d,6d"], "6d"),
@@ -93,16 +96,16 @@ def test_an_unwritable_results_folder_is_one_line(tmp_path: Path, capsys: pytest
     assert "give a writable one with results=DIR" in capsys.readouterr().err
 
 
-def test_cfg_shows_the_configuration_and_runs_nothing(tmp_path: Path) -> None:
-    done = bench("run", "model=identity", "tasks=3d", "--cfg", "job", cwd=tmp_path)
+def test_cfg_shows_the_configuration_and_runs_nothing(tmp_path: Path, bench_here: Bench) -> None:
+    done = bench_here("run", "model=identity", "tasks=3d", "--cfg", "job", cwd=tmp_path)
     assert done.returncode == 0
     assert "model: identity" in done.stdout
     assert "tasks: 3d" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_run_help_lists_the_keys(tmp_path: Path) -> None:
-    done = bench("run", "--help", cwd=tmp_path)
+def test_run_help_lists_the_keys(tmp_path: Path, bench_here: Bench) -> None:
+    done = bench_here("run", "--help", cwd=tmp_path)
     assert done.returncode == 0
     for key in ("model:", "tasks:", "protocol:", "overwrite:", "results:"):
         assert key in done.stdout

@@ -12,6 +12,7 @@ from restorebench.benchmarks.commands.main import main
 
 from ...reports.stores import write_store
 from ..command_line import bench
+from ..conftest import Bench
 
 PAPERS = "RBaIR,AnyIR,DaAIR,KBNet,PromptIR,AdaIR,MoCE-IR"
 PUBLISHED = Path(__file__).resolve().parents[3] / "reports" / "published" / "results.csv"
@@ -41,8 +42,8 @@ def test_one_command_writes_everything(store: Path) -> None:
     assert not [path for path in (store / "results").rglob(".*") if path.is_file()], "temporary files"
 
 
-def test_published_rows_have_exactly_the_numbers_of_the_papers(store: Path) -> None:
-    done = bench(
+def test_published_rows_have_exactly_the_numbers_of_the_papers(store: Path, bench_here: Bench) -> None:
+    done = bench_here(
         *("report", "table", "--suite", "5d", "--format", "latex", "--rows", "none", "--published", PAPERS), cwd=store
     )
     assert done.returncode == 0, done.stderr
@@ -66,17 +67,17 @@ def test_published_rows_have_exactly_the_numbers_of_the_papers(store: Path) -> N
     assert all(f"{{{key}," in bib for key in cited)
 
 
-def test_methods_page_and_figures_by_themselves(store: Path) -> None:
-    done = bench("report", "methods", cwd=store)
+def test_methods_page_and_figures_by_themselves(store: Path, bench_here: Bench) -> None:
+    done = bench_here("report", "methods", cwd=store)
     assert "Holm-corrected" in done.stdout
-    done = bench("report", "page", cwd=store)
+    done = bench_here("report", "page", cwd=store)
     assert done.stdout.split() == ["written:", "results/report/index.html"]
-    done = bench("report", "figures", "--image", "dehaze=image-05.png", "--results", "results", cwd=store)
+    done = bench_here("report", "figures", "--image", "dehaze=image-05.png", "--results", "results", cwd=store)
     assert "strips/5d-embedded-256-promptir-v1-dehaze-image-05" in done.stdout, done.stdout + done.stderr
 
 
-def test_two_restorers_are_compared(store: Path) -> None:
-    done = bench("report", "compare", "rbair", "kbnet", cwd=store)
+def test_two_restorers_are_compared(store: Path, bench_here: Bench) -> None:
+    done = bench_here("report", "compare", "rbair", "kbnet", cwd=store)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("5d on embedded-256, promptir@1") == 5
 

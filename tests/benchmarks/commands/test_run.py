@@ -19,6 +19,7 @@ from restorebench.datasets.streams import rng_for
 from restorebench.datasets.suites import resolve
 
 from ..command_line import bench, bench_path, leaderboard
+from ..conftest import Bench
 
 SMALL = ("model=rbair", "variant=tiny", "weights=none", "device=cpu")
 
@@ -122,11 +123,11 @@ def test_running_again_is_quick_and_recomputes_nothing(sweep: Path) -> None:
     assert children_seconds() - before_seconds < 10
 
 
-def test_always_computes_all_again_with_identical_rows(tmp_path: Path) -> None:
+def test_always_computes_all_again_with_identical_rows(tmp_path: Path, bench_here: Bench) -> None:
     arguments = ("run", "model=identity", "tasks=denoise", "data.size=64", "device=cpu")
-    assert bench(*arguments, cwd=tmp_path).returncode == 0
+    assert bench_here(*arguments, cwd=tmp_path).returncode == 0
     tables = {path: path.read_bytes() for path in tmp_path.rglob("images.csv")}
-    done = bench(*arguments, "overwrite=always", cwd=tmp_path)
+    done = bench_here(*arguments, "overwrite=always", cwd=tmp_path)
     assert done.stderr.count("8 of 8 images computed now") == 3
     assert {path: path.read_bytes() for path in tmp_path.rglob("images.csv")} == tables
 
@@ -191,11 +192,11 @@ def test_a_run_killed_at_any_moment_and_started_again_ends_the_same(tmp_path: Pa
 def test_the_record_says_what_a_reviewer_asks(sweep: Path) -> None:
     record = next(r for r in read_records(sweep / "results")[0] if r.model == "rbair")
     assert record.protocol == "promptir@1"
-    assert "truncated" in record.identity["protocol"]["noise"]
-    assert len(record.identity["data"]) == 64
-    assert record.environment["versions"]["torch"]
-    assert record.environment["device_name"]
-    assert "1x3x256x256" in record.complexity["statement"]
+    assert "truncated" in record.identity.protocol["noise"]
+    assert len(record.identity.data) == 64
+    assert record.environment.versions["torch"]
+    assert record.environment.device_name
+    assert "1x3x256x256" in record.complexity.statement
     assert record.command.startswith("bench run ")
     assert record.config["data"]["size"] == 96
     assert record.means.psnr is not None

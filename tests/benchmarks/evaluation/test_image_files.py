@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,7 @@ from PIL import Image
 
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.image_files import (
-    SIGNATURE,
     ImageFormat,
-    _chunk,
-    decode_png16,
-    encode_png,
     file_names,
     image_format,
     read_restored,
@@ -42,42 +36,6 @@ def test_what_is_written_comes_back(kind: ImageFormat, suffix: str, error: float
     assert back.dtype == np.float32
     assert np.abs(back.astype(np.float64) - expected).max() <= error + 1e-7
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_other_programs_read_the_png(dtype: type, tmp_path: Path) -> None:
-    pixels = np.random.default_rng(1).integers(0, np.iinfo(dtype).max + 1, (9, 14, 3)).astype(dtype)
-    path = tmp_path / "a.png"
-    path.write_bytes(encode_png(pixels))
-    with Image.open(path) as opened:
-        # Pillow keeps the upper 8 of 16 bits.
-        np.testing.assert_array_equal(np.array(opened.convert("RGB")), pixels >> 8 if dtype == np.uint16 else pixels)
-
-
-def filtered(pixels: NDArray[np.uint16], filters: list[int]) -> bytes:
-    """A 16-bit PNG whose rows use these filters, coded byte by byte as the specification says."""
-    height, width, _ = pixels.shape
-    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1).tolist()
-    coded = bytearray()
-    for y, row in enumerate(rows):
-        coded.append(filters[y])
-        for x, value in enumerate(row):
-            a = row[x - 6] if x >= 6 else 0
-            b = rows[y - 1][x] if y else 0
-            c = rows[y - 1][x - 6] if y and x >= 6 else 0
-            p = a + b - c
-            nearest = (
-                a if abs(p - a) <= abs(p - b) and abs(p - a) <= abs(p - c) else b if abs(p - b) <= abs(p - c) else c
-            )
-            coded.append((value - (0, a, b, (a + b) // 2, nearest)[filters[y]]) & 255)
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(coded))), (b"IEND", b""))
-    return SIGNATURE + b"".join(_chunk(name, content) for name, content in parts)
-
-
-def test_every_filter_of_the_png_standard_is_undone() -> None:
-    pixels = np.random.default_rng(2).integers(0, 65536, (10, 6, 3)).astype(np.uint16)
-    np.testing.assert_array_equal(decode_png16(filtered(pixels, [0, 1, 2, 3, 4] * 2), "a"), pixels)
 
 
 def test_grey_16_bit_images_become_rgb(tmp_path: Path) -> None:

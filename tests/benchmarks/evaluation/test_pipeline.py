@@ -16,7 +16,7 @@ from restorebench.benchmarks.evaluation.pipeline import Scorer, compute_rows, lo
 from restorebench.benchmarks.evaluation.plan import make_plan
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
-from restorebench.benchmarks.protocols.protocol import get_protocol
+from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.benchmarks.store.records import read_records
 from restorebench.datasets.errors import DataError

@@ -82,7 +82,7 @@ def test_of_other_sets_few_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     clean.mkdir()
     for index in range(6):
         Image.new("RGB", (40, 36), (40 * index, 10, 200)).save(clean / f"{index}.png")
-    run(tmp_path / "results", tasks="5d", dataset="folder", clean=str(clean), sigma=25)
+    run(tmp_path / "results", tasks=None, dataset="folder", clean=str(clean), sigma=25)
     cell = only_cell(tmp_path / "results")
     assert [cell.clean_preview(f"{index}.png") is not None for index in range(6)] == [True] * 4 + [False] * 2
 

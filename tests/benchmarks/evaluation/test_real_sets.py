@@ -14,6 +14,7 @@ from restorebench.datasets.streams import rng_for
 
 from ...datasets.roots import arrange, pixels, save
 from ..command_line import bench, leaderboard
+from ..conftest import Bench
 
 SHORT = ("model=identity", "device=cpu", "progress=false")
 
@@ -47,27 +48,29 @@ def test_cbsd68_under_two_protocols_agrees_with_scikit_image(root: Path, test_da
         assert row.psnr.item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_part_of_a_set_runs_only_when_asked_for_and_under_a_name_that_says_so(root: Path, tmp_path: Path) -> None:
-    refused = bench("run", *SHORT, "tasks=dehaze", "data=standard", f"data.root={root}", cwd=tmp_path)
+def test_part_of_a_set_runs_only_when_asked_for_and_under_a_name_that_says_so(
+    root: Path, tmp_path: Path, bench_here: Bench
+) -> None:
+    refused = bench_here("run", *SHORT, "tasks=dehaze", "data=standard", f"data.root={root}", cwd=tmp_path)
     assert refused.returncode == 2
     assert "2" in refused.stderr
     assert "500" in refused.stderr
     part = ("tasks=dehaze", "data=standard", "data.partial=true", f"data.root={root}")
-    assert bench("run", *SHORT, *part, cwd=tmp_path).returncode == 0
+    assert bench_here("run", *SHORT, *part, cwd=tmp_path).returncode == 0
     (record,) = read_records(tmp_path / "results")[0]
     assert record.dataset.startswith("SOTS-Outdoor[2of500")
     assert record.means.psnr is not None
     assert 17 < record.means.psnr < 20
 
 
-def test_auto_says_that_it_falls_back_to_the_embedded_images(root: Path, tmp_path: Path) -> None:
-    done = bench("run", *SHORT, "tasks=derain", "data.size=64", f"data.root={root}", cwd=tmp_path)
+def test_auto_says_that_it_falls_back_to_the_embedded_images(root: Path, tmp_path: Path, bench_here: Bench) -> None:
+    done = bench_here("run", *SHORT, "tasks=derain", "data.size=64", f"data.root={root}", cwd=tmp_path)
     assert done.returncode == 0
     assert "Rain100L" in done.stderr
     assert set(leaderboard(tmp_path / "results").dataset) == {"embedded-64"}
 
 
-def test_a_folder_of_pairs_is_scored_and_damaged_files_are_named(tmp_path: Path) -> None:
+def test_a_folder_of_pairs_is_scored_and_damaged_files_are_named(tmp_path: Path, bench_here: Bench) -> None:
     degraded, clean = tmp_path / "in", tmp_path / "out"
     for index in range(4):
         save(degraded / f"{index}.png", pixels(index, 40, 48))
@@ -85,7 +88,7 @@ def test_a_folder_of_pairs_is_scored_and_damaged_files_are_named(tmp_path: Path)
     (degraded / "8.png").write_bytes(b"not an image")
     save(clean / "8.png", pixels(8, 40, 48))
     folder = ("dataset=folder", f"degraded={degraded}", f"clean={clean}")
-    done = bench("run", *SHORT, *folder, cwd=tmp_path)
+    done = bench_here("run", *SHORT, *folder, cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (record,) = read_records(tmp_path / "results")[0]
@@ -97,7 +100,7 @@ def test_a_folder_of_pairs_is_scored_and_damaged_files_are_named(tmp_path: Path)
     assert "incomplete" in done.stdout
 
 
-def test_folder_keys_without_folder_are_a_mistake(tmp_path: Path) -> None:
-    done = bench("run", *SHORT, f"clean={tmp_path}", cwd=tmp_path)
+def test_folder_keys_without_folder_are_a_mistake(tmp_path: Path, bench_here: Bench) -> None:
+    done = bench_here("run", *SHORT, f"clean={tmp_path}", cwd=tmp_path)
     assert done.returncode == 2
     assert "dataset=folder" in done.stderr

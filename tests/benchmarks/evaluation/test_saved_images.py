@@ -166,8 +166,8 @@ def test_lpips_is_a_column_that_names_its_backbone(tmp_path: Path) -> None:
     (outcome,) = run(results, metrics=["lpips"])
     assert outcome.computed == outcome.expected
     (record,) = read_records(results)[0]
-    assert record.lpips["backbone"] == "alex"
-    assert len(record.lpips["weights"]) == 64
+    assert record.lpips.backbone == "alex"
+    assert len(record.lpips.weights or "") == 64
     assert record.means.lpips is not None
     assert record.means.lpips > 0
     write_leaderboard(results)

@@ -50,15 +50,15 @@ def test_latency_is_the_median_over_images_of_the_commonest_size() -> None:
     passes = [Pass((256, 256), 1, s) for s in (9.0, 0.2, 0.1, 0.3)] + [Pass((64, 64), 1, 0.01)]
     cost = cost_of(passes, (12.5, "so"))
     assert cost is not None
-    assert cost["latency_ms"] == pytest.approx(250)
-    assert (cost["size"], cost["passes"], cost["batch"], cost["peak_mib"]) == ([256, 256], 4, 1, 12.5)
+    assert cost.latency_ms == pytest.approx(250)
+    assert (cost.size, cost.passes, cost.batch, cost.peak_mib) == ((256, 256), 4, 1, 12.5)
     assert cost_of([], None) is None
 
 
 def test_a_batch_is_shared_out_to_its_images() -> None:
     cost = cost_of([Pass((64, 64), 4, 2.0)], None)
     assert cost is not None
-    assert (cost["latency_ms"], cost["batch"], cost["peak_mib"]) == (500, 4, None)
+    assert (cost.latency_ms, cost.batch, cost.peak_mib) == (500, 4, None)
 
 
 def test_a_run_notes_the_passes_of_its_network(monkeypatch: pytest.MonkeyPatch) -> None:

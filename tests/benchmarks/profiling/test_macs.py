@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restorebench.benchmarks.errors import UserError
-from restorebench.benchmarks.profiling.macs import count_macs, register_mac_formula
+from restorebench.benchmarks.profiling.formulas import FORMULAS, register_mac_formula
+from restorebench.benchmarks.profiling.macs import count_macs
 
 
 class Forward(nn.Module):
@@ -150,10 +152,16 @@ def _(image: Tensor, factor: float = 1.0) -> Tensor:
     return image.new_empty(*image.shape[:-1], image.shape[-2])
 
 
-def test_custom_operators_are_named_until_they_have_a_formula(monkeypatch: pytest.MonkeyPatch) -> None:
-    from restorebench.benchmarks.profiling import macs as complexity
+@pytest.fixture
+def formulas_as_before() -> Iterator[None]:
+    before = dict(FORMULAS)
+    yield
+    FORMULAS.clear()
+    FORMULAS.update(before)
 
-    monkeypatch.setattr(complexity, "_FORMULAS", dict(complexity._FORMULAS))
+
+@pytest.mark.usefixtures("formulas_as_before")
+def test_custom_operators_are_named_until_they_have_a_formula() -> None:
     network = Forward(nn.Conv2d(3, 3, 1), lambda layer, image: mix(layer(image)))
     before = count_macs(network, (8, 16))
     assert before.macs == 128 * 9

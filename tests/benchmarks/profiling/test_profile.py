@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from restorebench.benchmarks.commands.main import main
-from restorebench.benchmarks.commands.profile import image_size
 from restorebench.benchmarks.inference.numerics import Numerics
+from restorebench.benchmarks.profiling import job as profiling_job
 from restorebench.benchmarks.profiling import latency as profiling
+from restorebench.benchmarks.profiling.job import image_size
 from restorebench.benchmarks.profiling.latency import (
     LEAST_REPEATS,
     Latency,
+    Memory,
     Workload,
     measure_latency,
     measure_memory,
 )
 from restorebench.benchmarks.profiling.macs import count_macs
-from restorebench.benchmarks.profiling.table import COLUMNS, KEY
+from restorebench.benchmarks.store.profiles import COLUMNS, KEY
 from restorebench.models import (
     ModelCard,
     PublishedFigure,
@@ -34,6 +34,8 @@ from restorebench.models import (
     create_model,
     register,
 )
+
+from ..conftest import Bench
 
 QUICK = ("device=cpu", "warmup=1", "repeats=3")
 
@@ -78,6 +80,8 @@ def test_a_repeated_measurement_replaces_its_row_and_others_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    # Memory takes a process of its own each time, and is not what this is about.
+    monkeypatch.setattr(profiling_job, "measure_memory", lambda *_: Memory(2**20, "a test's"))
     for overrides in ((), ("repeats=4",), ("batch=2", "channels_last=true")):
         assert main(["profile", "model=identity", "size=16", *QUICK, *overrides]) == 0
     rows = table(tmp_path)
@@ -236,12 +240,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "results").exists()
 
 
-def test_help_and_cfg_measure_nothing(tmp_path: Path) -> None:
+def test_help_and_cfg_measure_nothing(tmp_path: Path, bench_here: Bench) -> None:
     for option in (("--help",), ("--cfg", "job")):
-        code = (
-            f"from restorebench.benchmarks.commands.main import main; raise SystemExit(main({['profile', *option]!r}))"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+        done = bench_here("profile", *option, cwd=tmp_path)
+        assert done.returncode == 0
         assert "repeats:" in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from restorebench.benchmarks.errors import UserError
+from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.benchmarks.protocols.lpips import Lpips, choose_lpips, find_weights
-from restorebench.benchmarks.protocols.protocol import get_protocol
 
 from ..lpips_weights import alexnet_file
 

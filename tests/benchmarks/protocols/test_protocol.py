@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from restorebench.benchmarks.errors import RestorationError, UserError, nearest
-from restorebench.benchmarks.protocols.protocol import GROUPS, Protocol, get_protocol, list_protocols, mean_psnr
-from restorebench.datasets.samples import Sample
+from restorebench.benchmarks.errors import RestorationError, UserError
+from restorebench.benchmarks.protocols.catalogue import get_protocol, list_protocols
+from restorebench.benchmarks.protocols.protocol import GROUPS, Protocol, mean_psnr
+from restorebench.datasets.samples import Sample, Task
 from restorebench.datasets.suites import resolve
-from restorebench.datasets.tasks import Task
+from restorebench.messages import nearest
 
 PROMPTIR = get_protocol("promptir@1")
 DENOISE_25 = Task("denoise", "embedded-256", 25)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from restorebench.benchmarks.errors import UserError
-from restorebench.benchmarks.store.folders import CellBusyError, CellFolder, Store, write_atomically
+from restorebench.benchmarks.store.folders import CellBusyError, CellFolder, Store
 from restorebench.benchmarks.store.records import IMAGE_HEADER, ImageRow
 
 from .test_records import record
@@ -22,7 +22,7 @@ ROW = ImageRow(image="a.png", status="ok", psnr=30.0, ssim=0.9, lpips=0.1, input
 HOLD_THE_LOCK = """
 import sys, time
 from pathlib import Path
-from restorebench.benchmarks.store import CellFolder
+from restorebench.benchmarks.store.folders import CellFolder
 with CellFolder(Path(sys.argv[1])).claimed():
     print("held", flush=True)
     time.sleep(60)
@@ -126,15 +126,6 @@ def test_only_a_complete_cell_of_another_suite_is_a_twin(tmp_path: Path) -> None
     twin = store.twin("3d", "identity", "0123456789abcdef")
     assert twin is not None
     assert twin.path == folder.path
-
-
-def test_writing_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "new \ud800")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_results_folder_that_cannot_be_is_the_users_mistake(tmp_path: Path) -> None:

@@ -1,161 +1,143 @@
-"""Records and per-image rows survive the way to the disk and back, and damage is told from truncation."""
+"""Records survive the way to the disk and back, byte for byte, and whatever is not one is told."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from restorebench.benchmarks.store.records import (
-    IMAGE_HEADER,
-    SCHEMA_VERSION,
-    ImageRow,
-    Means,
-    Record,
-    RecordError,
-    in_order,
-    mean_rows,
-    parse_rows,
-    read_records,
+from restorebench.benchmarks.store.parts import (
+    ComplexityRecord,
+    CostRecord,
+    DataRecord,
+    EnvironmentRecord,
+    Identity,
+    LpipsRecord,
+    NumericsRecord,
+    WeightsRecord,
 )
+from restorebench.benchmarks.store.records import SCHEMA_VERSION, Record, RecordError, read_records
+from restorebench.benchmarks.store.rows import Means
 
-ROWS = [
-    ImageRow(
-        image="a.png",
-        status="ok",
-        psnr=30.1 + 1e-14,
-        ssim=0.9,
-        lpips=0.1,
-        input_psnr=20.0,
-        input_ssim=0.5,
-        lpips_by="alex-1",
+STORED = Path(__file__).with_name("record.json")
+"""As a run wrote it: tiny RBaIR on haze, on a CPU."""
+
+PLAIN = Record(
+    schema_version=SCHEMA_VERSION,
+    cell="0123456789abcdef",
+    suite="3d",
+    suite_tasks=("dehaze@set", "denoise-15@set"),
+    task="denoise",
+    dataset="set",
+    sigma=15,
+    model="identity",
+    title="Degraded input",
+    variant="input",
+    overrides={},
+    provenance="input",
+    weights=WeightsRecord(kind="not needed", path=None, sha256=None, provenance="input", description="", training=None),
+    protocol="promptir@1",
+    lpips=LpipsRecord(backbone="alex", weights=None),
+    identity=Identity(
+        model="identity",
+        variant="input",
+        overrides={},
+        revision=1,
+        weights=None,
+        seed=None,
+        task="denoise-15@set",
+        data="",
+        protocol={"protocol": "promptir@1"},
+        numerics=NumericsRecord(
+            device="cpu", dtype="float32", tf32=False, channels_last=False, compile=False, tile=None
+        ),
     ),
-    ImageRow(image="b, c.png", status="failed", message='NaN: "quoted",\n second line'),
-    ImageRow(
-        image="ü.png",
-        status="ok",
-        psnr=math.inf,
-        ssim=1.0,
-        lpips=0.3,
-        input_psnr=21.0,
-        input_ssim=0.6,
-        how="tiles of 512",
-        lpips_by="alex-1",
+    data=DataRecord(description="", licence=""),
+    expected=2,
+    scored=2,
+    failures=(),
+    means=Means(psnr=24.5, ssim=0.5, input_psnr=24.5, input_ssim=0.5),
+    complexity=ComplexityRecord(parameters=0, macs=0, statement=""),
+    config={},
+    environment=EnvironmentRecord(
+        versions={},
+        python="3",
+        platform="",
+        git_revision=None,
+        host="",
+        device="cpu",
+        device_name="a CPU",
+        cpu_count=2,
+        torch_threads=2,
+        cuda=None,
     ),
-]
+    command="bench run model=identity tasks=3d",
+    started="2026-01-01T00:00:00+00:00",
+    finished="2026-01-01T00:00:01.000000+00:00",
+    seconds=1.0,
+    computed=2,
+)
+COST = CostRecord(latency_ms=1.0, passes=1, size=(1, 1), batch=1, threads=1, peak_mib=None, peak_how="")
 
 
 def record(**changes: Any) -> Record:
-    """A record with everything filled in."""
-    values: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "cell": "0123456789abcdef",
-        "suite": "3d",
-        "suite_tasks": ("dehaze@set", "denoise-15@set"),
-        "task": "denoise",
-        "dataset": "set",
-        "sigma": 15,
-        "model": "identity",
-        "title": "Degraded input",
-        "variant": "input",
-        "overrides": {},
-        "provenance": "input",
-        "weights": {"kind": "not needed", "path": None, "sha256": None, "description": ""},
-        "protocol": "promptir@1",
-        "lpips": {"backbone": "alex", "weights": None},
-        "identity": {"seed": None, "numerics": {"dtype": "float32", "device": "cpu"}},
-        "data": {"description": "", "licence": ""},
-        "expected": 2,
-        "scored": 2,
-        "failures": (),
-        "means": Means(psnr=24.5, ssim=0.5, input_psnr=24.5, input_ssim=0.5),
-        "complexity": {"parameters": 0, "macs": 0, "statement": ""},
-        "config": {},
-        "environment": {"device_name": "a CPU"},
-        "command": "bench run model=identity tasks=3d",
-        "started": "2026-01-01T00:00:00+00:00",
-        "finished": "2026-01-01T00:00:01.000000+00:00",
-        "seconds": 1.0,
-        "computed": 2,
-    }
-    return Record(**{**values, **changes})
+    """A record with everything filled in; a dictionary changes single fields of a part."""
+    return _changed(PLAIN, changes)
 
 
-def test_rows_come_back_with_every_digit() -> None:
-    text = IMAGE_HEADER + "".join(row.line() for row in ROWS)
-    back = parse_rows(text)
-    assert [dataclasses.asdict(row) for row in back[::2]] == [dataclasses.asdict(row) for row in ROWS[::2]]
-    assert back[1].message == 'NaN: "quoted", second line'
-    assert math.isnan(back[1].psnr)
-
-
-def test_every_row_is_one_line() -> None:
-    assert all(row.line().count("\n") == 1 for row in ROWS)
-
-
-@pytest.mark.parametrize("cut", range(0, 130, 7))
-def test_a_line_cut_by_a_killed_process_is_left_out(cut: int) -> None:
-    whole = IMAGE_HEADER + ROWS[0].line() + ROWS[2].line()
-    text = whole[: len(whole) - cut]
-    names = [row.image for row in parse_rows(text)]
-    assert names == [row.image for row in (ROWS[0], ROWS[2])][: max(0, text.count("\n") - 1)]
-
-
-def test_a_damaged_whole_line_is_an_error() -> None:
-    with pytest.raises(RecordError, match="damaged row"):
-        parse_rows(IMAGE_HEADER + "a.png,ok,not a number,1,1,1,1,whole,,\n")
-    with pytest.raises(RecordError, match="damaged row"):
-        parse_rows(IMAGE_HEADER + "a.png,ok\n")
-
-
-def test_other_columns_are_an_error() -> None:
-    with pytest.raises(RecordError, match="unknown columns"):
-        parse_rows("image,psnr\na.png,30\n")
-
-
-def test_means_leave_out_infinite_values_and_count_them() -> None:
-    means = mean_rows(ROWS)
-    assert means.psnr == 30.1 + 1e-14
-    assert means.infinite == 1
-    assert means.ssim == pytest.approx(0.95, abs=1e-15)
-    assert means.input_psnr == 20.5
-
-
-def test_means_do_not_depend_on_order() -> None:
-    rows = [
-        ImageRow(image=str(i), status="ok", psnr=0.1 * i, ssim=1 / (i + 1), input_psnr=1e-9 * i, input_ssim=0.3)
-        for i in range(99)
-    ]
-    assert mean_rows(rows) == mean_rows(rows[::-1]) == mean_rows(rows[50:] + rows[:50])
-
-
-def test_lpips_has_a_mean_only_if_every_image_has_it_by_the_same_weights() -> None:
-    assert mean_rows(ROWS).lpips == 0.2
-    assert mean_rows([ROWS[0], dataclasses.replace(ROWS[2], lpips_by="alex-2")]).lpips is None
-    assert mean_rows([ROWS[0], dataclasses.replace(ROWS[2], lpips=math.nan)]).lpips is None
-
-
-def test_means_of_nothing_are_none() -> None:
-    assert mean_rows([ROWS[1]]).psnr is None
-
-
-def test_in_order_follows_the_data_set_and_takes_the_last_of_a_name() -> None:
-    later = dataclasses.replace(ROWS[0], psnr=1.0)
-    assert in_order([ROWS[2], ROWS[0], later], ["a.png", "x.png", "ü.png"]) == [later, ROWS[2]]
+def _changed(part: Any, changes: dict[str, Any]) -> Any:
+    values = {}
+    for name, value in changes.items():
+        old = COST if name == "cost" else getattr(part, name)
+        values[name] = _changed(old, value) if dataclasses.is_dataclass(old) and isinstance(value, dict) else value
+    return dataclasses.replace(part, **values)
 
 
 def test_a_record_comes_back_equal() -> None:
-    assert Record.from_json(record().to_json()) == record()
+    several = record(failures=(("a.png", "NaN"),), cost={"size": (8, 9)}, identity={"numerics": {"batch": "auto"}})
+    for made in (record(), several):
+        assert Record.from_json(made.to_json()) == made
+
+
+def version_2(text: str) -> str:
+    """A record as version 2 wrote it: without cost."""
+    values = json.loads(text)
+    del values["cost"]
+    return json.dumps({**values, "schema_version": 2}, indent=2, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize("stored", [STORED.read_text(), version_2(STORED.read_text())], ids=["3", "2"])
+def test_a_record_of_a_run_is_written_again_byte_for_byte(stored: str) -> None:
+    read = Record.from_json(stored)
+    assert read.to_json() == stored
+    assert read.weights.sha256 == read.identity.weights
+    assert read.complexity.size == (256, 256)
+    assert read.identity.numerics.batch == 1
+    assert (read.cost is None) == (read.schema_version == 2)
+
+
+def test_a_record_without_counted_multiply_adds_has_only_what_is_known() -> None:
+    values = json.loads(STORED.read_text())
+    values["complexity"] = {"parameters": 5, "macs": None, "statement": "not counted: it branches"}
+    text = json.dumps(values, indent=2, sort_keys=True) + "\n"
+    assert Record.from_json(text).to_json() == text
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda text: text[:100], "not a record"),
-        (lambda text: text.replace('"seconds"', '"secondz"'), "secondz"),
+        (lambda text: text.replace('"seconds"', '"secondz"'), "unknown field secondz .did you mean 'seconds'"),
+        (lambda text: text.replace('  "seconds": 1.0,\n', ""), "no field seconds"),
+        (lambda text: text.replace('"sha256"', '"sha265"'), "unknown field weights.sha265 .did you mean 'sha256'"),
+        (lambda text: text.replace('    "host": "",\n', ""), "no field environment.host"),
+        (lambda text: text.replace('"tf32"', '"tf23"'), "unknown field identity.numerics.tf23"),
+        (lambda text: text.replace('"failures": []', '"failures": [1]'), "not a record"),
+        (lambda text: json.dumps({**json.loads(text), "lpips": 1}), "lpips is no object"),
+        (lambda text: "[]", "not a record"),
         (lambda text: text.replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99'), "schema version 99"),
     ],
 )

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from restorebench.benchmarks.store.parts import Identity
 from restorebench.reports.analysis.cells import groups, read_cells, stems
 
 from ..stores import shared_cells, write_store
@@ -35,7 +36,8 @@ def test_other_images_under_the_same_name_are_another_group() -> None:
     cells = shared_cells(suites=("5d",), previews=False)
     changed = [
         dataclasses.replace(
-            cell, record=dataclasses.replace(cell.record, identity={**cell.record.identity, "data": "0" * 64})
+            cell,
+            record=dataclasses.replace(cell.record, identity=dataclasses.replace(cell.record.identity, data="0" * 64)),
         )
         if cell.record.model == "kbnet" and cell.record.task == "dehaze"
         else cell
@@ -46,15 +48,16 @@ def test_other_images_under_the_same_name_are_another_group() -> None:
     assert len(set(stems(several))) == 2
 
 
+def in_bfloat16(identity: Identity) -> Identity:
+    return dataclasses.replace(identity, numerics=dataclasses.replace(identity.numerics, dtype="bfloat16"))
+
+
 def test_one_restorer_twice_is_told_apart_by_what_differs() -> None:
     cells = shared_cells(suites=("5d",), previews=False)
-    numerics = {"dtype": "bfloat16", "device": "cpu"}
     half = [
         dataclasses.replace(
             cell,
-            record=dataclasses.replace(
-                cell.record, cell=f"half{index}", identity={**cell.record.identity, "numerics": numerics}
-            ),
+            record=dataclasses.replace(cell.record, cell=f"half{index}", identity=in_bfloat16(cell.record.identity)),
         )
         for index, cell in enumerate(cells)
         if cell.record.model == "rbair"

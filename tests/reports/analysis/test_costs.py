@@ -38,7 +38,7 @@ def on_standard_sets(cell: StoredCell) -> dict[str, Any]:
     tasks = [key.partition("@")[0] for key in cell.record.suite_tasks]
     keys = tuple(f"{task}@{PLACES[cell.record.suite][task].measured}" for task in tasks)
     own = keys[cell.record.suite_tasks.index(cell.record.task_key)]
-    identity = {**cell.record.identity, "task": own}
+    identity = dataclasses.replace(cell.record.identity, task=own)
     return {"suite_tasks": keys, "dataset": own.partition("@")[2], "identity": identity}
 
 
@@ -96,13 +96,13 @@ def test_latency_is_that_of_the_size_that_most_restorers_share() -> None:
     def other(cell: StoredCell) -> dict[str, Any]:
         assert cell.record.cost is not None
         if cell.record.model == "kbnet":
-            return {"cost": {**cell.record.cost, "size": [720, 1280], "latency_ms": 999.0}}
+            return {"cost": dataclasses.replace(cell.record.cost, size=(720, 1280), latency_ms=999.0)}
         if cell.record.model == "daair":
             return {"cost": None}
         if cell.record.model == "rbair" and cell.record.task == "deblur":
-            return {"cost": {**cell.record.cost, "size": [720, 1280], "latency_ms": 500.0}}
+            return {"cost": dataclasses.replace(cell.record.cost, size=(720, 1280), latency_ms=500.0)}
         if cell.record.model == "rbair" and cell.record.task == "dehaze":
-            return {"cost": {**cell.record.cost, "latency_ms": 61.0, "peak_mib": None}}
+            return {"cost": dataclasses.replace(cell.record.cost, latency_ms=61.0, peak_mib=None)}
         return {}
 
     group = changed(other, suites=("5d",))[0]
@@ -116,7 +116,11 @@ def test_latency_is_that_of_the_size_that_most_restorers_share() -> None:
 
 def test_latencies_of_several_machines_are_said_not_to_be_ranked() -> None:
     group = changed(
-        lambda cell: {"environment": {"device_name": "another CPU"}} if cell.record.model == "kbnet" else {},
+        lambda cell: (
+            {"environment": dataclasses.replace(cell.record.environment, device_name="another CPU")}
+            if cell.record.model == "kbnet"
+            else {}
+        ),
         suites=("5d",),
     )[0]
     assert "another CPU, 2 threads (measured under different conditions" in cost_statement(group, "latency_ms")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,9 @@ def test_infinite_scores_are_said() -> None:
 def test_different_weights_numerics_and_protocols_are_never_averaged_together() -> None:
     base = cell(TASKS[0], 20.0).identity
     others = [
-        {**base, "weights": "0" * 64},
-        {**base, "numerics": {"dtype": "bfloat16", "device": "cpu"}},
-        {**base, "protocol": {"protocol": "other@1"}},
+        dataclasses.replace(base, weights="0" * 64),
+        dataclasses.replace(base, numerics=dataclasses.replace(base.numerics, dtype="bfloat16")),
+        dataclasses.replace(base, protocol={"protocol": "other@1"}),
     ]
     records = [cell(TASKS[0], 20.0), *(cell(TASKS[1], 30.0 + i, identity=other) for i, other in enumerate(others))]
     assert len(by_restorer(records)) == 4

@@ -34,7 +34,7 @@ def trained(**changes: dict[str, Any]) -> Group:
         }
         if cell.record.model == "identity":
             facts = None
-        record = dataclasses.replace(cell.record, weights={**cell.record.weights, "training": facts})
+        record = dataclasses.replace(cell.record, weights=dataclasses.replace(cell.record.weights, training=facts))
         cells.append(dataclasses.replace(cell, record=record))
     return groups(cells)[0]
 

@@ -31,8 +31,9 @@ SIZES = {"kbnet": 400_000, "daair": 2_000_000, "anyir": 900_000, "rbair": 27_000
 
 def sized(cell: StoredCell) -> dict[str, Any]:
     """Parameters that differ and span more than a decade."""
-    complexity = {**cell.record.complexity, "parameters": SIZES.get(cell.record.model, 0)}
-    return {"complexity": {**complexity, "statement": "multiply-adds; 1x3x256x256"}}
+    parameters = SIZES.get(cell.record.model, 0)
+    statement = "multiply-adds; 1x3x256x256"
+    return {"complexity": dataclasses.replace(cell.record.complexity, parameters=parameters, statement=statement)}
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,16 @@ import pandas as pd
 from restorebench.reports.analysis.leaderboard import COLUMNS, by_restorer
 from restorebench.reports.tables.leaderboard import markdown, write_leaderboard
 
-from ...benchmarks.store.test_records import record
 from ..analysis.test_leaderboard import TASKS, cell
 
 
 def test_markdown_keeps_suites_and_protocols_apart() -> None:
     text = markdown(
         by_restorer(
-            [cell(TASKS[0], 20.0), cell(TASKS[0], 21.0, protocol="other@1", identity={**record().identity, "x": 1})]
+            [
+                cell(TASKS[0], 20.0),
+                cell(TASKS[0], 21.0, protocol="other@1", identity={"protocol": {"protocol": "other@1"}}),
+            ]
         )
     )
     assert text.count("### Suite 3d on set, protocol") == 2
@@ -25,7 +27,7 @@ def test_markdown_keeps_suites_and_protocols_apart() -> None:
 def test_markdown_ranks_within_a_task_and_shows_the_gain() -> None:
     low, high = (
         cell(TASKS[0], 20.0),
-        cell(TASKS[0], 25.0, model="better", identity={**record().identity, "model": "better"}),
+        cell(TASKS[0], 25.0, model="better", identity={"model": "better"}),
     )
     lines = [line for line in markdown(by_restorer([low, high])).splitlines() if line.startswith("| dehaze")]
     assert ["better" in line for line in lines] == [True, False]

@@ -1,0 +1,48 @@
+"""An image in overlapping tiles, blended where they overlap."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ...models.restorer import Restorer
+
+
+def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
+    """First pixels of tiles that cover `length` pixels with at least `overlap` shared by neighbours."""
+    if length <= tile:
+        return [0]
+    step = tile - overlap
+    starts = list(range(0, length - tile, step))
+    return [*starts, length - tile]
+
+
+def ramp(length: int, overlap: int) -> Tensor:
+    """Weights (length,) that rise from each end over `overlap` pixels and are 1 between."""
+    distance = torch.arange(1, length + 1, dtype=torch.float32)
+    rise = torch.minimum(distance, distance.flip(0))
+    return torch.clamp(rise / max(1, overlap), max=1.0)
+
+
+def restore_in_tiles(restorer: Restorer, degraded: Tensor, tile: int, overlap: int) -> Tensor:
+    """Restore (B, 3, H, W) in square tiles of side `tile`, blended linearly where they overlap.
+
+    Raises:
+        ValueError: if the overlap is not smaller than the tile.
+    """
+    if not 0 <= overlap < tile:
+        raise ValueError(f"an overlap of {overlap} pixels does not fit tiles of {tile}")
+    height, width = degraded.shape[-2:]
+    rows, columns = tile_starts(height, tile, overlap), tile_starts(width, tile, overlap)
+    assert all(b - a <= tile for a, b in [*pairwise(rows), *pairwise(columns)])
+    total = torch.zeros_like(degraded, dtype=torch.float32)
+    weights = torch.zeros((1, 1, height, width), device=degraded.device)
+    weight = torch.outer(ramp(min(tile, height), overlap), ramp(min(tile, width), overlap)).to(degraded.device)
+    for top in rows:
+        for left in columns:
+            window = (..., slice(top, top + tile), slice(left, left + tile))
+            total[window] += restorer(degraded[window]).float() * weight
+            weights[window] += weight
+    return total / weights
