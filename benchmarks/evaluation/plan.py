@@ -12,9 +12,10 @@ from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
 from ...models import ModelCard, get_card
 from ...models.checkpoint import WeightsInfo
-from ...models.weights import choose_weights
+from ...models.restorer import Restorer
+from ...models.weights import WeightsChoice, choose_weights
 from ..errors import UserError, nearest
-from ..inference.numerics import Numerics, check_dtype, resolve_batch, resolve_device
+from ..inference.numerics import Numerics, check_dtype, check_tile, resolve_batch, resolve_device
 from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol, get_protocol
 from ..store.folders import Store
@@ -45,6 +46,7 @@ class Plan:
         previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
         overwrite: what happens to cells that are there already.
         progress: whether to show a bar.
+        restorer: the restorer itself where a script gave it; None: it is made from the name when it is needed.
     """
 
     config: dict[str, Any]
@@ -62,6 +64,7 @@ class Plan:
     previews: int | str
     overwrite: Overwrite
     progress: bool
+    restorer: Restorer | None = None
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -144,21 +147,27 @@ def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
         raise UserError(f"protocol={protocol} is for {only} only, not for {tasks}")
 
 
-def make_plan(config: RunConfig) -> Plan:
+def make_plan(config: RunConfig, restorer: Restorer | None = None) -> Plan:
     """Resolve every name of a configuration.
+
+    Args:
+        config: what is asked for.
+        restorer: one that is there already; then ``model``, ``variant``, ``weights`` and ``overrides`` are its own, and
+            ``device`` is resolved.
 
     Raises:
         ValueError: one line that says what is wrong and what to do (`UserError`, `ModelError` or `DataError`).
     """
-    card = get_card(config.model)
-    choice = choose_weights(card, config.variant, config.weights, config.seed)
+    if restorer is None:
+        card = get_card(config.model)
+        choice = choose_weights(card, config.variant, config.weights, config.seed)
+    else:
+        card, choice = restorer.card, WeightsChoice(restorer.variant, restorer.weights, restorer.overrides)
     if config.overwrite not in get_args(Overwrite):
         choices = ", ".join(get_args(Overwrite))
         raise UserError(
             f"unknown overwrite={config.overwrite}{nearest(config.overwrite, get_args(Overwrite))}; use {choices}"
         )
-    if config.tile is not None and config.tile < 64:
-        raise UserError(f"tile={config.tile}: tiles are at least 64 pixels wide")
     suite, protocol = chosen_images(config), get_protocol(config.protocol)
     check_tasks(suite, protocol)
     device = resolve_device(config.device)
@@ -177,7 +186,7 @@ def make_plan(config: RunConfig) -> Plan:
             tf32=config.tf32,
             channels_last=config.channels_last,
             compile=config.compile,
-            tile=config.tile,
+            tile=check_tile(config.tile),
             batch=resolve_batch(config.batch, device),
         ),
         store=Store(Path(config.results).expanduser()),
@@ -186,4 +195,5 @@ def make_plan(config: RunConfig) -> Plan:
         previews=preview_count(config.previews),
         overwrite=cast("Overwrite", config.overwrite),
         progress=config.progress,
+        restorer=restorer,
     )
