@@ -27,8 +27,11 @@ from torch import Tensor, nn
 
 LIBRARIES = frozenset((*sys.stdlib_module_names, "torch", "torchvision", "numpy", "scipy"))
 """Top-level packages whose code counts by name."""
-PLAIN = (bool, int, float, complex, str, bytes, range, type(None), type(Ellipsis), slice)
-PLAIN += (PurePath, torch.dtype, torch.device, torch.memory_format, torch.layout, np.generic, np.dtype)
+PLAIN: tuple[type, ...] = (
+    *(bool, int, float, complex, str, bytes, range, slice, type(None), type(Ellipsis)),
+    *(PurePath, torch.dtype, torch.device, torch.memory_format, torch.layout, np.generic, np.dtype),
+)
+"""What its ``repr`` says everything of."""
 IDLE = frozenset(
     (
         *("training", "_is_full_backward_hook", "_non_persistent_buffers_set", "_version", "call_super_init"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,10 +18,7 @@ from torch import Tensor
 from ...datasets.files.images import read_image
 from ..errors import UserError
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    AnyImage: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
+AnyImage: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 
 LARGEST = 16.0
 """Beyond this, floating point values are taken for grey levels of another scale, and refused."""
