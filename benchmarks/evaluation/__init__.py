@@ -1,4 +1,4 @@
-"""From a configuration to stored rows: plan -> job -> pipeline.
+"""From a configuration to stored rows: plan -> job -> pipeline; `evaluate` and `score` for scripts.
 
-May import: `inference`, `protocols`, `profiling`, `store`, and the packages `models` and `datasets`.
+May import: `inference`, `restoration`, `protocols`, `profiling`, `store`, and the packages `models` and `datasets`.
 """

@@ -80,6 +80,8 @@ def evaluate(
         results: a results folder that gets the cells, exactly those of ``bench run`` for a registered name; what it
             holds already is not computed again. None: nothing is written.
         name: of a network that has none, needed with `results`: lower-case letters, digits, and ``_-.`` between them.
+            Its cells are told apart by a hash of its tensors, attributes and code (`fingerprint`), so another network
+            under the same name is another row; so is one that changes its own attributes while it runs.
         progress: whether to show a bar.
 
     Returns:
@@ -147,7 +149,8 @@ def _described(model: nn.Module, name: str | None, config: RunConfig, *, stored:
             _check_name(name)
         restorer = given_restorer(model, name or _class_of(model).lower(), _weights_of(model) if stored else None)
     config.model, config.variant = restorer.card.name, restorer.variant
-    config.weights = _text(restorer.weights.path) or {"none": "none"}.get(restorer.weights.kind)
+    named = restorer.weights.kind in ("none", "bundled")
+    config.weights = restorer.weights.kind if named else _text(restorer.weights.path)
     config.overrides = dict(restorer.overrides)
     return restorer
 
