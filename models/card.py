@@ -110,7 +110,7 @@ class WeightsInfo:
     """Where the weights of a restorer come from.
 
     Attributes:
-        kind: ``file``, ``bundled``, ``none`` (random) or ``not needed``.
+        kind: ``file``, ``bundled``, ``none`` (random), ``not needed``, or ``memory`` (of a network that a script gave).
         path: the file, where there is one.
         sha256: its hash, in hexadecimal.
         provenance: what tables say about the row.
@@ -118,7 +118,7 @@ class WeightsInfo:
         training: what the file says of how it was trained (`checkpoint.training_facts`); None where it says nothing.
     """
 
-    kind: Literal["file", "bundled", "none", "not needed"]
+    kind: Literal["file", "bundled", "none", "not needed", "memory"]
     path: Path | None
     sha256: str | None
     provenance: Provenance

@@ -10,27 +10,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .models import ModelCard, Variant, create_model, list_models, register
+    from .benchmarks.errors import RestorationError, UserError
+    from .benchmarks.evaluation.evaluate import evaluate
+    from .benchmarks.evaluation.results import Evaluation
+    from .benchmarks.evaluation.score import score
+    from .benchmarks.listings import list_protocols, list_tasks
+    from .benchmarks.restoration.restore import restore
+    from .datasets.errors import DataError
+    from .models import ModelCard, ModelError, Variant, create_model, list_models, register
+    from .reports.analysis.frames import read_results
+    from .reports.errors import ReportError
 
     __version__: str
 
-__all__ = ["ModelCard", "Variant", "__version__", "create_model", "list_models", "register"]
+__all__ = [
+    "DataError",
+    "Evaluation",
+    "ModelCard",
+    "ModelError",
+    "ReportError",
+    "RestorationError",
+    "UserError",
+    "Variant",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "list_models",
+    "list_protocols",
+    "list_tasks",
+    "read_results",
+    "register",
+    "restore",
+    "score",
+]
 
 _HOMES = {
-    "ModelCard": ".models",
-    "Variant": ".models",
-    "create_model": ".models",
-    "list_models": ".models",
-    "register": ".models",
+    **dict.fromkeys(("ModelCard", "ModelError", "Variant", "create_model", "list_models", "register"), ".models"),
+    **dict.fromkeys(("RestorationError", "UserError"), ".benchmarks.errors"),
+    **dict.fromkeys(("list_protocols", "list_tasks"), ".benchmarks.listings"),
+    "DataError": ".datasets.errors",
+    "Evaluation": ".benchmarks.evaluation.results",
+    "ReportError": ".reports.errors",
+    "evaluate": ".benchmarks.evaluation.evaluate",
+    "read_results": ".reports.analysis.frames",
+    "restore": ".benchmarks.restoration.restore",
+    "score": ".benchmarks.evaluation.score",
 }
 """Module of each name."""
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
-
-        return version("restorebench")
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name], __name__), name)
@@ -38,3 +69,12 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("restorebench")
+    except PackageNotFoundError:  # the sources alone, on a path
+        return "0+unknown"

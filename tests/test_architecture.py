@@ -58,8 +58,14 @@ RULES: dict[str, tuple[str, ...]] = {
         *("benchmarks/profiling", "benchmarks/inference", *STORE, "benchmarks/environment"),
         *("models",),
     ),
+    "benchmarks/restoration": (
+        *("benchmarks/restoration", "benchmarks/inference", "benchmarks/errors"),
+        *("models", "datasets/files", "datasets/errors"),
+    ),
+    "benchmarks/listings": ("benchmarks/protocols", "benchmarks/errors", "datasets"),
     "benchmarks/evaluation": (
-        *("benchmarks/evaluation", "benchmarks/inference", "benchmarks/protocols", "benchmarks/profiling"),
+        *("benchmarks/evaluation", "benchmarks/inference", "benchmarks/restoration"),
+        *("benchmarks/protocols", "benchmarks/profiling"),
         *(*STORE, "benchmarks/environment", "models", "datasets"),
     ),
     "benchmarks/training": (

@@ -17,6 +17,8 @@ from .benchmarks.command_line import leaderboard
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
+TYPED = ("models", "benchmarks", "datasets", "reports")
+"""Packages with hints that a user's type checker may trust (PEP 561)."""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,9 @@ def test_the_wheel_holds_every_module_and_configuration(distributions: Path) -> 
     wanted = {f"restorebench/{name}" for name in sources(".py", ".yaml", ".safetensors", ".typed")}
     assert wanted <= names
     assert "restorebench/conf/run.yaml" in wanted
+    typed = {"restorebench/py.typed", *(f"restorebench/{folder}/py.typed" for folder in TYPED)}
+    assert typed <= names
+    assert {f"restorebench/{path.name}" for path in (ROOT / "restorebench").glob("*.py")} <= names
     assert not any(name.startswith(("models/", "tests/", "datasets/")) for name in names)
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from ...datasets.suites import list_suites
 from ...models import list_models
 from ...models.weights import bundled_path
-from ..protocols.catalogue import get_protocol, list_protocols
+from ..listings import blocks, list_protocols, list_tasks, protocol_rows, task_rows
 
 ONLY_IN_JSON = frozenset({"code licence", "paper"})
 """Columns too wide for a terminal."""
@@ -42,21 +41,18 @@ def models() -> list[dict[str, Any]]:
 
 def tasks() -> list[dict[str, Any]]:
     """One row per suite and single task that ``tasks=`` takes."""
-    return [
-        {"tasks": suite.name, "title": suite.title, "consists of": ", ".join(task.label for task in suite.tasks)}
-        for suite in list_suites()
-    ]
+    return task_rows(list_tasks())
 
 
 def protocols() -> list[dict[str, Any]]:
     """One row per protocol, with its conventions."""
-    return [{"protocol": name, **get_protocol(name).describe()} for name in list_protocols()]
+    return protocol_rows(list_protocols())
 
 
 def as_text(what: str, rows: list[dict[str, Any]]) -> str:
     """Rows as a table; protocols, which are sentences, as blocks of ``key: value`` lines."""
     if what == "protocols":
-        return "\n\n".join("\n".join(f"{key}: {value}" for key, value in row.items()) for row in rows)
+        return blocks(rows)
     narrow = [{key: value for key, value in row.items() if key not in ONLY_IN_JSON} for row in rows]
     return tabulate(narrow, headers="keys", tablefmt="simple", disable_numparse=True, missingval="-")
 

@@ -91,6 +91,8 @@ class Job:
     def runner(self) -> Runner:
         """The restorer on its device."""
         plan = self.plan
+        if plan.restorer is not None:
+            return Runner(plan.restorer, plan.numerics)
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
         restorer = create_model(plan.card.name, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
@@ -106,7 +108,9 @@ class Job:
         """Parameters and multiply-adds at 256x256; what defies counting still gets its scores."""
         plan = self.plan
         network: nn.Module | Callable[[], nn.Module]
-        if plan.card.built_from == "checkpoint":
+        if plan.restorer is not None:
+            network = plan.restorer
+        elif plan.card.built_from == "checkpoint":
             network = self.runner.restorer.network
         else:
             network = functools.partial(build_network, plan.card.name, variant=plan.variant, **plan.overrides)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
@@ -22,7 +23,6 @@ from ..errors import RestorationError
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..protocols.protocol import Pair, Protocol
-from ..store.folders import CellFolder
 from ..store.rows import ImageRow
 from .image_files import SavedImages
 from .previews import Previews
@@ -33,6 +33,14 @@ LOADERS = 2
 PREFETCHED = 4
 SCORED_BEHIND = 3
 """Images that may wait for their scores while the network goes on."""
+
+
+class RowSink(Interface):
+    """Where finished rows go: a cell's folder, or memory."""
+
+    def append(self, row: ImageRow) -> None:
+        """Take the row of a finished image."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -179,7 +187,7 @@ def result_of(row: ImageRow | Future[ImageRow]) -> ImageRow:
 
 
 def compute_rows(
-    folder: CellFolder, data: TaskData, names: Sequence[str], runner: Runner, scorer: Scorer, *, progress: bool
+    folder: RowSink, data: TaskData, names: Sequence[str], runner: Runner, scorer: Scorer, *, progress: bool
 ) -> Computed:
     """Compute and append the rows of `names`; an image whose row is there is finished, saved image included."""
     positions = {name: index for index, name in enumerate(data.names)}

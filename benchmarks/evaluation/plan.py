@@ -12,10 +12,11 @@ from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
 from ...messages import nearest
 from ...models import ModelCard, WeightsInfo, get_card
-from ...models.weights import choose_weights
+from ...models.restorer import Restorer
+from ...models.weights import WeightsChoice, choose_weights
 from ..errors import UserError
 from ..inference.config import numerics_of
-from ..inference.numerics import Numerics
+from ..inference.numerics import Numerics, check_tile
 from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol
@@ -48,6 +49,7 @@ class RunPlan:
         previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
         overwrite: what happens to cells that are there already.
         progress: whether to show a bar.
+        restorer: the restorer itself where a script gave it; None: it is made from the name when it is needed.
     """
 
     config: dict[str, Any]
@@ -65,6 +67,7 @@ class RunPlan:
     previews: int | str
     overwrite: Overwrite
     progress: bool
+    restorer: Restorer | None = None
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -147,21 +150,27 @@ def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
         raise UserError(f"protocol={protocol} is for {only} only, not for {tasks}")
 
 
-def make_plan(config: RunConfig) -> RunPlan:
+def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     """Resolve every name of a configuration.
+
+    Args:
+        config: what is asked for.
+        restorer: one that is there already; then ``model``, ``variant``, ``weights`` and ``overrides`` are its own, and
+            ``device`` is resolved.
 
     Raises:
         ValueError: one line that says what is wrong and what to do (`UserError`, `ModelError` or `DataError`).
     """
-    card = get_card(config.model)
-    choice = choose_weights(card, config.variant, config.weights, config.seed)
+    if restorer is None:
+        card = get_card(config.model)
+        choice = choose_weights(card, config.variant, config.weights, config.seed)
+    else:
+        card, choice = restorer.card, WeightsChoice(restorer.variant, restorer.weights, restorer.overrides)
     if config.overwrite not in get_args(Overwrite):
         choices = ", ".join(get_args(Overwrite))
         raise UserError(
             f"unknown overwrite={config.overwrite}{nearest(config.overwrite, get_args(Overwrite))}; use {choices}"
         )
-    if config.tile is not None and config.tile < 64:
-        raise UserError(f"tile={config.tile}: tiles are at least 64 pixels wide")
     suite, protocol = chosen_images(config), get_protocol(config.protocol)
     check_tasks(suite, protocol)
     return RunPlan(
@@ -173,11 +182,12 @@ def make_plan(config: RunConfig) -> RunPlan:
         seed=config.seed,
         suite=suite,
         protocol=protocol,
-        numerics=numerics_of(config, card, tile=config.tile, batch=config.batch),
+        numerics=numerics_of(config, card, tile=check_tile(config.tile), batch=config.batch),
         store=Store(Path(config.results).expanduser()),
         lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
         save_images=image_format(config.save_images),
         previews=preview_count(config.previews),
         overwrite=cast("Overwrite", config.overwrite),
         progress=config.progress,
+        restorer=restorer,
     )

@@ -142,13 +142,27 @@ def score_pair(
     """Read and score one pair under every protocol."""
     try:
         output, reference = read_restored(restored / pair.restored), read_image(clean / pair.clean)
-        reference, note = fitted(reference, output.shape[:2])
-        x = torch.from_numpy(np.ascontiguousarray(output.transpose(2, 0, 1)))
-        y = torch.from_numpy(reference.transpose(2, 0, 1).copy())
-        scores = {str(each): each.score_saved(x, y, lpips.get(each.lpips_backbone)) for each in protocols}
+        scores, note = score_arrays(output, reference, protocols, lpips)
     except (DataError, UserError, RestorationError, MemoryError) as error:
         return ScoredPair(pair.restored, pair.clean, {}, str(error))
     return ScoredPair(pair.restored, pair.clean, scores, note=note)
+
+
+def score_arrays(
+    restored: NDArray[np.float32],
+    clean: NDArray[np.uint8],
+    protocols: Sequence[Protocol],
+    lpips: Mapping[str, Lpips | None],
+) -> tuple[dict[str, Scores], str]:
+    """Scores of one restored image (H, W, 3) in [0, 1] by protocol, and what was done to the clean one first.
+
+    Raises:
+        UserError, RestorationError: the sizes do not fit, or the image cannot be scored.
+    """
+    reference, note = fitted(clean, restored.shape[:2])
+    x = torch.from_numpy(np.ascontiguousarray(restored.transpose(2, 0, 1)))
+    y = torch.from_numpy(reference.transpose(2, 0, 1).copy())
+    return {str(each): each.score_saved(x, y, lpips.get(each.lpips_backbone)) for each in protocols}, note
 
 
 def fitted(clean: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:

@@ -104,6 +104,17 @@ def resolve_batch(value: object, device: str) -> int | Literal["auto"]:
     raise UserError(f"batch={value}: give a number of images, or auto")
 
 
+def check_tile(tile: int | None) -> int | None:
+    """`tile` if it is a side that tiles can have, or None for whole images.
+
+    Raises:
+        UserError: if it is smaller than 64 pixels.
+    """
+    if tile is not None and tile < 64:
+        raise UserError(f"tile={tile}: tiles are at least 64 pixels wide")
+    return tile
+
+
 def resolve_device(name: str) -> str:
     """A usable device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 

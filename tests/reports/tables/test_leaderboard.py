@@ -13,14 +13,8 @@ from ..analysis.test_leaderboard import TASKS, cell
 
 
 def test_markdown_keeps_suites_and_protocols_apart() -> None:
-    text = markdown(
-        by_restorer(
-            [
-                cell(TASKS[0], 20.0),
-                cell(TASKS[0], 21.0, protocol="other@1", identity={"protocol": {"protocol": "other@1"}}),
-            ]
-        )
-    )
+    other = cell(TASKS[0], 21.0, protocol="other@1", identity={"protocol": {"protocol": "other@1"}})
+    text = markdown(by_restorer([cell(TASKS[0], 20.0), other]))
     assert text.count("### Suite 3d on set, protocol") == 2
 
 

@@ -1,0 +1,65 @@
+"""What the suite knows, for ``bench list`` and for scripts: tasks and protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tabulate import tabulate
+
+from ..datasets.suites import list_suites
+from ..datasets.tasks import Suite
+
+if TYPE_CHECKING:
+    from .protocols.protocol import Protocol
+
+Item = TypeVar("Item")
+
+
+class Listing(tuple[Item, ...]):
+    """A tuple whose text is a table, for reading at a prompt."""
+
+    def __new__(cls, items: Iterable[Item], text: str) -> Listing[Item]:
+        made = super().__new__(cls, items)
+        made.text = text
+        return made
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Listing, (tuple(self), self.text))
+
+
+def list_tasks() -> Listing[Suite]:
+    """Every suite and single task that ``tasks=`` takes, with its title and its tasks."""
+    suites = list_suites()
+    return Listing(suites, tabulate(task_rows(suites), headers="keys", tablefmt="simple", disable_numparse=True))
+
+
+def list_protocols() -> Listing[Protocol]:
+    """Every protocol; `Protocol.describe` states its conventions, ``str`` gives its name with the version."""
+    from .protocols.catalogue import get_protocol, list_protocols
+
+    protocols = [get_protocol(name) for name in list_protocols()]
+    return Listing(protocols, blocks(protocol_rows(protocols)))
+
+
+def task_rows(suites: Iterable[Suite]) -> list[dict[str, Any]]:
+    """A row a suite or single task."""
+    return [
+        {"tasks": suite.name, "title": suite.title, "consists of": ", ".join(task.label for task in suite.tasks)}
+        for suite in suites
+    ]
+
+
+def protocol_rows(protocols: Iterable[Protocol]) -> list[dict[str, Any]]:
+    """A row a protocol, with its conventions."""
+    return [{"protocol": str(protocol), **protocol.describe()} for protocol in protocols]
+
+
+def blocks(rows: Iterable[dict[str, Any]]) -> str:
+    """Rows of sentences, as blocks of ``key: value`` lines."""
+    return "\n\n".join("\n".join(f"{key}: {value}" for key, value in row.items()) for row in rows)
