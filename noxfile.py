@@ -25,6 +25,9 @@ DEFAULTS = ("model=rbair", "tasks=5d")
 STAGES = ((0, "embedded"), (0, "photographs"), (1, "restraint"))
 """Seeds and recipes that the bundled weights go through, one after the other."""
 
+SPREAD = ("-n", "auto", "--dist", "loadfile")
+"""Tests over all cores; those of a file, which share what is expensive, stay together."""
+
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint", "types"]
 
@@ -58,9 +61,8 @@ def install(session: nox.Session, *extras: str) -> None:
 def run_tests(session: nox.Session, *arguments: str) -> None:
     """pytest, a process a core and a thread each: threads that wait for one another beside others are slow."""
     install(session, "test")
-    spread = ["-n", "auto", "--dist", "loadfile"]
     session.run(
-        *(program(ENVIRONMENT, "python"), "-m", "pytest", *spread, *arguments),
+        *(program(ENVIRONMENT, "python"), "-m", "pytest", *arguments),
         external=True,
         env={"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
     )
@@ -79,14 +81,17 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; what follows ``--`` is passed on to pytest."""
-    run_tests(session, *session.posargs)
+    """Run the tests; what follows ``--`` goes to pytest, and then the tests that want the machine alone are not apart."""
+    if session.posargs:
+        return run_tests(session, *session.posargs)
+    run_tests(session, "-m", "alone")
+    return run_tests(session, "-m", "not alone", *SPREAD)
 
 
 @nox.session
 def quick(session: nox.Session) -> None:
     """Run the tests that are not marked ``slow``; what follows ``--`` is passed on to pytest."""
-    run_tests(session, "-m", "quick", *session.posargs)
+    run_tests(session, "-m", "quick", *SPREAD, *session.posargs)
 
 
 @nox.session

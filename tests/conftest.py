@@ -14,9 +14,9 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``-m quick`` is whatever is not marked ``slow``."""
+    """``-m quick`` is whatever is marked neither ``slow`` nor ``alone``."""
     for item in items:
-        if item.get_closest_marker("slow") is None:
+        if item.get_closest_marker("slow") is None and item.get_closest_marker("alone") is None:
             item.add_marker(pytest.mark.quick)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import restorebench
-from restorebench.benchmarks.protocols.protocol import get_protocol
+from restorebench.benchmarks.protocols.catalogue import get_protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,6 +21,7 @@ def in_a_new_process(code: str, cwd: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.alone
 def test_importing_takes_neither_torch_nor_time(tmp_path: Path) -> None:
     code = (
         "import time, sys; start = time.perf_counter(); import restorebench; took = time.perf_counter() - start;"

@@ -161,5 +161,5 @@ def test_a_networks_fault_is_said() -> None:
 def test_variant_and_weights_are_of_names_only() -> None:
     with pytest.raises(UserError, match="go with the name"):
         restorebench.restore(Blend(), PIXELS, variant="tiny")
-    with pytest.raises(ModelError, match="no variant 'huge'"):
+    with pytest.raises(ModelError, match="unknown variant of rbair 'huge'"):
         restorebench.restore("rbair", PIXELS, variant="huge")

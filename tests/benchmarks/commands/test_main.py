@@ -18,6 +18,7 @@ from ..command_line import bench, bench_path
 from ..conftest import Bench
 
 
+@pytest.mark.alone
 def test_help_comes_at_once_and_imports_nothing_heavy(tmp_path: Path) -> None:
     times = []
     for _ in range(5):

@@ -329,6 +329,7 @@ def big() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 256, 3, padding=1), *(nn.Conv2d(256, 256, 3, padding=1) for _ in range(300)))
 
 
+@pytest.mark.alone
 def test_a_big_network_takes_little_time() -> None:
     started = time.process_time()
     complexity = count_macs(big)
@@ -339,6 +340,7 @@ def test_a_big_network_takes_little_time() -> None:
     assert seconds < 15  # the pass itself would take minutes
 
 
+@pytest.mark.alone
 def test_neither_weights_nor_activations_take_memory() -> None:
     """Both would need tens of terabytes."""
     channels = 1 << 20

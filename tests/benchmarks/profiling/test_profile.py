@@ -143,6 +143,7 @@ def identity_workload(**changes: object) -> Workload:
     return Workload(**(details | changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.alone
 def test_latency_is_what_a_pass_takes_and_stops_in_time() -> None:
     restorer = create_model("identity")
     restorer.network = Slow()
@@ -159,6 +160,7 @@ def test_quartiles_are_those_of_the_passes() -> None:
     assert Latency((2.0,), "").quartiles == (2.0, 2.0, 2.0)
 
 
+@pytest.mark.alone
 def test_memory_on_a_cpu_follows_what_the_network_holds() -> None:
     small = measure_memory(identity_workload(), create_model("identity")).peak
     # 16 images of 1024x1024: 192 MiB, which the identity holds once.

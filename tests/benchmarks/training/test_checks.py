@@ -33,7 +33,7 @@ from .runs import QUICK
         (["train.cache=/no/such"], "'train.cache' is called 'data.cache' now"),
         (["interpolation=1"], "interpolation=1.0"),
         (["interpolation=0.1"], "give weights=PATH"),
-        (["variant=papr"], "has no variant 'papr'"),
+        (["variant=papr"], "unknown variant of small 'papr'"),
         (["model=identity"], "nothing to train"),
         (["validation.tasks=6d"], "6d"),
         (["data.natural_images=/no/such"], "data.natural_images: there is no folder /no/such"),

@@ -47,6 +47,7 @@ def test_the_plan_goes_through_the_phases_and_ends() -> None:
     assert both.progress(500, 0.0) == 1
 
 
+@pytest.mark.alone
 def test_a_budget_in_minutes_ends_on_time_and_anneals(tmp_path: Path, cache: Path) -> None:
     settings = ["budget.images=null", "budget.minutes=0.03", "validation.times=0", "log_every=1"]
     trainer = train(tmp_path / "run", cache, *settings, "checkpoint_minutes=9")

@@ -83,6 +83,7 @@ def test_under_bfloat16_autocast_the_weight_learns_in_float32() -> None:
     assert relative_error(actual, expected) < 0.02
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("one_thread")
 def test_the_gradients_of_a_wide_kernel_take_less_than_half_of_the_librarys_time() -> None:
     # 0.15 of it on one thread of a Xeon at this size (float32, torch 2.15.0).

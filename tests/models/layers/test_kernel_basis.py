@@ -195,6 +195,7 @@ def test_what_does_not_fit_is_said_in_one_line(changed: dict[str, object], messa
         kernel_basis_attention(*tensors, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("one_thread")
 def test_is_three_times_as_fast_as_writing_the_kernels_out_and_twice_with_the_backward_pass() -> None:
     tensors = inputs(1, 64, 4, 32, 256, 256, dtype=torch.float32)
@@ -235,6 +236,7 @@ print(*run(256))
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux counts it")
 def test_takes_at_most_64_mb_of_memory_with_all_results() -> None:
     """At 1x64x256x256 the output, the gradients with respect to u and to the coefficients are 42 MB of it."""

@@ -240,6 +240,7 @@ FEW_WIDE: dict[str, dict[str, Any]] = {
 """Published widths with few blocks: what is said of time and memory holds block by block."""
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("shape", "share"), [("s", 0.5), ("l", 0.4)])
 def test_takes_at_most_a_share_of_the_plain_network_s_time(shape: str, share: float) -> None:
@@ -276,6 +277,7 @@ with torch.no_grad():
 """
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux counts it")
 @pytest.mark.parametrize("shape", ["s", "l"])
 def test_peak_memory_is_at_most_half_of_the_plain_network_s(shape: str) -> None:
