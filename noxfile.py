@@ -81,7 +81,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; what follows ``--`` goes to pytest, and then the tests that want the machine alone are not apart."""
+    """Run the tests, those that want the machine alone first; what follows ``--`` goes to one pytest for all."""
     if session.posargs:
         return run_tests(session, *session.posargs)
     run_tests(session, "-m", "alone")
