@@ -19,6 +19,7 @@ def names(group: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names("experiment"))
 def test_every_experiment_can_be_planned(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RESTOREBENCH_WEIGHTS", str(tmp_path))
@@ -40,6 +41,7 @@ def test_an_override_of_an_experiment_wins() -> None:
     assert {config.data.size for config in configs} == {64}
 
 
+@pytest.mark.slow
 def test_protocols_metrics_and_images_compose_in_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RESTOREBENCH_DATA", raising=False)
     asked = ["-m", "model=identity", "tasks=denoise", "protocol=promptir@1,kbnet-gauss@1", "metrics=[psnr,ssim]"]

@@ -15,6 +15,8 @@ import pytest
 
 from .benchmarks.command_line import leaderboard
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
 TYPED = ("models", "benchmarks", "datasets", "reports")

@@ -38,6 +38,7 @@ def said(result: Result) -> str:
     return f"{result.model} {result.variant} {result.check}: {result.finding.detail}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", [name for name in CHECKS if name not in COUNTS])
 @pytest.mark.parametrize("name", BUILDABLE)
 def test_every_restorer_conforms(name: str, check: str) -> None:
@@ -48,6 +49,7 @@ def test_every_restorer_conforms(name: str, check: str) -> None:
         assert result.finding.status == "pass", said(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", COUNTS)
 @pytest.mark.parametrize(("name", "variant"), EVERY_VARIANT)
 def test_parameters_and_multiply_adds_of_every_variant_equal_the_card(name: str, variant: str, check: str) -> None:

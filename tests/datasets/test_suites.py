@@ -225,6 +225,7 @@ def test_hydra_takes_a_task_with_its_set_without_quotes(name):
     assert list(swept.sweep_string_iterator()) == ["3d", name]
 
 
+@pytest.mark.slow
 def test_the_real_rain_is_as_strong_as_is_known_of_it(real_root):
     (rain,) = resolve("derain@Rain100H", root=real_root).data
     errors = [sample.clean - np.float64(sample.degraded) for sample in map(rain.__getitem__, range(100))]

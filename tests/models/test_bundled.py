@@ -22,6 +22,8 @@ from restorebench.models import create_model, get_card
 from restorebench.models.restorer import Restorer
 from restorebench.models.weights import bundled_path
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("rbair", "anyir", "daair", "kbnet")
 PROTOCOL = get_protocol("promptir@1")
 DATA = Path(os.environ.get("RESTOREBENCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))

@@ -140,6 +140,7 @@ def test_an_infinite_score_is_left_out_of_both_sides_of_a_gain(group: Group, pag
     assert gain["mean"] == pytest.approx(sum(kept) / len(kept), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_page_figure_and_comparison_have_the_same_paired_differences(
     group: Group, page: dict[str, Any], store: Path
 ) -> None:

@@ -21,6 +21,8 @@ from restorebench.datasets.suites import resolve
 from ..benchmarks.command_line import bench
 from .networks import Blend, FailsWhereDark, Scaled, Sharpened
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"size": 64, "device": "cpu", "progress": False}
 TASKS = ["dehaze", "derain", "denoise", "deblur", "lowlight"]
 

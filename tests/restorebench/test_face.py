@@ -84,6 +84,7 @@ def test_list_tasks_shows_and_gives_the_suites() -> None:
     assert "dehaze, derain, denoise-25, deblur, lowlight" in line
 
 
+@pytest.mark.slow
 def test_every_name_has_a_type_for_a_users_checker(tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="the extra `types` is not installed")
     tree = tmp_path / "tree" / "restorebench"

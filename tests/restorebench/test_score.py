@@ -17,6 +17,8 @@ from restorebench import UserError
 
 from ..benchmarks.command_line import bench
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 CLEAN = skimage.data.astronaut()[:64, :80]
 RESTORED = np.clip(CLEAN + RNG.normal(0, 5, CLEAN.shape), 0, 255).astype(np.uint8)

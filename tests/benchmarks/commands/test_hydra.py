@@ -15,6 +15,8 @@ from restorebench.benchmarks.commands.hydra import HydraCommand, JobFailedError,
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.profiling.config import ProfileConfig
 
+pytestmark = pytest.mark.slow
+
 COMMAND = HydraCommand("profile", ProfileConfig)
 
 

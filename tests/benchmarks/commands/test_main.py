@@ -83,6 +83,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_the_entry_point_reports_a_mistake_without_traceback(tmp_path: Path) -> None:
     done = bench("run", "model=rbairr", cwd=tmp_path)
     assert done.returncode == 2

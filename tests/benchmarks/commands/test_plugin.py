@@ -12,6 +12,8 @@ import pytest
 
 from ..command_line import bench, leaderboard
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = Path(__file__).parents[2] / "plugin"
 
 

@@ -14,6 +14,8 @@ from ...reports.stores import write_store
 from ..command_line import bench
 from ..conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 PAPERS = "RBaIR,AnyIR,DaAIR,KBNet,PromptIR,AdaIR,MoCE-IR"
 PUBLISHED = Path(__file__).resolve().parents[3] / "reports" / "published" / "results.csv"
 

@@ -21,6 +21,8 @@ from restorebench.datasets.suites import resolve
 from ..command_line import bench, bench_path, leaderboard
 from ..conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("model=rbair", "variant=tiny", "weights=none", "device=cpu")
 
 

@@ -135,6 +135,7 @@ def test_what_has_no_content_to_read_counts_by_its_type() -> None:
     assert fingerprint(with_attribute(threading.Lock())) == fingerprint(with_attribute(threading.Lock()))
 
 
+@pytest.mark.slow
 def test_another_process_with_other_hash_seeds_finds_the_same_hash() -> None:
     hashes = {
         subprocess.run(

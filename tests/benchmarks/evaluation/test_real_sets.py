@@ -16,6 +16,8 @@ from ...datasets.roots import arrange, pixels, save
 from ..command_line import bench, leaderboard
 from ..conftest import Bench
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("model=identity", "device=cpu", "progress=false")
 
 

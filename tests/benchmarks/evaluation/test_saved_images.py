@@ -175,6 +175,7 @@ def test_lpips_is_a_column_that_names_its_backbone(tmp_path: Path) -> None:
     assert run(results, metrics=["lpips"])[0].computed == 0
 
 
+@pytest.mark.slow
 def test_insisting_on_other_lpips_weights_computes_again(tmp_path: Path) -> None:
     config: dict[str, Any] = {"metrics": ["lpips"], "lpips": RunConfig().lpips}
     values = []

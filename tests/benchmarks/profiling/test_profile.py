@@ -54,6 +54,7 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_sweep_writes_and_prints_what_it_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_sweep_writes_and_prints_what_it_measured(
         assert shown in out
 
 
+@pytest.mark.slow
 def test_a_repeated_measurement_replaces_its_row_and_others_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +94,7 @@ def test_a_repeated_measurement_replaces_its_row_and_others_stay(
     assert len({tuple(row[name] for name in KEY) for row in rows}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_registry")
 def test_the_papers_figures_stand_beside_and_what_they_leave_out_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -171,6 +174,7 @@ def test_memory_on_a_cpu_follows_what_the_network_holds() -> None:
     assert 192 * 2**20 <= large < 260 * 2**20
 
 
+@pytest.mark.slow
 def test_out_of_memory_is_a_row_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +213,7 @@ def test_a_file_of_another_version_is_not_touched(
     assert (tmp_path / "results" / "profile.csv").read_text() == "model,latency\na,1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
@@ -242,6 +247,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_help_and_cfg_measure_nothing(tmp_path: Path, bench_here: Bench) -> None:
     for option in (("--help",), ("--cfg", "job")):
         done = bench_here("profile", *option, cwd=tmp_path)

@@ -61,6 +61,7 @@ def test_the_value_is_the_packages_own(cache: Path) -> None:
     assert get_protocol("promptir@1").score(restored, clean).lpips != scores.lpips
 
 
+@pytest.mark.slow
 def test_other_weights_give_other_values_and_labels(cache: Path, tmp_path: Path) -> None:
     one, two = loaded(alexnet_file(cache)), loaded(alexnet_file(tmp_path, seed=1))
     restored, clean = images()
@@ -98,6 +99,7 @@ def test_unknown_metrics_are_refused(metrics: object) -> None:
         choose_lpips(metrics, None, "alex")
 
 
+@pytest.mark.slow
 def test_weights_of_something_else_are_refused(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such file"):
         find_weights("alex", str(tmp_path / "none.pth"))

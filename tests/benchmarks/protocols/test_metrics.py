@@ -122,6 +122,7 @@ def test_scores_do_not_depend_on_batch_position_memory_format_or_threads(dtype: 
             assert batch[0].shape == (3,)
 
 
+@pytest.mark.slow
 def test_tiles_do_not_show_in_the_score(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = (tensor(image) for image in photograph_pair("coffee"))
     whole = {

@@ -12,6 +12,8 @@ from restorebench.benchmarks.training.averaging import MovingAverage
 
 from .runs import table, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_moving_average_follows_its_formula() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))

@@ -17,6 +17,8 @@ from restorebench.benchmarks.training.trainer import Trainer
 
 from .runs import configured, table
 
+pytestmark = pytest.mark.slow
+
 
 def test_processes_share_a_batch_without_overlap(tmp_path: Path, cache: Path) -> None:
     mixture = build_mixture(configured(tmp_path, cache))

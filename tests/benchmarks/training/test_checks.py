@@ -10,6 +10,8 @@ from restorebench.benchmarks.commands import main as cli
 
 from .runs import QUICK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("overrides", "message"),

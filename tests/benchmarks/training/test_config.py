@@ -6,6 +6,8 @@ import pytest
 
 from restorebench.benchmarks.commands.train import COMMAND
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "recipe",

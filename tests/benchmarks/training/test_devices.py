@@ -11,6 +11,8 @@ import torch
 
 from .runs import QUICK, SCRIPT, table, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path, cache: Path) -> None:
     same = ["overrides.width=8", "patches=[{size: 16, batch: 4, until: 1.0}]", "validation.tasks=derain"]

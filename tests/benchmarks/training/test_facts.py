@@ -15,6 +15,8 @@ from restorebench.models.checkpoint import read_metadata
 
 from .runs import configured, table
 
+pytestmark = pytest.mark.slow
+
 
 def test_weights_that_were_trained_on_know_of_all_their_stages() -> None:
     def stage(images: int, history: list[dict[str, float]]) -> dict[str, object]:

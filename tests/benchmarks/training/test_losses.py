@@ -9,6 +9,8 @@ import torch
 from restorebench.benchmarks.training.config import LossConfig
 from restorebench.benchmarks.training.losses import RunningMeans, loss_terms
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_fourier_loss_is_l1_of_real_and_imaginary_parts() -> None:
     generator = torch.Generator().manual_seed(0)

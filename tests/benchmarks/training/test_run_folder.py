@@ -16,6 +16,8 @@ from restorebench.benchmarks.training.trainer import Trainer
 
 from .runs import configured, table, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_folder_tells_the_whole_story(reference: Path, cache: Path) -> None:
     losses = table(reference / "losses.csv")

@@ -13,6 +13,8 @@ from restorebench.benchmarks.training.schedule import BatchSchedule, TrainingBud
 
 from .runs import table, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_learning_rate_warms_up_and_falls_as_a_cosine() -> None:
     config = TrainConfig(model="small")

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 
 from .runs import started, table, train
 
+pytestmark = pytest.mark.slow
+
 
 def assert_same_run(run: Path, reference: Path) -> None:
     expected, resumed = load_file(reference / "weights.safetensors"), load_file(run / "weights.safetensors")

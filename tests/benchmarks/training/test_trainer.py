@@ -14,6 +14,8 @@ from restorebench.benchmarks.training.trainer import TrainingStoppedError
 
 from .runs import QUICK, configured, table, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_names(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

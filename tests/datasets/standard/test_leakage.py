@@ -69,6 +69,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
         set_images(get_set("Kodak24"), tmp_path)
 
 
+@pytest.mark.slow
 def test_rain100h_shows_the_25_that_are_in_cbsd68(real_root):
     rain, cbsd = (set_images(get_set(name), real_root) for name in ("Rain100H", "CBSD68"))
     report = find_leakage(rain, cbsd)

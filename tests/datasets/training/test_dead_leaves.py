@@ -28,6 +28,7 @@ def images() -> list[Pixels]:
     return [dead_leaves(index, size=160) for index in range(16)]
 
 
+@pytest.mark.slow
 def test_an_image_depends_on_seed_size_and_index_alone(images: list[Pixels]) -> None:
     again = dead_leaves(5, size=160)
     assert again.shape == (160, 160, 3)

@@ -98,6 +98,7 @@ def test_gradients_are_those_of_finite_differences(block: int, monkeypatch: pyte
     assert torch.autograd.gradcheck(lambda *t: kernel_basis_attention(*t, group_channels=2), tensors)
 
 
+@pytest.mark.slow
 def test_operator_keeps_the_rules_of_torch() -> None:
     """Shapes without storage, autograd, tracing: torch's own checks of a custom operator."""
     u, a, w, b = inputs(1, 4, 2, 3, 5, 6, dtype=torch.float32, layout=torch.channels_last)

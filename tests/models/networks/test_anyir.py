@@ -17,6 +17,8 @@ from ...oracles.anyir_plain import PlainAnyIR
 from .comparison import relative_error
 from .references import Reference, count_gmacs, filled, image, key_table, probe, reference_key_table
 
+pytestmark = pytest.mark.slow
+
 TINY = dict(CARD.variants["tiny"].arguments)
 
 

@@ -19,6 +19,8 @@ from restorebench.models.networks.daair_experts import Controller, DaLe, Router
 
 from ...oracles.daair_plain import PlainDaAIR
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 TINY = get_card("daair").variants["tiny"].arguments
 

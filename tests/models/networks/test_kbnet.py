@@ -29,6 +29,8 @@ from .references import (
     reference_key_table,
 )
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[3]
 S_FEW: dict[str, Any] = {
     "width": 16,

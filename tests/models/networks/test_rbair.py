@@ -26,6 +26,8 @@ from ...oracles.rbair_plain import PlainRBaIR
 from .comparison import relative_error
 from .references import Reference, filled, image, key_table, reference_key_table
 
+pytestmark = pytest.mark.slow
+
 TINY = dict(CARD.variants["tiny"].arguments)
 
 

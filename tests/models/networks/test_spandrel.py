@@ -16,6 +16,8 @@ from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.conformance import CHECKS, Subject, run_check, wake
 from restorebench.models import ModelCard, ModelError, Variant, build_network, create_model, get_card, register
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 4
 
 

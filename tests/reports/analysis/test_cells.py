@@ -6,12 +6,15 @@ import dataclasses
 import json
 from pathlib import Path
 
+import pytest
+
 from restorebench.benchmarks.store.parts import Identity
 from restorebench.reports.analysis.cells import groups, read_cells, stems
 
 from ..stores import shared_cells, write_store
 
 
+@pytest.mark.slow
 def test_groups_hold_one_suite_on_the_same_images_under_one_protocol(tmp_path: Path) -> None:
     write_store(tmp_path, side=8)
     cells, problems = read_cells(tmp_path)

@@ -25,6 +25,8 @@ from restorebench.reports.figures.writer import write_figures
 from ..analysis.test_costs import changed, on_standard_sets
 from ..stores import write_store
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS, MACS, LATENCY, MEMORY = AXES
 SIZES = {"kbnet": 400_000, "daair": 2_000_000, "anyir": 900_000, "rbair": 27_000_000}
 

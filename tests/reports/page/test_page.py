@@ -20,6 +20,8 @@ from restorebench.reports.page.writer import write_page
 
 from ..stores import write_store
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ABSENT = [
     name
