@@ -49,6 +49,11 @@ _discovery = threading.RLock()
 """Held during discovery only: a thread that imports a network may register it meanwhile."""
 
 
+def is_usable_name(name: str) -> bool:
+    """Whether a restorer may be called so: the name becomes a folder of the results and a value on command lines."""
+    return re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", name) is not None
+
+
 def register(card: ModelCard) -> Callable[[type[Network]], type[Network]]:
     """Class decorator that enters a network under `card.name`; the class itself is left as it is.
 
@@ -161,8 +166,7 @@ def _check(card: ModelCard, network: type[nn.Module]) -> None:
 
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise TypeError(f"@register({card.name!r}) takes a class of torch.nn.Module, not {network!r}")
-    # The name becomes a folder of the results and a value on command lines.
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", card.name):
+    if not is_usable_name(card.name):
         raise ModelError(
             f"model name {card.name!r} is unusable: take lower-case letters and digits, and '_', '-', '.' between them"
         )

@@ -100,19 +100,19 @@ DATA_FOLDERS = ("reports/page/files", "tests/reference", "models/bundled", "repo
 """Folders of files that are read, not edited."""
 
 
-def broken(found: list[Import]) -> list[str]:
+def broken(edges: list[Import]) -> list[str]:
     """A line for each import that its importer's rule does not allow."""
     lines = []
-    for edge in found:
+    for edge in edges:
         rule = max((name for name in RULES if within(edge.importer, [name])), key=len)
         if not within(edge.imported, [*RULES[rule], *LEAVES]):
             lines.append(f"{edge.importer}.py:{edge.line} imports {edge.imported}; {rule} may import {RULES[rule]}")
     return lines
 
 
-def room_edges(found: list[Import]) -> set[tuple[str, str]]:
+def room_edges(edges: list[Import]) -> set[tuple[str, str]]:
     """Imports between rooms; the face, which finds everything on first use, is no room."""
-    pairs = {(room(edge.importer), room(edge.imported)) for edge in found}
+    pairs = {(room(edge.importer), room(edge.imported)) for edge in edges}
     return {(start, end) for start, end in pairs if start != end and "restorebench" not in (start, end)}
 
 

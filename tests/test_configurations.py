@@ -14,9 +14,9 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 
 def names(group: str) -> list[str]:
     """Choices of a config group."""
-    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    assert found
-    return found
+    choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert choices
+    return choices
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from tqdm.auto import tqdm
 
 from ...datasets.suites import Source
 from ...models import ModelError, WeightsInfo, create_model, list_models
+from ...models.registry import is_usable_name
 from ...models.restorer import Restorer
 from ..errors import UserError
 from ..inference.given import device_for, given_restorer, left_as_it_was
@@ -179,7 +179,7 @@ def _class_of(model: nn.Module) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", name):
+    if not is_usable_name(name):
         raise UserError(
             f"name={name!r} is unusable: take lower-case letters and digits, and '_', '-', '.' between them"
         )

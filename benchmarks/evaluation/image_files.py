@@ -18,6 +18,7 @@ from ...datasets.errors import DataError
 from ...datasets.files.images import FORMATS, label, read_bytes, read_image
 from ...messages import nearest
 from ..errors import UserError
+from ..restoration.pictures import LARGEST
 from .png import SIGNATURE, decode_png16, encode_png
 
 ImageFormat = Literal["npy", "png16", "png8"]
@@ -26,8 +27,6 @@ SUFFIXES: dict[ImageFormat, str] = {"npy": ".npy", "png16": ".png", "png8": ".pn
 READABLE = (".npy", *FORMATS)
 _numpy_header = threading.Lock()
 """numpy parses the header with `ast`, which in Python 3.11 now and then fails in several threads (gh-106905)."""
-LARGEST = 16.0
-"""Beyond this, floating point values are taken for grey levels of another scale, and refused."""
 
 
 def image_format(value: object) -> ImageFormat | None:

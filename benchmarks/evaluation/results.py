@@ -18,7 +18,7 @@ from ..store.records import ImageRow, mean_rows
 AVERAGE = "average"
 MEASURES = ("psnr", "ssim", "lpips", "input_psnr", "input_ssim")
 MOST_FAILURES = 5
-"""Failed images that are shown by name."""
+"""Failed images that are metrics by name."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +96,20 @@ class Evaluation:
         return f"<p>{html.escape(self.title)}</p>{self._table('html')}<ul>{remarks}</ul>"
 
     def _table(self, kind: str) -> str:
-        shown = [name for name in ("psnr", "ssim", "lpips", "input_psnr") if self.summary[name].notna().any()]
-        shown = shown or ["psnr", "ssim"]
+        metrics = [name for name in ("psnr", "ssim", "lpips", "input_psnr") if self.summary[name].notna().any()]
+        metrics = metrics or ["psnr", "ssim"]
         heads = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "input_psnr": "input PSNR (dB)"}
         body = [
             [
                 _label(row),
                 row["dataset"],
                 str(row["images"]) if not row["failed"] else f"{row['images']}, {row['failed']} failed",
-                *(_number(row[name], 2 if "psnr" in name else 4) for name in shown),
+                *(_number(row[name], 2 if "psnr" in name else 4) for name in metrics),
             ]
             for row in self.summary.to_dict("records")
         ]
-        head = ["task", "data set", "images", *(heads[name] for name in shown)]
-        align = ("left", "left", *("right",) * (1 + len(shown)))
+        head = ["task", "data set", "images", *(heads[name] for name in metrics)]
+        align = ("left", "left", *("right",) * (1 + len(metrics)))
         return str(tabulate(body, headers=head, tablefmt=kind, disable_numparse=True, colalign=align))
 
     def _remarks(self) -> list[str]:

@@ -79,8 +79,8 @@ class FolderScores:
         return bool((self.images["status"] == "ok").all())
 
     def __repr__(self) -> str:
-        shown = self.images[["restored", "clean", "status", "psnr", "ssim", "lpips", "input_psnr", "message"]]
-        return f"{self.mean}\n{shown.to_string(index=False)}"
+        table = self.images[["restored", "clean", "status", "psnr", "ssim", "lpips", "input_psnr", "message"]]
+        return f"{self.mean}\n{table.to_string(index=False)}"
 
     def _repr_html_(self) -> str:
         return str(self.images.to_html(index=False))
@@ -189,9 +189,9 @@ def _folder_scores(
         pairs, floors = _with_floors(pairs, list(scored(degraded, clean, [protocol], {})), str(protocol), degraded)
     rows = []
     for pair in pairs:
-        found = pair.scores.get(str(protocol))
+        scores = pair.scores.get(str(protocol))
         floor = floors.get(pair.restored)
-        each = _image_scores(protocol, found or Scores(math.nan, math.nan), floor if found else None)
+        each = _image_scores(protocol, scores or Scores(math.nan, math.nan), floor if scores else None)
         status = "failed" if pair.problem else "ok"
         values = {name: getattr(each, name) for name in ("psnr", "ssim", "lpips", "input_psnr", "input_ssim")}
         message = pair.problem or pair.note

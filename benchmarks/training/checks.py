@@ -19,6 +19,8 @@ def check(config: TrainConfig) -> None:
     """
     if config.dtype not in DTYPES:
         raise UserError(f"unknown dtype={config.dtype}{nearest(config.dtype, DTYPES)}; use {', '.join(DTYPES)}")
+    if config.weights is None:
+        raise UserError("weights=null does not say where training starts: give none (random), bundled or a PATH")
     if config.mix.order not in ORDERS:
         raise UserError(f"unknown mix.order={config.mix.order}; use {' or '.join(ORDERS)}")
     positive = {

@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from ..inference.config import NumericsConfig, RestorerConfig
+
 TRAIN_CONFIG = "train"
 
 
@@ -131,13 +133,10 @@ class TrainDataConfig:
 
 
 @dataclass
-class TrainConfig:
+class TrainConfig(NumericsConfig, RestorerConfig):
     """What ``bench train`` takes; ``conf/train.yaml`` says what each key means."""
 
-    model: str = MISSING
-    variant: str | None = None
-    weights: str = "none"
-    overrides: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = "none"
     mix: MixConfig = field(default_factory=MixConfig)
     patches: list[PhaseConfig] = field(default_factory=lambda: [PhaseConfig()])
     loss: LossConfig = field(default_factory=LossConfig)
@@ -151,13 +150,8 @@ class TrainConfig:
     data: TrainDataConfig = field(default_factory=TrainDataConfig)
     seed: int = 0
     run: str | None = None
-    device: str = "auto"
     devices: int = 1
     nodes: int = 1
-    dtype: str = "float32"
-    tf32: bool = False
-    channels_last: bool = False
-    compile: bool = False
     threads: int | None = None
     workers: int = 1
     log_every: int = 50

@@ -13,9 +13,9 @@ import pandas as pd
 
 def bench_path() -> str:
     """The console script of the environment that runs the tests."""
-    found = shutil.which("bench", path=str(Path(sys.executable).parent))
-    assert found is not None, "the project is not installed: no console script `bench` beside this Python"
-    return found
+    script = shutil.which("bench", path=str(Path(sys.executable).parent))
+    assert script is not None, "the project is not installed: no console script `bench` beside this Python"
+    return script
 
 
 def bench(*arguments: str, cwd: Path, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:

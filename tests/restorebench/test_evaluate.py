@@ -52,9 +52,9 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cells(store: Path, model: str) -> dict[str, bytes]:
     """Bytes of every table of images by the cell's id."""
-    found = {path.parent.name: path.read_bytes() for path in (store / "5d" / model).glob("*/images.csv")}
-    assert found
-    return found
+    rows_by_cell = {path.parent.name: path.read_bytes() for path in (store / "5d" / model).glob("*/images.csv")}
+    assert rows_by_cell
+    return rows_by_cell
 
 
 def test_frames_have_a_row_an_image_and_a_row_a_task(identity: Evaluation) -> None:
@@ -271,9 +271,9 @@ def test_images_of_ones_own(tmp_path: Path) -> None:
 
 def test_without_a_terminal_the_bar_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
     restorebench.evaluate("identity", "deblur", size=64, device="cpu")
-    shown = capsys.readouterr().err
-    assert "identity on deblur: 100%" in shown
-    assert shown.isascii()
+    progress = capsys.readouterr().err
+    assert "identity on deblur: 100%" in progress
+    assert progress.isascii()
     restorebench.evaluate("identity", "deblur", **SMALL)
     assert capsys.readouterr().err == ""
 

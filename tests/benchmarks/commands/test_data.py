@@ -48,8 +48,8 @@ def rows(text: str) -> dict[str, list[str]]:
 def test_check_reports_the_real_sets_by_exact_counts(real: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--root", str(real)]) == 1
     out = capsys.readouterr().out
-    found = {name: cells[:2] for name, cells in rows(out).items()}
-    assert found == {
+    entries = {name: cells[:2] for name, cells in rows(out).items()}
+    assert entries == {
         "CBSD68": ["whole", "68 of 68"],
         "Kodak24": ["absent", "0 of 24"],
         "Urban100": ["absent", "0 of 100"],
@@ -87,21 +87,21 @@ def test_check_as_json_says_the_same(lol: Path, capsys: pytest.CaptureFixture[st
     save(lol / "test/enhance/lolv1/low/3.png", pixels(3, 10, 10))
     assert main(["check", "LOL-v1", "--root", str(lol), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    (found,) = report["sets"]
+    (entries,) = report["sets"]
     assert report["whole"] is False
-    assert found["state"] == "damaged"
-    assert found["mismatched"] == ["3.png: 10x10 pixels, but its clean image 3.png has 32x24"]
-    assert found["sha256"] == resolve("lowlight", source="standard", root=lol).data[0].fingerprint()
+    assert entries["state"] == "damaged"
+    assert entries["mismatched"] == ["3.png: 10x10 pixels, but its clean image 3.png has 32x24"]
+    assert entries["sha256"] == resolve("lowlight", source="standard", root=lol).data[0].fingerprint()
 
 
 def test_check_of_cdd11_names_the_degradation_that_is_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "test/cdd11/clear/1.png", pixels(1))
     save(tmp_path / "test/cdd11/haze/1.png", pixels(2))
     assert main(["check", "CDD-11", "--root", str(tmp_path)]) == 1
-    found = rows(capsys.readouterr().out)
-    assert len(found) == 11
-    assert found["CDD-11 haze"][:2] == ["incomplete", "1 of 200"]
-    assert found["CDD-11 low_haze_snow"][:2] == ["absent", "0 of 200"]
+    entries = rows(capsys.readouterr().out)
+    assert len(entries) == 11
+    assert entries["CDD-11 haze"][:2] == ["incomplete", "1 of 200"]
+    assert entries["CDD-11 low_haze_snow"][:2] == ["absent", "0 of 200"]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_damaged_files_come_to_the_evaluation_by_name_and_the_rest_as_images(lol
     save(low / "6.png", pixels(6, 50, 50))
     (lol / "test/enhance/lolv1/high/7.png").unlink()
     data = resolve("lowlight", source="standard", root=lol).data[0]
-    found = dict(loaded(data, range(len(data)), get_protocol("promptir@1")))
-    failed = {data.names[index]: str(pair) for index, pair in found.items() if isinstance(pair, Exception)}
+    entries = dict(loaded(data, range(len(data)), get_protocol("promptir@1")))
+    failed = {data.names[index]: str(pair) for index, pair in entries.items() if isinstance(pair, Exception)}
     assert sorted(failed) == [f"{i}.png" for i in range(1, 8)]
     assert all(name in message for name, message in failed.items())
-    assert len(found) == 15
+    assert len(entries) == 15

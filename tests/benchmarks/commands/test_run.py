@@ -84,14 +84,14 @@ def test_the_sweep_leaves_every_row_and_its_average(sweep: Path) -> None:
 
 
 def test_the_terminal_shows_the_scores_of_the_file_and_where_the_files_are(sweep: Path) -> None:
-    shown = (sweep / "stdout.txt").read_text()
+    printed = (sweep / "stdout.txt").read_text()
     rows = leaderboard(sweep / "results").query("model == 'rbair'")
     for row in rows.itertuples():
         texts = (f"{row.input_psnr:.2f}", f"{row.psnr:.2f}", f"{row.psnr - row.input_psnr:+.2f}", f"{row.ssim:.3f}")
-        lines = [line for line in shown.splitlines() if all(text in line.split() for text in texts)]
+        lines = [line for line in printed.splitlines() if all(text in line.split() for text in texts)]
         assert any(row.task in line for line in lines), (row.task, texts)
-    assert "results/leaderboard.csv" in shown
-    assert "bench report --results results" in shown
+    assert "results/leaderboard.csv" in printed
+    assert "bench report --results results" in printed
     assert "stands in for" in (sweep / "stderr.txt").read_text()
 
 

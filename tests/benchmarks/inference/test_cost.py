@@ -75,8 +75,8 @@ def test_a_run_notes_the_passes_of_its_network(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(runner, "forward", slow)
     runner.restore_several([torch.rand(3, 32, 48)])
     runner.restore_several([torch.rand(3, 32, 48)] * 2)
-    found = runner.passes()
-    assert [(one.size, one.images) for one in found] == [((32, 48), 1), ((32, 48), 2)]
-    assert all(0.02 <= one.seconds < 1 for one in found)
+    passes = runner.passes()
+    assert [(one.size, one.images) for one in passes] == [((32, 48), 1), ((32, 48), 2)]
+    assert all(0.02 <= one.seconds < 1 for one in passes)
     runner.forget_passes()
     assert runner.passes() == []

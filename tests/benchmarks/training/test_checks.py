@@ -35,6 +35,7 @@ pytestmark = pytest.mark.slow
         (["train.cache=/no/such"], "'train.cache' is called 'data.cache' now"),
         (["interpolation=1"], "interpolation=1.0"),
         (["interpolation=0.1"], "give weights=PATH"),
+        (["weights=null"], "does not say where training starts"),
         (["variant=papr"], "unknown variant of small 'papr'"),
         (["model=identity"], "nothing to train"),
         (["validation.tasks=6d"], "6d"),
