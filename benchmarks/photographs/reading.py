@@ -21,14 +21,14 @@ from . import exif as exif_blocks
 from .photograph import Metadata, Photograph, turned_upright
 
 MAX_PIXELS = 120_000_000
-"""Pixels that a file may have unless more are allowed: cameras of 100 megapixels pass, a bomb of 13000x13000 does not."""
+"""Pixels that a file may have unless more are allowed: 100-megapixel cameras pass, a bomb of 13000x13000 does not."""
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF")
 """Formats that are read, by Pillow's names, whatever the file is called."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 """Extensions that are looked for in folders, in any letter case."""
 MOST_BYTES, HEADERS = 8, 2**26
-"""Bytes of a pixel that lies in a file as it is (16-bit RGBA), and bytes allowed for all else; larger files are refused,
-as some decoders read the whole file first."""
+"""Bytes of a pixel that lies in a file as it is (16-bit RGBA), and bytes for all else. Larger files are refused, as
+ some decoders read the whole file first."""
 SEVERAL_JPEGS = "MPO"
 """Pillow's name of a JPEG with further pictures behind it (a preview, a second view), as many cameras write."""
 ROWS = 256

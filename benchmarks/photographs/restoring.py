@@ -121,7 +121,7 @@ class PhotographRestorer:
         multiple = self.restorer.card.size.multiple
         side = max(side, SMALLEST, 4 * multiple)
         side -= side % multiple
-        overlap = min(self.restorer.card.tiling.overlap, side // 2)
+        overlap = min(self.restorer.card.tiling.overlap, side // 4)
         return Tiling(side, overlap, multiple)
 
     def _warn(self) -> None:

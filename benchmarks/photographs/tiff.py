@@ -20,7 +20,7 @@ STRIP_BYTES = 2**20
 LEVEL = 6
 """Size of a strip before compression, about, and zlib's level."""
 DEFLATE, HORIZONTAL, CHUNKY, UNASSOCIATED, INCH, UNSIGNED = 8, 2, 1, 2, 2, 1
-"""Values of the tags: compression, predictor, planar configuration, kind of alpha, unit of resolution, sample format."""
+"""Values of tags: compression, predictor, planar configuration, kind of alpha, unit of resolution, sample format."""
 
 
 def write_tiff(file: BinaryIO, photograph: Photograph) -> tuple[str, ...]:
