@@ -50,6 +50,10 @@ RULES: dict[str, tuple[str, ...]] = {
     "benchmarks/environment": (),
     "benchmarks/store": STORE,
     "benchmarks/inference": ("benchmarks/inference", "benchmarks/errors", "models"),
+    "benchmarks/photographs": (
+        *("benchmarks/photographs", "benchmarks/inference", "benchmarks/errors"),
+        *("models", "datasets/files", "datasets/errors"),
+    ),
     "benchmarks/protocols": (
         *("benchmarks/protocols", "benchmarks/errors"),
         *("datasets/samples", "datasets/streams", "datasets/tasks"),

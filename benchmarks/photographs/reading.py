@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ SEVERAL_JPEGS = "MPO"
 ROWS = 256
 """Rows that are converted at once."""
 
-_BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF
+_BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284  # tags of TIFF, and values of them
 _WHITE_IS_ZERO = 0
+_TOGETHER = 1
 _PALETTES = ("P", "PA")
 _ALPHA = ("RGBA", "LA", "PA")
 _PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr")
@@ -61,11 +63,11 @@ def read_photograph(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photograph:
             if image.format == "PNG":
                 image.verify()  # checksums of all parts; the image cannot be decoded after it
         with _opened(path) as image:
-            bits = bits_per_sample(image)
-            metadata, orientation, notes = _metadata(image)
+            bits, raw = bits_per_sample(image), _raw_mode(image)  # before anything is decoded
+            metadata, orientation, notes = _metadata(image, raw)
             # Pillow turns TIFFs, and nothing else, by itself.
             turn = exif_blocks.UPRIGHT if image.format == "TIFF" else orientation
-            samples = _samples_16(image, path) if bits == 16 else _samples_8(image)
+            samples = _samples_16(image, raw, path) if bits == 16 else _samples_8(image)
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: no PNG, JPEG, TIFF, WebP, BMP or GIF that can be read") from error
     except DataError:
@@ -104,8 +106,10 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     """The file with its header read; Pillow's own limit, which is lower and global, is lifted meanwhile."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            yield image
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF, which is noted
+            with Image.open(path, formats=FORMATS) as image:
+                yield image
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
@@ -155,14 +159,16 @@ def _samples_8(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     return result
 
 
-def _samples_16(image: ImageFile.ImageFile, path: Path) -> NDArray[np.uint16]:
-    """(H, W, C) uint16: grey, grey with alpha, RGB or RGBA."""
-    raw = _raw_mode(image)
+def _samples_16(image: ImageFile.ImageFile, raw: str, path: Path) -> NDArray[np.uint16]:
+    """(H, W, C) uint16: grey, grey with alpha, RGB or RGBA; `raw` is how they lie in the file."""
     kind, _, order = raw.partition(";16")
+    tags: Any = getattr(image, "tag_v2", {})
+    if tags.get(_PLANES, _TOGETHER) != _TOGETHER:  # Pillow reads such files wrongly
+        raise DataError(f"{path}: 16-bit samples in separate planes; save it with interleaved ones")
     if image.mode.startswith("I;16") and kind == "I":
         image.load()
         samples = np.asarray(image).astype(np.uint16)[:, :, None]
-        if image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
             samples = np.uint16(65535) - samples
     elif kind == "LA" and order == "B":
         # Four bytes a pixel, as RGBA of 8 bits has them: upper and lower byte of grey, then of alpha.
@@ -196,7 +202,7 @@ def _decoded(path: Path, raw_mode: str) -> NDArray[np.uint8]:
         return _samples_8(image)
 
 
-def _metadata(image: ImageFile.ImageFile) -> tuple[Metadata, int, tuple[str, ...]]:
+def _metadata(image: ImageFile.ImageFile, raw: str) -> tuple[Metadata, int, tuple[str, ...]]:
     """What the file says besides its samples, as it is true of them upright; the orientation; what was left out."""
     notes: list[str] = []
     orientation, block = exif_blocks.UPRIGHT, b""
@@ -212,7 +218,7 @@ def _metadata(image: ImageFile.ImageFile) -> tuple[Metadata, int, tuple[str, ...
         block = b""
     if image.format == SEVERAL_JPEGS:
         notes.append("the first picture of several in the file")
-    if _raw_mode(image).startswith("RGBX"):
+    if raw.startswith("RGBX"):
         notes.append("a fourth channel of unknown meaning, left out")
     xmp: Any = image.info.get("xmp", b"")
     xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
