@@ -13,7 +13,8 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from ...datasets.errors import DataError
-from ...models import create_model
+from ...messages import one_line
+from ...models import ModelError, create_model
 from ..errors import RestorationError, UserError
 from ..inference.numerics import DTYPES, Numerics, check_dtype, resolve_device
 from ..photographs.files import DEFAULT_FOLDER, FORMAT_SUFFIXES, Found, Outputs, find_photographs, plan_outputs
@@ -147,8 +148,10 @@ def tile_choice(text: str) -> TileChoice:
     Raises:
         argparse.ArgumentTypeError: it is none of these.
     """
-    if text == "auto" or text == "none":
-        return text
+    if text == "auto":
+        return "auto"
+    if text == "none":
+        return "none"
     if not text.isdecimal() or int(text) < SMALLEST:
         raise argparse.ArgumentTypeError(f"{text!r}: give auto, none, or a side of at least {SMALLEST} pixels")
     return int(text)
@@ -201,9 +204,11 @@ def restored_all(
                     max_pixels=options.max_pixels,
                     progress=lambda label, plan=plan: tile_bar(plan.source.name, label, hidden),  # type: ignore[misc]
                 )
-            except (DataError, RestorationError, MemoryError) as error:
+            except (DataError, ModelError, RuntimeError, MemoryError) as error:
                 counts["failed"] += 1
-                named = str(error) if str(plan.source) in str(error) else f"{plan.source}: {error}"
+                expected = isinstance(error, DataError | RestorationError)
+                reason = str(error) if expected else one_line(error)
+                named = reason if str(plan.source) in reason else f"{plan.source}: {reason}"
                 tqdm.write(f"bench: not restored: {' '.join(named.split())}", file=sys.stderr)
             else:
                 counts["there already" if done is None else "restored"] += 1

@@ -85,7 +85,8 @@ class Photograph:
         """(H, W, C) with C = 1 to 4, contiguous: grey or RGB, then alpha where there is one."""
         if self.alpha is None:
             return np.ascontiguousarray(self.pixels)
-        return np.concatenate([self.pixels, self.alpha[:, :, None]], axis=2)
+        joined: Samples = np.concatenate([self.pixels, self.alpha[:, :, None]], axis=2, dtype=self.pixels.dtype)
+        return joined
 
 
 def to_8_bits(samples: Samples) -> NDArray[np.uint8]:

@@ -194,7 +194,7 @@ def _decoded(path: Path, raw_mode: str) -> NDArray[np.uint8]:
         tiles: Any = []
         for tile in image.tile:
             codec, box, offset, arguments = tile
-            chosen = raw_mode if isinstance(arguments, str) else (raw_mode, *arguments[1:])
+            chosen = (raw_mode, *arguments[1:]) if isinstance(arguments, tuple) else raw_mode
             make = getattr(type(tile), "_make", tuple)  # named tuples in later versions of Pillow
             tiles.append(make((codec, box, offset, chosen)))
         image.tile = tiles

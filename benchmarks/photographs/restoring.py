@@ -148,7 +148,8 @@ class PhotographRestorer:
         """Estimated memory of a pass over so many pixels, in bytes: by what two small images take, at least linear."""
         small, large = self._probed
         growth = max(1.0, math.log(large / small) / math.log((PROBES[1] / PROBES[0]) ** 2))
-        return large * (pixels / PROBES[1] ** 2) ** growth + COPIES * pixels
+        network = large * math.pow(pixels / PROBES[1] ** 2, growth)
+        return network + COPIES * pixels
 
     @cached_property
     def _probed(self) -> tuple[float, float]:

@@ -54,7 +54,7 @@ def _differences(photograph: Photograph, rows: slice) -> bytes:
         parts.append(photograph.alpha[rows, :, None])
     samples = np.concatenate(parts, axis=2)
     coded = samples.copy()
-    coded[:, 1:] -= samples[:, :-1]
+    np.subtract(samples[:, 1:], samples[:, :-1], out=coded[:, 1:])  # modulo 2**bits, as the predictor is defined
     return coded.astype(coded.dtype.newbyteorder("<")).tobytes()
 
 

@@ -76,7 +76,7 @@ def _write_8(path: Path, photograph: Photograph, kind: str) -> list[str]:
     if kind == "JPEG":
         for name in ("exif", "xmp"):
             if len(getattr(metadata, name)) > SEGMENT:
-                metadata = replace(metadata, **{name: b""})
+                metadata = replace(metadata, exif=b"") if name == "exif" else replace(metadata, xmp=b"")
                 notes.append(f"{name.upper()} longer than a JPEG can hold, left out")
     options: dict[str, Any] = {"dpi": metadata.dpi} if metadata.dpi is not None and kind != "WEBP" else {}
     if kind == "BMP":

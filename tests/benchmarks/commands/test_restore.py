@@ -105,8 +105,11 @@ def test_every_format_keeps_profile_exif_and_xmp(suffix: str) -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_itxt("XML:com.adobe.xmp", xmp.decode())
     # Pillow takes XMP by another word for each format.
-    packet: dict[str, Any] = {".png": {"pnginfo": texts}, ".tif": {"tiffinfo": {700: xmp}}}.get(suffix, {"xmp": xmp})
-    photograph(f"a{suffix}", exif=exif(6).tobytes(), icc_profile=PROFILE, **packet)
+    tags = exif(6)
+    if suffix == ".tif":
+        tags[700] = xmp
+    packet: dict[str, Any] = {".png": {"pnginfo": texts}, ".tif": {}}.get(suffix, {"xmp": xmp})
+    photograph(f"a{suffix}", exif=tags.tobytes(), icc_profile=PROFILE, **packet)
     restore(f"a{suffix}", "--model", "identity")
     with Image.open(f"restored/a{suffix}") as image:
         assert image.size == (32, 48)
@@ -226,6 +229,22 @@ def test_broken_files_are_a_line_each_and_the_rest_goes_on(capsys: pytest.Captur
     ]
     assert "1 restored, 6 failed" in output.out
     assert [path.name for path in Path("photos/restored").iterdir()] == ["good.png"]
+
+
+def test_a_network_that_fails_on_one_file_does_not_end_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    class Narrow(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.shape[-1] > 50:
+                raise RuntimeError("the size of tensor a (60) must match\nand more")
+            return x
+
+    photograph("set/a.png", 30, 60)
+    photograph("set/b.png", 30, 40)
+    with network("narrow", Narrow):
+        restore("set", "--model", "narrow", "--weights", "none", code=1)
+    output = capsys.readouterr()
+    assert "bench: not restored: set/a.png: RuntimeError: the size of tensor a (60) must match" in output.err
+    assert "1 restored, 1 failed" in output.out
 
 
 def test_a_network_that_gives_no_image_is_a_failure_of_that_file(capsys: pytest.CaptureFixture[str]) -> None:

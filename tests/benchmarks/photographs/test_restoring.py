@@ -95,7 +95,9 @@ def test_out_of_memory_halves_the_tiles_until_they_fit() -> None:
     photograph = Photograph(noise(300, 260, 3))
     restored = PhotographRestorer(restorer(network), tile=256).restore(photograph)
     assert np.array_equal(restored.pixels, photograph.pixels)
-    assert [max(size) for size in network.sizes if max(size) > 100] == [232, 120]
+    tried = [max(size) for size in network.sizes]
+    assert [side > 100 for side in tried[:3]] == [True, True, False]  # of 256, 128, 64
+    assert max(tried[2:]) <= 64
 
 
 def test_out_of_memory_with_whole_photographs_asked_for_is_an_error() -> None:
