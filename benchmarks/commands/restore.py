@@ -24,8 +24,8 @@ from ..photographs.restoring import CPU_BYTES, PhotographRestorer, TileChoice
 from ..photographs.session import Done, restore_file
 from ..photographs.tiles import SMALLEST, Progress
 
-LONG = 60
-"""Seconds from which an estimate is written where there is no bar."""
+TIMED, LONG = 5, 60
+"""Tiles after which the time that is left is written where there is no bar, and seconds from which it is."""
 NO_FILE = ("bundled", "none")
 """Words of --weights that are no path."""
 EPILOG = f"""\
@@ -209,7 +209,7 @@ def restored_all(
                 expected = isinstance(error, DataError | RestorationError)
                 reason = str(error) if expected else one_line(error)
                 named = reason if str(plan.source) in reason else f"{plan.source}: {reason}"
-                tqdm.write(f"bench: not restored: {' '.join(named.split())}", file=sys.stderr)
+                say_aside(f"bench: not restored: {' '.join(named.split())}")
             else:
                 counts["there already" if done is None else "restored"] += 1
                 say(line(plan, done))
@@ -239,17 +239,25 @@ def say(text: str) -> None:
 def tile_bar(name: str, label: str, hidden: bool | None) -> Progress:
     """A bar of the tiles of one photograph with the time that is left; without it, one line if that is long."""
     bar = tqdm(unit="tile", desc=f"{name} {label}", leave=False, disable=hidden)
-    started = time.monotonic()
+    began: list[float] = []
 
-    def told(done: int, total: int) -> None:
+    def update(done: int, total: int) -> None:
         bar.total = total
         if bar.n >= done:  # it began anew, in smaller tiles
             bar.reset(total)
         bar.update(done - bar.n)
-        left = (time.monotonic() - started) * (total - done) / done
-        if bar.disable and done == 1 and left > LONG:
-            tqdm.write(f"{name} {label}: {total} tiles, about {left / 60:.0f} minutes", file=sys.stderr)
+        if done == 1:
+            began[:] = [time.monotonic()]  # the first tile also takes what is made once
+        elif bar.disable and done == TIMED:
+            left = (time.monotonic() - began[0]) / (done - 1) * (total - done)
+            if left > LONG:
+                say_aside(f"{name} {label}: {total} tiles, about {left / 60:.0f} minutes left")
         if done == total:
             bar.close()
 
-    return told
+    return update
+
+
+def say_aside(text: str) -> None:
+    """A line on standard error, above the bars."""
+    tqdm.write(text, file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +85,8 @@ class Photograph:
     def interleaved(self) -> Samples:
         """(H, W, C) with C = 1 to 4, contiguous: grey or RGB, then alpha where there is one."""
         if self.alpha is None:
-            return np.ascontiguousarray(self.pixels)
-        joined: Samples = np.concatenate([self.pixels, self.alpha[:, :, None]], axis=2, dtype=self.pixels.dtype)
-        return joined
+            return cast("Samples", np.ascontiguousarray(self.pixels))
+        return cast("Samples", np.concatenate([self.pixels, self.alpha[:, :, None]], axis=2))
 
 
 def to_8_bits(samples: Samples) -> NDArray[np.uint8]:

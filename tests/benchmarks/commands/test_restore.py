@@ -364,6 +364,17 @@ def test_tiles_of_the_identity_are_exact(kind: Any, capsys: pytest.CaptureFixtur
     assert np.array_equal(read_photograph(Path("restored/a.png")).pixels, samples)
 
 
+def test_without_a_bar_a_long_photograph_gets_one_line_with_an_estimate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter(range(0, 10_000, 30))
+    monkeypatch.setattr("restorebench.benchmarks.commands.restore.time.monotonic", lambda: next(seconds))
+    photograph("a.png", 300, 300)
+    restore("a.png", "--model", "identity", "--tile", "64", "--no-progress")
+    # 36 tiles: 30 seconds passed over the four after the first, and 31 are left
+    assert "a.png identity: 36 tiles, about 4 minutes left" in capsys.readouterr().err
+
+
 def test_a_network_that_takes_no_tiles_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
     for index in range(2):
         photograph(f"set/{index}.png", 100, 100)
