@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -362,6 +365,24 @@ def test_tiles_of_the_identity_are_exact(kind: Any, capsys: pytest.CaptureFixtur
     restore("a.png", "--model", "identity", "--tile", "64")
     assert "tiles of at most 64" in capsys.readouterr().out
     assert np.array_equal(read_photograph(Path("restored/a.png")).pixels, samples)
+
+
+def test_on_a_terminal_a_bar_counts_the_tiles_and_tells_the_time_that_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            time.sleep(0.06)
+            return x
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    photograph("a.png", 150, 150)
+    with network("slow", Slow):
+        restore("a.png", "--model", "slow", "--weights", "none", "--tile", "64")
+        shown = capsys.readouterr().err
+        restore("a.png", "--model", "slow", "--weights", "none", "--tile", "64", "--overwrite", "--no-progress")
+    assert re.search(r"a\.png slow: +\d+%.* \d/9 \[00:0\d<00:0\d", shown)
+    assert "a.png slow" not in capsys.readouterr().err
 
 
 def test_without_a_bar_a_long_photograph_gets_one_line_with_an_estimate(
