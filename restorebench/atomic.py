@@ -22,7 +22,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     Args:
         path: the file; its folder exists.
     """
-    part = path.with_name(f"{PART}{uuid.uuid4().hex}-{path.name}"[:200] + path.suffix)
+    part = path.with_name(f"{PART}{uuid.uuid4().hex}{path.suffix}")
     try:
         yield part
         with part.open("rb") as file:

@@ -62,6 +62,10 @@ RULES: dict[str, tuple[str, ...]] = {
         *("benchmarks/restoration", "benchmarks/inference", "benchmarks/errors"),
         *("models", "datasets/files", "datasets/errors"),
     ),
+    "benchmarks/photographs": (
+        *("benchmarks/photographs", "benchmarks/inference", "benchmarks/errors"),
+        *("models", "datasets/files", "datasets/errors"),
+    ),
     "benchmarks/listings": ("benchmarks/protocols", "benchmarks/errors", "datasets"),
     "benchmarks/evaluation": (
         *("benchmarks/evaluation", "benchmarks/inference", "benchmarks/restoration"),

@@ -37,6 +37,7 @@ class Command:
 COMMANDS = {
     "data": Command("check, locate and compare the standard test sets", "data"),
     "run": Command("evaluate a restorer on a suite (takes Hydra overrides)", "run"),
+    "restore": Command("restore photographs of your own", "restore"),
     "train": Command("train a restorer by a recipe (takes Hydra overrides)", "train"),
     "score": Command("score a folder of restored images under one or several protocols", "score"),
     "profile": Command("measure latency, memory and multiply-adds (takes Hydra overrides)", "profile"),

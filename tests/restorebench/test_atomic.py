@@ -39,8 +39,9 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_longest_name_that_a_file_system_takes_can_be_written(tmp_path: Path) -> None:
-    path = tmp_path / ("n" * 251 + ".png")
+@pytest.mark.parametrize("stem", ["n" * 251, "照" * 83])  # a name may take 255 bytes, and these take three each
+def test_the_longest_name_that_a_file_system_takes_can_be_written(stem: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{stem}.png"
     with written_whole(path) as part:
         part.write_bytes(b"x")
         assert part.suffix == ".png"
