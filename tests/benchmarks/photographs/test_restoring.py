@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from restorebench.benchmarks.photographs.photograph import Photograph
 from restorebench.benchmarks.photographs.restoring import CPU_BYTES, PhotographRestorer
 from restorebench.benchmarks.photographs.tiles import Tiling
-from restorebench.models import create_model
+from restorebench.models import WeightsInfo, create_model
 from restorebench.models.card import ModelCard, SizeRule, Variant
 from restorebench.models.card import Tiling as Policy
-from restorebench.models.checkpoint import WeightsInfo
 from restorebench.models.restorer import Restorer
 
 from .files import noise
