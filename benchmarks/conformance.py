@@ -7,6 +7,7 @@ tensors that start at zero (gates, biases) get small values first: a gate at zer
 from __future__ import annotations
 
 import functools
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -201,10 +202,15 @@ def check_bfloat16(subject: Subject) -> Finding:
 
 
 def check_gradients(subject: Subject) -> Finding:
-    """In training, gradients are finite and every trainable parameter gets one."""
+    """In training, gradients are finite and every trainable parameter gets one, save those the card names."""
     restorer = subject.restorer().train()
     wake(restorer.network)
-    waiting = {name: parameter for name, parameter in restorer.network.named_parameters() if parameter.requires_grad}
+    spare = [re.compile(pattern) for pattern in subject.card.without_gradient]
+    waiting = {
+        name: parameter
+        for name, parameter in restorer.network.named_parameters()
+        if parameter.requires_grad and not any(pattern.search(name) for pattern in spare)
+    }
     if not waiting:
         return skipped("nothing to train")
     count = len(waiting)

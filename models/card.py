@@ -128,6 +128,9 @@ class ModelCard:
         trainable: False where the restorer has nothing to train.
         built_from: ``checkpoint`` where the weights file decides the architecture: the class then has the method
             ``from_checkpoint`` (`restorebench.models.registry.BuiltFromCheckpoint`) and is never built without a file.
+        without_gradient: regular expressions of the keys of trainable parameters that no gradient ever reaches, because
+            nothing reads them or only to round: published checkpoints and printed sizes hold them.
+        notes: what someone who uses the numbers should know, such as how defects of published code are treated.
         revision: raised whenever the same weights would give other outputs; part of every cell's identity.
     """
 
@@ -149,6 +152,8 @@ class ModelCard:
     key_map: tuple[tuple[str, str], ...] = ()
     trainable: bool = True
     built_from: Literal["arguments", "checkpoint"] = "arguments"
+    without_gradient: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     revision: int = 1
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import row_strips as strips
+from .bias_free_norm import BiasFreeLayerNorm2d
 
 NORMALIZE_EPS = 1e-12
 """Smallest length by which queries and keys are divided, as in `torch.nn.functional.normalize`."""
@@ -133,6 +134,17 @@ class GDFN(nn.Module):
         return restored
 
 
+def add_attention(x: Tensor, norm: nn.Module, attn: MDTA) -> Tensor:
+    """x + attn(norm(x)), (B, C, H, W) -> (B, C, H, W), a new tensor.
+
+    On a CPU without gradients the hidden maps are computed a strip of rows at a time (see `row_strips`).
+    """
+    if attn.project_out is not None and strips.strips_pay(x, attn.qkv.out_channels):
+        return strips.attention(x, norm, attn.qkv, attn.qkv_dwconv, attn.temperature, attn.project_out, NORMALIZE_EPS)
+    attended: Tensor = x + attn(norm(x))
+    return attended
+
+
 def add_feed_forward_(x: Tensor, norm: nn.Module, ffn: GDFN) -> Tensor:
     """x + ffn(norm(x)), (B, C, H, W) -> (B, C, H, W); in inference it may overwrite x, which must be the caller's own.
 
@@ -148,24 +160,35 @@ class TransformerBlock(nn.Module):
     """x + MDTA(norm1(x)), then x + GDFN(norm2(x)); (B, C, H, W) -> (B, C, H, W).
 
     Keys ``norm1.body``, ``attn``, ``norm2.body``, ``ffn``.
+
+    Args:
+        channels: C.
+        heads: of the attention.
+        expansion: hidden width of the feed-forward over C.
+        bias: whether the convolutions have biases.
+        eps: of the norms.
+        norm_bias: False for norms without mean and bias (`BiasFreeLayerNorm2d`).
     """
 
-    def __init__(self, channels: int, heads: int, expansion: float, *, bias: bool = False, eps: float = 1e-5) -> None:
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        expansion: float,
+        *,
+        bias: bool = False,
+        eps: float = 1e-5,
+        norm_bias: bool = True,
+    ) -> None:
         super().__init__()
-        self.norm1 = LayerNorm2d(channels, eps)
+        norm = LayerNorm2d if norm_bias else BiasFreeLayerNorm2d
+        self.norm1 = norm(channels, eps)
         self.attn = MDTA(channels, heads, bias=bias)
-        self.norm2 = LayerNorm2d(channels, eps)
+        self.norm2 = norm(channels, eps)
         self.ffn = GDFN(channels, expansion, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        attn = self.attn
-        if attn.project_out is not None and strips.strips_pay(x, attn.qkv.out_channels):
-            x = strips.attention(
-                x, self.norm1, attn.qkv, attn.qkv_dwconv, attn.temperature, attn.project_out, NORMALIZE_EPS
-            )
-        else:
-            x = x + attn(self.norm1(x))
-        return add_feed_forward_(x, self.norm2, self.ffn)
+        return add_feed_forward_(add_attention(x, self.norm1, self.attn), self.norm2, self.ffn)
 
 
 class Downsample(nn.Module):
