@@ -18,9 +18,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..models import ModelCard, Restorer, Variant, create_model, save_weights
+from ..messages import one_line
+from ..models import ModelCard, Restorer, Variant, build_network, create_model, save_weights
 from ..models.hooks import HasAuxiliaryLoss
-from ..models.registry import build_network, one_line
 from .inference.numerics import Numerics
 from .inference.runner import restore_in_tiles
 from .profiling.macs import Complexity, count_macs

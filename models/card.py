@@ -1,12 +1,13 @@
-"""What is known about a restorer, as typed data.
+"""What is known about a restorer and its weights, as typed data.
 
-A card holds facts only: it imports nothing heavy, so that tables and ``bench list`` can use it without the network.
+Facts only: this module imports nothing heavy, so that tables and ``bench list`` can use it without the network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Provenance = Literal["official", "retrained", "reconstructed", "bundled", "foreign", "untrained", "input"]
@@ -104,6 +105,27 @@ class Checkpoint:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Where the weights of a restorer come from.
+
+    Attributes:
+        kind: ``file``, ``bundled``, ``none`` (random) or ``not needed``.
+        path: the file, where there is one.
+        sha256: its hash, in hexadecimal.
+        provenance: what tables say about the row.
+        description: one line for people; it names the seed of random weights.
+        training: what the file says of how it was trained (`checkpoint.training_facts`); None where it says nothing.
+    """
+
+    kind: Literal["file", "bundled", "none", "not needed"]
+    path: Path | None
+    sha256: str | None
+    provenance: Provenance
+    description: str
+    training: Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """Everything the suite says about a restorer besides its network.
@@ -127,9 +149,9 @@ class ModelCard:
         key_map: (regular expression, replacement) pairs that turn keys of published checkpoints into reference keys.
         trainable: False where the restorer has nothing to train.
         built_from: ``checkpoint`` where the weights file decides the architecture: the class then has the method
-            ``from_checkpoint`` (`restorebench.models.registry.BuiltFromCheckpoint`) and is never built without a file.
-        without_gradient: regular expressions of the keys of trainable parameters that no gradient ever reaches, because
-            nothing reads them or only to round: published checkpoints and printed sizes hold them.
+            ``from_checkpoint`` (`restorebench.models.hooks.BuiltFromCheckpoint`) and is never built without a file.
+        without_gradient: regular expressions of the keys of trainable parameters that no gradient ever reaches, or only
+            one of zero: published checkpoints and printed sizes hold them.
         notes: what someone who uses the numbers should know, such as how defects of published code are treated.
         revision: raised whenever the same weights would give other outputs; part of every cell's identity.
     """

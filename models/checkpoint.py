@@ -6,25 +6,23 @@ keys into the network's.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
-import uuid
 import warnings
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ..atomic import written_whole
+from ..messages import one_line
 from .card import ModelCard, Provenance
-from .registry import ModelError, construct, one_line
+from .errors import ModelError
 
 _CONTAINERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "net", "model")
 """Where checkpoints keep the state dict; the first one present wins."""
@@ -36,27 +34,6 @@ _FACTS = (
 )
 _COUNTER = "num_batches_tracked"
 """Batch normalisation's step counter: no output depends on it, and old checkpoints lack it."""
-
-
-@dataclass(frozen=True)
-class WeightsInfo:
-    """Where the weights of a restorer come from.
-
-    Attributes:
-        kind: ``file``, ``bundled``, ``none`` (random) or ``not needed``.
-        path: the file, where there is one.
-        sha256: its hash, in hexadecimal.
-        provenance: what tables say about the row.
-        description: one line for people; it names the seed of random weights.
-        training: what the file says of how it was trained (`training_facts`); None where it says nothing.
-    """
-
-    kind: Literal["file", "bundled", "none", "not needed"]
-    path: Path | None
-    sha256: str | None
-    provenance: Provenance
-    description: str
-    training: Mapping[str, Any] | None = None
 
 
 def file_sha256(path: Path) -> str:
@@ -179,7 +156,14 @@ def without_prefixes(raw: Mapping[str, Any]) -> list[dict[str, torch.Tensor]]:
     return stripped
 
 
-def load_state(network: nn.Module, state: Mapping[str, torch.Tensor], card: ModelCard, source: Path | str) -> None:
+def load_state(
+    network: nn.Module,
+    state: Mapping[str, torch.Tensor],
+    card: ModelCard,
+    source: Path | str,
+    *,
+    alternatives: Iterable[tuple[str, Mapping[str, torch.Tensor]]],
+) -> None:
     """Copy a state dict into a network, cast to the network's dtypes.
 
     Every key must be there, with its shape, and no other; only ``num_batches_tracked`` may be missing.
@@ -189,16 +173,18 @@ def load_state(network: nn.Module, state: Mapping[str, torch.Tensor], card: Mode
         state: in reference keys (`canonical_state_dict`).
         card: of the restorer.
         source: the file, for messages.
+        alternatives: other sizes of the restorer (how to ask for one, its state dict, which may be on the meta
+            device); only read where the state does not fit, to name the one that it is of.
 
     Raises:
-        ModelError: the state does not fit; the message names the first keys and the variant that would fit.
+        ModelError: the state does not fit; the message names the first keys, and the alternative that would fit.
     """
     own: dict[str, torch.Tensor] = network.state_dict()
     problem = _mismatch(own, state)
     if problem:
-        fitting = _fitting(type(network), state, card)
-        hint = f"; it fits {fitting}" if fitting else "; it fits no variant of the card"
-        raise ModelError(f"{source} does not fit this {card.name}: {problem}{hint}")
+        fitting = (size for size, other in alternatives if not _mismatch(other, state))
+        hint = next(fitting, "no variant of the card")
+        raise ModelError(f"{source} does not fit this {card.name}: {problem}; it fits {hint}")
     try:
         # Not strict: the step counters may be missing, the rest has just been compared. Copying casts.
         network.load_state_dict(dict(state), strict=False)
@@ -222,14 +208,8 @@ def save_weights(network_state: Mapping[str, torch.Tensor], path: Path, metadata
     path.parent.mkdir(parents=True, exist_ok=True)
     # Copies, because safetensors takes no tensors that share memory.
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in network_state.items()}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        save_file(tensors, temporary, metadata=dict(metadata))
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as part:
+        save_file(tensors, part, metadata=dict(metadata))
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -322,18 +302,3 @@ def _mismatch(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]
         shapes = f"{tuple(state[key].shape)}, not {tuple(own[key].shape)}"
         parts.append(f"{len(wrong)} of wrong shape (first {key!r}: {shapes})")
     return ", ".join(parts)
-
-
-def _fitting(network: type[nn.Module], state: Mapping[str, torch.Tensor], card: ModelCard) -> str | None:
-    """The variant, or published checkpoint's arguments, with exactly the keys and shapes of `state`."""
-    sizes: list[tuple[str, Mapping[str, Any]]] = [(variant, {}) for variant in card.variants]
-    sizes += [(checkpoint.variant, checkpoint.overrides) for checkpoint in card.checkpoints if checkpoint.overrides]
-    for variant, overrides in sizes:
-        candidate = None
-        with contextlib.suppress(RuntimeError, NotImplementedError, TypeError, ValueError):
-            # Constructors that compute with values cannot be built without memory; then this size is not proposed.
-            candidate = construct(network, {**card.variants[variant].arguments, **overrides}, device="meta")
-        if candidate is not None and not _mismatch(candidate.state_dict(), state):
-            changed = "".join(f" {key}={value!r}" for key, value in overrides.items())
-            return f"variant {variant}: pass variant={variant}{changed}"
-    return None

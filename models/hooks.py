@@ -1,4 +1,4 @@
-"""What a network may offer to its trainer besides ``forward``.
+"""What a network may offer besides ``forward``: to its trainer, and to the factory.
 
 A trainer asks with ``isinstance(network, HasAuxiliaryLoss)`` and so needs to know no network by name. One step is:
 forward in training mode, add `auxiliary_loss` to the loss of the restored images, backward, optimiser step,
@@ -7,10 +7,14 @@ forward in training mode, add `auxiliary_loss` to the loss of the restored image
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from .card import ModelCard
 
 
 @runtime_checkable
@@ -32,4 +36,22 @@ class HasAfterStep(Protocol):
 
     def after_step(self) -> None:
         """Make that change; to be called once after every step of the optimiser, the same on every process."""
+        ...
+
+
+class BuiltFromCheckpoint(Protocol):
+    """What a class offers whose card says ``built_from="checkpoint"``, besides being a ``torch.nn.Module``."""
+
+    @classmethod
+    def from_checkpoint(cls, state: Mapping[str, Tensor], card: ModelCard, source: Path) -> tuple[nn.Module, ModelCard]:
+        """The network that a state dict describes, with its weights, and the card as it holds for this network.
+
+        Args:
+            state: as the file has it, already read without running code.
+            card: the registered card; size rule, dtypes and tiling may be replaced.
+            source: the file, for messages.
+
+        Raises:
+            ModelError: the file is of no network that fits, in one line.
+        """
         ...

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .card import ModelCard, SizeRule
-from .checkpoint import WeightsInfo
-from .registry import ModelError
+from .card import ModelCard, SizeRule, WeightsInfo
+from .errors import ModelError
 
 
 class Restorer(nn.Module):

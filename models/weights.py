@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .card import Checkpoint, ModelCard, Provenance
-from .checkpoint import WeightsInfo, check_file, file_sha256, read_metadata, stored_provenance, training_facts
-from .registry import ModelError, check_variant
+from .card import Checkpoint, ModelCard, Provenance, WeightsInfo
+from .checkpoint import check_file, file_sha256, read_metadata, stored_provenance, training_facts
+from .errors import ModelError
+from .registry import check_variant
 
 WEIGHTS_VARIABLE = "RESTOREBENCH_WEIGHTS"
 BUNDLED = Path(__file__).parent / "bundled"
@@ -31,8 +32,8 @@ class WeightsChoice:
 
 def weights_folder() -> Path:
     """Folder searched for published checkpoints: ``RESTOREBENCH_WEIGHTS``, else ``~/.cache/restorebench/weights``."""
-    chosen = os.environ.get(WEIGHTS_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "restorebench" / "weights"
+    folder = os.environ.get(WEIGHTS_VARIABLE)
+    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "restorebench" / "weights"
 
 
 def bundled_path(card: ModelCard) -> Path:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from restorebench.models import temporary_registry
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,3 +24,10 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test images: {folder} is not there (set RESTOREBENCH_TEST_DATA)")
     return folder
+
+
+@pytest.fixture
+def own_registry() -> Iterator[None]:
+    """What a test registers or takes out is as before after it; plug-ins that it installs are found."""
+    with temporary_registry():
+        yield

@@ -94,7 +94,7 @@ def guarded(action: Callable[[], int]) -> int:
 def is_user_error(error: ValueError) -> bool:
     """Whether an error is the user's to mend; other ValueErrors are ours, and keep their traceback."""
     from ...datasets.errors import DataError
-    from ...models.registry import ModelError
+    from ...models.errors import ModelError
     from ...reports.errors import ReportError
     from ...reports.published.results import PublishedError
     from ..errors import UserError

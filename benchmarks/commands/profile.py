@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from ...messages import one_line
 from ...models import ModelCard, PublishedFigure, Restorer, build_network, get_card
-from ...models.registry import check_variant, one_line
+from ...models.registry import check_variant
 from ...models.weights import choose_weights
 from ..environment import device_name
 from ..errors import UserError

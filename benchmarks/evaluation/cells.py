@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...datasets.samples import Task
-from ...models.checkpoint import WeightsInfo
+from ...models import WeightsInfo
 from ..inference.numerics import Numerics
 
 ID_LENGTH = 16

@@ -13,8 +13,7 @@ from typing import Any, Literal
 from torch import nn
 
 from ...datasets.samples import TaskData
-from ...models import ModelCard, create_model
-from ...models.registry import build_network
+from ...models import ModelCard, build_network, create_model
 from ..environment import describe_environment
 from ..errors import UserError
 from ..inference.cost import cost_of

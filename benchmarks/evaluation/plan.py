@@ -10,8 +10,7 @@ from typing import Any, Literal, cast, get_args
 from ...datasets.folder import folder_suite
 from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
-from ...models import ModelCard, get_card
-from ...models.checkpoint import WeightsInfo
+from ...models import ModelCard, WeightsInfo, get_card
 from ...models.weights import choose_weights
 from ..errors import UserError, nearest
 from ..inference.numerics import Numerics, check_dtype, resolve_batch, resolve_device

@@ -28,7 +28,7 @@ import torch
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
-from ...models.registry import one_line
+from ...messages import one_line
 from ..errors import UserError
 from ..store.folders import write_atomically
 from .config import TrainConfig, identity

@@ -1,61 +1,22 @@
-"""Pieces that the Restormer family shares (arXiv 2111.09881): norms, transposed attention, feed-forward, resampling.
+"""Pieces that the Restormer family shares (arXiv 2111.09881): transposed attention, feed-forward, resampling.
 
 All of them take and return (B, C, H, W) and are exact whatever the memory layout, but are quickest on channels-last
-tensors: the layer norms return channels-last memory, so the convolutions behind them run in that layout without being
-asked to.
+tensors. `layer_norm` returns such memory, so the convolutions behind it run in that layout without being asked to.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import row_strips as strips
-from .bias_free_norm import BiasFreeLayerNorm2d
+from .layer_norm import LayerNorm2d
 
 NORMALIZE_EPS = 1e-12
 """Smallest length by which queries and keys are divided, as in `torch.nn.functional.normalize`."""
-
-
-class ChannelLayerNorm(nn.Module):
-    """Layer norm over the channels of every pixel, (B, C, H, W) -> the same shape in channels-last memory.
-
-    Keys ``weight`` and ``bias``, both (C,). KBNet uses eps 1e-6, the other networks 1e-5.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.channels = channels
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        pixels = x.permute(0, 2, 3, 1)
-        return F.layer_norm(pixels, (self.channels,), self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
-
-
-class LayerNorm2d(nn.Module):
-    """`ChannelLayerNorm` under the keys ``body.weight`` and ``body.bias`` that Restormer, RBaIR and AnyIR use."""
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.body = ChannelLayerNorm(channels, eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        normalised: Tensor = self.body(x)
-        return normalised
-
-
-def pixels(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H * W, C), a view of channels-last memory."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def planes(flat: Tensor, height: int, width: int) -> Tensor:
-    """(B, H * W, C) -> (B, C, H, W) in channels-last memory."""
-    return flat.view(flat.shape[0], height, width, -1).permute(0, 3, 1, 2)
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -115,6 +76,35 @@ class MDTA(nn.Module):
         return mixed
 
 
+class CrossAttention(nn.Module):
+    """MDTA whose queries come from one tensor and whose keys and values from another, both (B, C, H, W).
+
+    Keys ``temperature`` (heads, 1, 1), ``q``, ``q_dwconv``, ``kv``, ``kv_dwconv``, ``project_out``.
+
+    Args:
+        channels: C.
+        heads: of the attention.
+        bias: whether the convolutions have biases.
+        kernel: side of the depthwise convolution of keys and values, odd.
+    """
+
+    def __init__(self, channels: int, heads: int, *, bias: bool = False, kernel: int = 3) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.q = nn.Conv2d(channels, channels, 1, bias=bias)
+        self.q_dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=bias)
+        self.kv = nn.Conv2d(channels, 2 * channels, 1, bias=bias)
+        around = {"padding": kernel // 2, "groups": 2 * channels, "bias": bias}
+        self.kv_dwconv = nn.Conv2d(2 * channels, 2 * channels, kernel, **around)
+        self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
+
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
+        q = self.q_dwconv(self.q(queries))
+        k, v = self.kv_dwconv(self.kv(context)).chunk(2, dim=1)
+        mixed: Tensor = self.project_out(transposed_attention(q, k, v, self.temperature))
+        return mixed
+
+
 class GDFN(nn.Module):
     """Gated-Dconv feed-forward network (Restormer, section 3.2), (B, C, H, W) -> (B, C, H, W).
 
@@ -134,21 +124,24 @@ class GDFN(nn.Module):
         return restored
 
 
-def add_attention(x: Tensor, norm: nn.Module, attn: MDTA) -> Tensor:
-    """x + attn(norm(x)), (B, C, H, W) -> (B, C, H, W), a new tensor.
+def add_attention(x: Tensor, norm: nn.Module, attention: MDTA) -> Tensor:
+    """x + attention(norm(x)), (B, C, H, W) -> (B, C, H, W).
 
     On a CPU without gradients the hidden maps are computed a strip of rows at a time (see `row_strips`).
     """
-    if attn.project_out is not None and strips.strips_pay(x, attn.qkv.out_channels):
-        return strips.attention(x, norm, attn.qkv, attn.qkv_dwconv, attn.temperature, attn.project_out, NORMALIZE_EPS)
-    attended: Tensor = x + attn(norm(x))
-    return attended
+    project_out = attention.project_out
+    if project_out is not None and strips.strips_pay(x, attention.qkv.out_channels):
+        return strips.attention(
+            x, norm, attention.qkv, attention.qkv_dwconv, attention.temperature, project_out, NORMALIZE_EPS
+        )
+    restored: Tensor = x + attention(norm(x))
+    return restored
 
 
 def add_feed_forward_(x: Tensor, norm: nn.Module, ffn: GDFN) -> Tensor:
     """x + ffn(norm(x)), (B, C, H, W) -> (B, C, H, W); in inference it may overwrite x, which must be the caller's own.
 
-    On a CPU without gradients the hidden maps are computed a strip of rows at a time (see `row_strips`).
+    As `add_attention`, in strips on a CPU without gradients.
     """
     if strips.strips_pay(x, ffn.project_in.out_channels):
         return strips.feed_forward_(x, norm, ffn.project_in, ffn.dwconv, ffn.project_out)
@@ -159,15 +152,14 @@ def add_feed_forward_(x: Tensor, norm: nn.Module, ffn: GDFN) -> Tensor:
 class TransformerBlock(nn.Module):
     """x + MDTA(norm1(x)), then x + GDFN(norm2(x)); (B, C, H, W) -> (B, C, H, W).
 
-    Keys ``norm1.body``, ``attn``, ``norm2.body``, ``ffn``.
+    Keys ``norm1``, ``attn``, ``norm2``, ``ffn``; those of a norm are ``body.weight`` and ``body.bias``.
 
     Args:
         channels: C.
         heads: of the attention.
         expansion: hidden width of the feed-forward over C.
         bias: whether the convolutions have biases.
-        eps: of the norms.
-        norm_bias: False for norms without mean and bias (`BiasFreeLayerNorm2d`).
+        norm: makes both norms from C.
     """
 
     def __init__(
@@ -177,14 +169,12 @@ class TransformerBlock(nn.Module):
         expansion: float,
         *,
         bias: bool = False,
-        eps: float = 1e-5,
-        norm_bias: bool = True,
+        norm: Callable[[int], nn.Module] = LayerNorm2d,
     ) -> None:
         super().__init__()
-        norm = LayerNorm2d if norm_bias else BiasFreeLayerNorm2d
-        self.norm1 = norm(channels, eps)
+        self.norm1 = norm(channels)
         self.attn = MDTA(channels, heads, bias=bias)
-        self.norm2 = norm(channels, eps)
+        self.norm2 = norm(channels)
         self.ffn = GDFN(channels, expansion, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from .layer_norm import LayerNorm2d
+from .layout import channels_last, feature_map
 from .restormer import Downsample, OverlapPatchEmbed, TransformerBlock, Upsample
 
 LEVELS = 4
@@ -26,9 +28,9 @@ def join(reduce: nn.Conv2d, first: Tensor, second: Tensor) -> Tensor:
     """
     batch, channels, height, width = first.shape
     of_first, of_second = reduce.weight.flatten(1).tensor_split([channels], dim=1)
-    rows = (t.permute(0, 2, 3, 1).flatten(0, 2) for t in (first, second))
-    joined = torch.addmm(next(rows) @ of_first.t(), next(rows), of_second.t())
-    return joined.view(batch, height, width, -1).permute(0, 3, 1, 2)
+    first_rows, second_rows = (channels_last(t).flatten(0, 2) for t in (first, second))
+    joined = torch.addmm(first_rows @ of_first.t(), second_rows, of_second.t())
+    return feature_map(joined.view(batch, height, width, -1))
 
 
 class RestormerUNet(nn.Module):
@@ -44,7 +46,7 @@ class RestormerUNet(nn.Module):
         heads: attention heads of the four levels.
         expansion: hidden width of the feed-forward networks over their width.
         latent_channels: channels with which the latent features leave `adapt`; those of the lowest level unless given.
-        norm_bias: whether the layer norms subtract the mean and have a bias (see `BiasFreeLayerNorm`).
+        norm: makes the blocks' norms from their channels.
 
     Raises:
         ValueError: there are not four levels.
@@ -59,7 +61,7 @@ class RestormerUNet(nn.Module):
         expansion: float,
         *,
         latent_channels: int | None = None,
-        norm_bias: bool = True,
+        norm: Callable[[int], nn.Module] = LayerNorm2d,
     ) -> None:
         super().__init__()
         if not len(blocks) == len(heads) == LEVELS:
@@ -68,9 +70,7 @@ class RestormerUNet(nn.Module):
         lowest = w4 if latent_channels is None else latent_channels
 
         def stage(width: int, level: int, count: int) -> nn.Sequential:
-            return nn.Sequential(
-                *(TransformerBlock(width, heads[level], expansion, norm_bias=norm_bias) for _ in range(count))
-            )
+            return nn.Sequential(*(TransformerBlock(width, heads[level], expansion, norm=norm) for _ in range(count)))
 
         self.patch_embed = OverlapPatchEmbed(3, w1)
         self.encoder_level1 = stage(w1, 0, blocks[0])

@@ -1,5 +1,6 @@
 """Restorers: one file a network, with its card; blocks of its own lie beside it under the same prefix.
 
-The registry imports every module of this folder, so a new file here is all that a new restorer takes.
-May import: `layers`, and `card`, `errors`, `registry`, `restorer`, `checkpoint` of `models`.
+The registry imports every module of this folder, so a new file here is all that a new restorer takes. No network
+imports another.
+May import: `layers`; `card`, `errors`, `registry`, `restorer` and `checkpoint` of `models`; the suite's `messages`.
 """

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..card import ModelCard, PublishedFigure, SizeRule, Variant
-from ..layers.restormer import GDFN, NORMALIZE_EPS, Downsample, LayerNorm2d, OverlapPatchEmbed, Upsample
+from ..layers.layer_norm import LayerNorm2d
+from ..layers.layout import channels_last, feature_map
+from ..layers.restormer import GDFN, NORMALIZE_EPS, Downsample, OverlapPatchEmbed, Upsample
 from ..registry import register
 
 CARD = ModelCard(
@@ -53,16 +55,6 @@ GROUP_BYTES = 16 * 2**20
 """Size up to which a feed-forward's hidden tensor is made at once; allocating more costs more than computing it."""
 
 
-def pixels(x: Tensor) -> Tensor:
-    """(B, C, H, W) in channels-last memory -> (B, H, W, C), a view."""
-    return x.permute(0, 2, 3, 1)
-
-
-def feature_map(x: Tensor) -> Tensor:
-    """(B, H, W, C) -> (B, C, H, W) in channels-last memory, a view."""
-    return x.permute(0, 3, 1, 2)
-
-
 def precise(x: Tensor) -> Tensor:
     """`x` in float32, or in float64 if it has that: what sums over pixels are taken in."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -70,7 +62,7 @@ def precise(x: Tensor) -> Tensor:
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """1x1 convolution as a matrix product over pixels: (B, C, H, W), (C', C, 1, 1), (C',) -> (B, C', H, W)."""
-    return feature_map(F.linear(pixels(x), weight.flatten(1), bias))
+    return feature_map(F.linear(channels_last(x), weight.flatten(1), bias))
 
 
 def project(x: Tensor, weight: Tensor, kernel: Tensor) -> Tensor:
@@ -92,8 +84,8 @@ def channel_attention(queries_keys: Tensor, values: Tensor, temperature: Tensor)
     """
     batch, channels, height, width = values.shape
     heads = temperature.shape[0]
-    qk = pixels(queries_keys).reshape(batch, height * width, 2 * heads, channels // heads)
-    v = pixels(values).reshape(batch, height * width, heads, channels // heads).transpose(1, 2)
+    qk = channels_last(queries_keys).reshape(batch, height * width, 2 * heads, channels // heads)
+    v = channels_last(values).reshape(batch, height * width, heads, channels // heads).transpose(1, 2)
     # A sum of squares over the rows of a matrix is vectorised, `vector_norm` over them is not.
     lengths = precise(qk).square().sum(dim=1).clamp_min(NORMALIZE_EPS**2).sqrt()
     q, k = qk.transpose(1, 2).chunk(2, dim=1)
@@ -145,7 +137,7 @@ class GatedDA(nn.Module):
     @staticmethod
     def _statistics(g: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and (biased) variance of each channel of each image over space, both (B, C) in float32 at least."""
-        rows = precise(pixels(g).flatten(1, 2))
+        rows = precise(channels_last(g).flatten(1, 2))
         mean = rows.mean(dim=1)
         return mean, (rows - mean[:, None]).square().mean(dim=1)
 
@@ -203,7 +195,7 @@ class Mix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         # One copy each: slices of a few channels would keep every later step from being vectorised.
-        even, odd = (feature_map(pixels(x)[..., parity::2].contiguous()) for parity in (0, 1))
+        even, odd = (feature_map(channels_last(x)[..., parity::2].contiguous()) for parity in (0, 1))
         attended = self._attend(even)
         gate = self.gatedcnn(odd)
         return pointwise(self._fuse(attended, gate), self.project_out.weight)
@@ -225,7 +217,7 @@ class Mix(nn.Module):
             frequency = torch.fft.irfft2(spectrum, s=attended.shape[-2:]).to(attended.dtype)
         else:
             frequency = attended + gate  # the Fourier transform is linear
-        frequency = pixels(frequency)
+        frequency = channels_last(frequency)
         doubled = feature_map(torch.stack((frequency, frequency), dim=-1).flatten(-2))
         return torch.lerp(doubled, spatial, self.lam.to(spatial.dtype))
 

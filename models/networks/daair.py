@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from ..card import ModelCard, PublishedFigure, SizeRule, Variant
+from ..layers.layer_norm import LayerNorm2d
 from ..layers.restormer import (
     GDFN,
     MDTA,
+    CrossAttention,
     Downsample,
-    LayerNorm2d,
     OverlapPatchEmbed,
     TransformerBlock,
     Upsample,
     add_feed_forward_,
-    transposed_attention,
 )
 from ..registry import register
 from .daair_experts import Controller, DaLe, Experts, Router
@@ -60,28 +60,6 @@ CARD = ModelCard(
     size=SizeRule(multiple=8, minimum=8, padding="reflect"),
     published=(PublishedFigure(variant="paper", parameters_m=6.0, source="arXiv 2405.15475", note='printed as "6 M"'),),
 )
-
-
-class CrossAttention(nn.Module):
-    """MDTA whose queries come from one tensor and whose keys and values from another, both (B, C, H, W).
-
-    Keys ``temperature`` (heads, 1, 1), ``q``, ``q_dwconv``, ``kv``, ``kv_dwconv``, ``project_out``.
-    """
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.q = nn.Conv2d(channels, channels, 1, bias=False)
-        self.q_dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-        self.kv = nn.Conv2d(channels, 2 * channels, 1, bias=False)
-        self.kv_dwconv = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels, bias=False)
-        self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
-
-    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        q = self.q_dwconv(self.q(queries))
-        k, v = self.kv_dwconv(self.kv(context)).chunk(2, dim=1)
-        mixed: Tensor = self.project_out(transposed_attention(q, k, v, self.temperature))
-        return mixed
 
 
 class EncoderBlock(nn.Module):

@@ -16,13 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.layout import pixel_rows
+
 PROJECTION_STD = 0.01
 """Standard deviation of what a projection r -> C makes of unit inputs at the start (ours): 1 % of the features."""
-
-
-def pixels(x: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H * W, C), a view of channels-last memory."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class ExpertWeights(NamedTuple):
@@ -60,7 +57,7 @@ class Experts(nn.Module):
         """Weights of the only expert, for all images."""
         return ExpertWeights(self.mix[0] @ self.reduce[0], self.depthwise[0], self.out[0])
 
-    def chosen(self, index: Tensor) -> ExpertWeights:
+    def per_image(self, index: Tensor) -> ExpertWeights:
         """Weights of one expert per image, `index` (B,) int64."""
         mix, reduce = self.mix.index_select(0, index), self.reduce.index_select(0, index)
         return ExpertWeights(mix @ reduce, self.depthwise.index_select(0, index), self.out.index_select(0, index))
@@ -80,9 +77,9 @@ def side_by_side(first: ExpertWeights, second: ExpertWeights) -> ExpertWeights:
 def run_experts(y: Tensor, weights: ExpertWeights) -> Tensor:
     """y (B, C, H, W) through the experts -> (B, H * W, R)."""
     batch, _, height, width = y.shape
-    u = (pixels(y) @ weights.entry.mT).view(batch, height, width, -1).permute(0, 3, 1, 2)
+    u = (pixel_rows(y) @ weights.entry.mT).view(batch, height, width, -1).permute(0, 3, 1, 2)
     u = u * _depthwise(u, weights.depthwise)
-    return pixels(u) @ weights.out.mT
+    return pixel_rows(u) @ weights.out.mT
 
 
 def _depthwise(u: Tensor, weight: Tensor) -> Tensor:
@@ -109,7 +106,7 @@ class LowRankProjection(nn.Linear):
         """y (B, C, H, W) plus the projection of low_rank (B, H * W, r) -> (B, C, H, W) in channels-last memory."""
         batch, channels, height, width = y.shape
         # The matrix product adds to y while it writes: one pass over the big tensor fewer.
-        added = torch.addmm(pixels(y).flatten(0, 1), low_rank.flatten(0, 1), self.weight.mT)
+        added = torch.addmm(pixel_rows(y).flatten(0, 1), low_rank.flatten(0, 1), self.weight.mT)
         return added.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
@@ -186,9 +183,9 @@ class DaLe(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         index, gate = self.router(y)
-        chosen = self.specialised.chosen(index)
+        expert = self.specialised.per_image(index)
         # The gate value scales the expert's last matrix instead of its output.
-        gated = chosen._replace(out=chosen.out * gate.to(chosen.out.dtype)[:, None, None])
+        gated = expert._replace(out=expert.out * gate.to(expert.out.dtype)[:, None, None])
         # Both experts read the same features: run as one, they read them once.
         agnostic, specialised = run_experts(y, side_by_side(self.agnostic.shared(), gated)).chunk(2, dim=2)
         return self.project.add_to(y, agnostic * specialised)

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import row_strips as strips
 from ..layers.kernel_basis import TAPS, kernel_basis_attention
-from ..layers.restormer import MDTA, NORMALIZE_EPS, ChannelLayerNorm
+from ..layers.layer_norm import ChannelLayerNorm
+from ..layers.layout import channels_last, feature_map
+from ..layers.restormer import MDTA, add_attention
 
 LAYER_SCALE = 1e-2
 """What the learned scales of the branches start from."""
@@ -44,7 +45,7 @@ class Pointwise(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        return feature_map(F.linear(channels_last(input), self.weight.flatten(1), self.bias))
 
 
 class SimpleGate(nn.Module):
@@ -158,10 +159,4 @@ class KBBlockL(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
-        mdta = self.ffn
-        if mdta.project_out is not None and strips.strips_pay(x, mdta.qkv.out_channels):
-            return strips.attention(
-                x, self.norm2, mdta.qkv, mdta.qkv_dwconv, mdta.temperature, mdta.project_out, NORMALIZE_EPS
-            )
-        mixed: Tensor = mdta(self.norm2(x))
-        return x + mixed
+        return add_attention(x, self.norm2, self.ffn)

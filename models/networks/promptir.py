@@ -1,4 +1,4 @@
-"""PromptIR, prompting for all-in-one blind image restoration (Potlapalli et al., arXiv 2306.13090): network and card."""
+"""PromptIR, prompting for all-in-one blind image restoration (Potlapalli et al., arXiv 2306.13090)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CARD = ModelCard(
             note="all three prompts on all four levels, at a laptop's size",
         ),
     },
-    paper="Potlapalli et al., PromptIR: Prompting for All-in-One Blind Image Restoration, arXiv 2306.13090, NeurIPS 2023",
+    paper="Potlapalli et al., PromptIR: Prompting for All-in-One Blind Image Restoration, NeurIPS 2023",
     url="https://arxiv.org/abs/2306.13090",
     year=2023,
     code_licence=LICENCE,
@@ -139,7 +139,7 @@ class PromptIR(RestormerUNet):
         components: int = 5,
         published_spares: bool = True,
     ) -> None:
-        w1, w2, w3, w4 = (dim << level for level in range(4))
+        w2, w3, w4 = 2 * dim, 4 * dim, 8 * dim
         super().__init__(dim, blocks, refinement_blocks, heads, expansion, latent_channels=w3)
         p1, p2, p3 = prompt_channels
         s1, s2, s3 = prompt_sizes

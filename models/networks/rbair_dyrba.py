@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.restormer import LayerNorm2d, pixels, planes, transposed_attention
+from ..layers.layer_norm import LayerNorm2d
+from ..layers.layout import pixel_rows, planes
+from ..layers.restormer import CrossAttention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +158,7 @@ class DeformableAttention(nn.Module):
         )
         k = F.linear(sampled, self.proj_k.weight.flatten(1), self.proj_k.bias)
         v = F.linear(sampled, self.proj_v.weight.flatten(1), self.proj_v.bias)
-        q, k, v = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (pixels(q), k, v))
+        q, k, v = (t.reshape(*t.shape[:2], heads, -1).transpose(1, 2) for t in (pixel_rows(q), k, v))
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         out: Tensor = self.proj_out(planes(mixed, y.shape[2], y.shape[3]))
         return out
@@ -176,32 +178,14 @@ class DaCA(nn.Module):
         return deformed
 
 
-class CrossMDTA(nn.Module):
-    """Transposed attention with queries from x and keys and values from another map, both (B, C, h, w)."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.q = nn.Conv2d(channels, channels, 1, bias=False)
-        self.q_dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-        self.kv = nn.Conv2d(channels, 2 * channels, 1, bias=False)
-        self.kv_dwconv = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels, bias=False)
-        self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
-
-    def forward(self, x: Tensor, other: Tensor) -> Tensor:
-        k, v = self.kv_dwconv(self.kv(other)).chunk(2, dim=1)
-        out: Tensor = self.project_out(transposed_attention(self.q_dwconv(self.q(x)), k, v, self.temperature))
-        return out
-
-
 class ChannelCrossAttention(nn.Module):
-    """x + CrossMDTA(norm11(x), norm12(other)), both (B, C, h, w)."""
+    """x + CrossAttention(norm11(x), norm12(other)), both (B, C, h, w)."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.norm11 = LayerNorm2d(channels)
         self.norm12 = LayerNorm2d(channels)
-        self.attn = CrossMDTA(channels, heads)
+        self.attn = CrossAttention(channels, heads)
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         attended: Tensor = x + self.attn(self.norm11(x), self.norm12(other))
@@ -266,6 +250,6 @@ class DyRBA(nn.Module):
         # which it already has: the deformable attention keeps the size of its queries.
         matrix = (self.conv_out.weight.flatten(1) * gate[:, None]).transpose(1, 2)
         assert self.conv_out.bias is not None
-        out = torch.baddbmm(self.conv_out.bias, pixels(deformed), matrix)
+        out = torch.baddbmm(self.conv_out.bias, pixel_rows(deformed), matrix)
         attended: Tensor = self.cross_attn(features, planes(out, features.shape[2], features.shape[3]))
         return attended

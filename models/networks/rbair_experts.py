@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.depthwise import depthwise, dilated_by_phases, full_precision
-from ..layers.restormer import LayerNorm2d, gelu, pixels, planes
+from ..layers.layer_norm import LayerNorm2d
+from ..layers.layout import pixel_rows, planes
+from ..layers.restormer import gelu
 from ..layers.row_strips import rows_of_strip, strips_pay
 
 GATE_WIDTH = 12
@@ -48,7 +50,7 @@ class ConvExpert(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = gelu(depthwise(x, self.depthwise))
         matrix = self.matrix.t().expand(x.shape[0], -1, -1)
-        return planes(torch.baddbmm(pixels(x), pixels(hidden), matrix), x.shape[2], x.shape[3])
+        return planes(torch.baddbmm(pixel_rows(x), pixel_rows(hidden), matrix), x.shape[2], x.shape[3])
 
 
 def real_where_real(spectrum: Tensor, width: int) -> Tensor:
@@ -142,11 +144,14 @@ class ExpertGate(nn.Module):
 
 
 class Experts(nn.Module):
-    """Six experts, weighted per image and fused by a 1x1 convolution, (B, C, H, W) -> (B, C, H, W)."""
+    """Six experts, weighted per image and fused by a 1x1 convolution, (B, C, H, W) -> (B, C, H, W).
+
+    The experts' keys start with ``Op``, as in published checkpoints.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.Op = nn.ModuleList(
+        experts = nn.ModuleList(
             [
                 ConvExpert(channels, (3, 3)),
                 ConvExpert(channels, (21, 21)),
@@ -156,8 +161,16 @@ class Experts(nn.Module):
                 FourierExpert(channels),
             ]
         )
+        self.add_module("Op", experts)
         self.weight = ExpertGate(channels)
         self.out_ = nn.Conv2d(EXPERTS * channels, channels, 1, bias=False)
+
+    @property
+    def experts(self) -> nn.ModuleList:
+        """Five of convolutions, then the Fourier one."""
+        experts = self.get_submodule("Op")
+        assert isinstance(experts, nn.ModuleList)
+        return experts
 
     def matrices(self, x: Tensor) -> Tensor:
         """What maps each expert's output to the fused one, (B, 6, C in, C out).
@@ -172,8 +185,8 @@ class Experts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         matrices = self.matrices(x)
         fused: Tensor | None = None
-        for index, expert in enumerate(self.Op):
-            output = pixels(expert(x)).to(x.dtype)
+        for index, expert in enumerate(self.experts):
+            output = pixel_rows(expert(x)).to(x.dtype)
             matrix = matrices[:, index].to(x.dtype)
             fused = torch.bmm(output, matrix) if fused is None else torch.baddbmm(fused, output, matrix)
         assert fused is not None
@@ -203,22 +216,22 @@ class MoCE(nn.Module):
         Everything behind an expert's gelu is linear, so its 1x1 convolution, gate weight, columns of `out_` and the
         last 1x1 convolution are one (C, C) matrix, and so are the residuals of all experts together.
         """
-        experts = self.layers[0]
-        assert isinstance(experts, Experts)
-        matrices = experts.matrices(h) @ self.out_.weight.flatten(1).t()
+        mixture = self.layers[0]
+        assert isinstance(mixture, Experts)
+        matrices = mixture.matrices(h) @ self.out_.weight.flatten(1).t()
         out = torch.empty_like(x, memory_format=torch.channels_last)
         images = (torch.split(t.permute(0, 2, 3, 1).contiguous(), 1) for t in (x, h, out))
         for index, (image, hidden, restored) in enumerate(zip(*images, strict=True)):
-            self._restore_image(experts, matrices[index], image, hidden, restored)
+            self._restore_image(mixture, matrices[index], image, hidden, restored)
         return out
 
     @staticmethod
-    def _restore_image(experts: Experts, matrices: Tensor, image: Tensor, h: Tensor, restored: Tensor) -> None:
+    def _restore_image(mixture: Experts, matrices: Tensor, image: Tensor, h: Tensor, restored: Tensor) -> None:
         """One image of `_in_strips`: (1, H, W, C) `image` and `h` give `restored`; matrices (6, C in, C out)."""
         _, height, width, channels = image.shape
-        fourier = experts.Op[5]
+        fourier = mixture.experts[5]
         assert isinstance(fourier, FourierExpert)
-        local = [expert for expert in experts.Op if isinstance(expert, ConvExpert)]
+        local = [expert for expert in mixture.experts if isinstance(expert, ConvExpert)]
         folded = [expert.matrix.t() @ matrix for expert, matrix in zip(local, matrices[:5], strict=True)]
         residual = matrices.sum(dim=0)
         frequencies = fourier.filtered(h.permute(0, 3, 1, 2)).view(channels, height, width)

@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...messages import one_line
 from ..card import ModelCard, SizeRule, Tiling, Variant
 from ..checkpoint import without_prefixes
-from ..registry import ModelError, one_line, register
+from ..errors import ModelError
+from ..registry import register
 from ..restorer import pad
 
 CARD = ModelCard(
@@ -39,7 +41,7 @@ Call = Callable[[nn.Module, Tensor], Tensor]
 
 
 @register(CARD)
-class Foreign(nn.Module):
+class SpandrelNetwork(nn.Module):
     """A network of spandrel, (B, 3, H, W) in [0, 1] with sides that its card allows -> the same shape.
 
     Args:

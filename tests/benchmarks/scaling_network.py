@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from restorebench.benchmarks.evaluation.config import RunConfig
 from restorebench.benchmarks.evaluation.job import CellOutcome, Job
 from restorebench.benchmarks.evaluation.plan import make_plan
-from restorebench.models import register
-from restorebench.models.card import ModelCard, Variant
-from restorebench.models.registry import unregister
+from restorebench.models import ModelCard, Variant, register, temporary_registry
 
 
 @contextmanager
@@ -31,11 +29,10 @@ def registered(name: str, factor: float) -> Iterator[None]:
             return x * self.scale
 
     variants = {"only": Variant()}
-    register(ModelCard(name=name, title="", variants=variants, paper="", url="", year=2026, code_licence=""))(Scaling)
-    try:
+    card = ModelCard(name=name, title="", variants=variants, paper="", url="", year=2026, code_licence="")
+    with temporary_registry():
+        register(card)(Scaling)
         yield
-    finally:
-        unregister(name)
 
 
 def run(name: str, results: Path, **changes: Any) -> list[CellOutcome]:

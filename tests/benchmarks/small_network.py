@@ -10,8 +10,7 @@ import sys
 import torch
 from torch import Tensor, nn
 
-from restorebench.models import registry
-from restorebench.models.card import ModelCard, SizeRule, Variant
+from restorebench.models import ModelCard, SizeRule, Variant, register
 
 CARD = ModelCard(
     name="small",
@@ -58,7 +57,7 @@ class Small(nn.Module):
 
 def enter() -> None:
     """Put it into the registry."""
-    registry.register(CARD)(Small)
+    register(CARD)(Small)
 
 
 if __name__ == "__main__":

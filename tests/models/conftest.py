@@ -6,17 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from restorebench.models import list_models, registry
+from restorebench.models import ModelCard, get_card, register
 from restorebench.models import weights as selection
 
-
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it; plug-ins are looked for anew."""
-    list_models()
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
-    monkeypatch.setattr(registry, "_broken_plugins", {})
-    monkeypatch.setattr(registry, "_discovered", True)
+from .toys import Toy, card
 
 
 @pytest.fixture
@@ -36,3 +29,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def toy(own_registry: None) -> ModelCard:
+    """The card of a registered toy network."""
+    register(card())(Toy)
+    return get_card("toy")

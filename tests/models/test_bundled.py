@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import statistics
 from functools import cache
@@ -41,14 +42,23 @@ def gain(name: str, sample: Sample) -> float:
     return PROTOCOL.score(restored, pair.clean).psnr - PROTOCOL.score(pair.degraded, pair.clean).psnr
 
 
+def centre(sample: Sample, side: int = 256) -> Sample:
+    """The middle of a photograph, which shows noise and rain as well as the whole does."""
+    height, width = sample.clean.shape[:2]
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = np.s_[top : top + side, left : left + side]
+    degraded = None if sample.degraded is None else sample.degraded[middle]
+    return dataclasses.replace(sample, degraded=degraded, clean=sample.clean[middle])
+
+
 @cache
 def gains(name: str) -> dict[str, float]:
     """Mean gain of every task of the embedded suites 3d and 5d, at 256x256."""
-    found = {}
+    by_label = {}
     for data in (*resolve("5d", source="embedded", size=256).data, *resolve("3d", source="embedded", size=256).data):
-        if data.task.label not in found:
-            found[data.task.label] = statistics.fmean(gain(name, data[index]) for index in range(len(data)))
-    return found
+        if data.task.label not in by_label:
+            by_label[data.task.label] = statistics.fmean(gain(name, data[index]) for index in range(len(data)))
+    return by_label
 
 
 LABELS = {
@@ -62,18 +72,18 @@ LABELS = {
     [(name, suite, label) for name in NAMES for suite, labels in LABELS.items() for label in labels],
 )
 def test_every_task_gains_a_decibel_blur_none_is_lost_and_the_average_four(name: str, suite: str, label: str) -> None:
-    found = {task: gains(name)[task] for task in LABELS[suite] if task != "average"}
-    found["average"] = statistics.fmean(found.values())
-    assert found[label] >= {"average": 4, "deblur": 0}.get(label, 1)
+    by_task = {task: gains(name)[task] for task in LABELS[suite] if task != "average"}
+    by_task["average"] = statistics.fmean(by_task.values())
+    assert by_task[label] >= {"average": 4, "deblur": 0}.get(label, 1)
 
 
 @real
 @pytest.mark.parametrize("name", NAMES)
 def test_real_noise_is_removed(name: str) -> None:
     data = next(d for d in folder_suite(None, DATA / "cbsd68", "denoise").data if d.task.sigma == 25)
-    chosen = [data[index] for index in range(0, len(data), 6)]
-    assert len(chosen) == 12
-    assert statistics.fmean(gain(name, sample) for sample in chosen) >= 5
+    photographs = [centre(data[index]) for index in range(0, len(data), 6)]
+    assert len(photographs) == 12
+    assert statistics.fmean(gain(name, sample) for sample in photographs) >= 5
 
 
 def pair(task: str, degraded: Path, clean: Path) -> Sample:
@@ -87,7 +97,7 @@ def test_real_rain_and_haze_are_not_made_worse(name: str) -> None:
     rain = DATA / "rain100l"
     # Two of the four pairs are matched by content: their names differ.
     names = {"1.png": "1.png", "2.png": "2.png", "31.png": "31.png", "rain-020.png": "norain2.png"}
-    rainy = [pair("derain", rain / "input" / a, rain / "target" / b) for a, b in names.items()]
+    rainy = [centre(pair("derain", rain / "input" / a, rain / "target" / b)) for a, b in names.items()]
     assert statistics.fmean(gain(name, sample) for sample in rainy) >= 0
     haze = DATA / "sots_outdoor"
     hazy = [
@@ -110,11 +120,13 @@ def test_the_file_is_small_and_tells_how_it_was_trained(name: str) -> None:
 
 
 def test_the_four_had_equal_budgets() -> None:
-    told = [restorer(name).weights.training or {} for name in NAMES]
+    trainings = [restorer(name).weights.training or {} for name in NAMES]
     for key in ("images", "steps", "lists_sha256", "recipe"):
-        assert len({facts[key] for facts in told}) == 1, key
-    budgets = {tuple((stage["recipe"], stage["images"], stage["steps"]) for stage in facts["stages"]) for facts in told}
+        assert len({facts[key] for facts in trainings}) == 1, key
+    budgets = {
+        tuple((stage["recipe"], stage["images"], stage["steps"]) for stage in facts["stages"]) for facts in trainings
+    }
     assert len(budgets) == 1
-    assert len({tuple(stage["lists_sha256"] for stage in facts["stages"][1:]) for facts in told}) == 1
+    assert len({tuple(stage["lists_sha256"] for stage in facts["stages"][1:]) for facts in trainings}) == 1
     # The first stage: two of the four saw dead leaves before these had clipped areas, as the folder's README says.
-    assert len({facts["stages"][0]["data"].replace("leaves v1,", "leaves v2,") for facts in told}) == 1
+    assert len({facts["stages"][0]["data"].replace("leaves v1,", "leaves v2,") for facts in trainings}) == 1

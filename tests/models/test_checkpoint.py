@@ -22,6 +22,8 @@ from restorebench.models.checkpoint import (
     read_checkpoint,
     read_metadata,
 )
+from restorebench.models.factory import published_sizes
+from restorebench.models.registry import Registration
 
 State = dict[str, torch.Tensor]
 
@@ -65,7 +67,7 @@ def published() -> State:
 def load_into_new(path: Path) -> State:
     network = Small()
     state = canonical_state_dict(read_checkpoint(path), CARD, expected=network.state_dict().keys())
-    load_state(network, state, CARD, path)
+    load_state(network, state, CARD, path, alternatives=published_sizes(Registration(CARD, Small)))
     return network.state_dict()
 
 
@@ -111,15 +113,15 @@ def test_safetensors_are_recognised_by_content(tmp_path: Path, name: str) -> Non
 
 def test_without_the_networks_keys_prefixes_are_stripped_and_the_containers_may_still_be_there() -> None:
     state = {"a.weight": torch.ones(1), "DCCA.b": torch.ones(2)}
-    found = canonical_state_dict({"state_dict": prefixed("net.module.", state)}, CARD)
-    assert set(found) == {"a.weight", "DaCA.b"}
+    canonical = canonical_state_dict({"state_dict": prefixed("net.module.", state)}, CARD)
+    assert set(canonical) == {"a.weight", "DaCA.b"}
 
 
 @pytest.mark.parametrize("prefix", ["", "net.", "module."])
 def test_a_network_whose_own_keys_begin_with_net_keeps_them(prefix: str) -> None:
     own = Inner().state_dict()
-    found = canonical_state_dict(prefixed(prefix, own), CARD, expected=own.keys())
-    assert same(found, own)
+    canonical = canonical_state_dict(prefixed(prefix, own), CARD, expected=own.keys())
+    assert same(canonical, own)
 
 
 def test_two_keys_that_become_one_are_refused() -> None:
@@ -158,7 +160,13 @@ def test_a_mismatch_names_counts_and_first_keys(tmp_path: Path) -> None:
     network = Small()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with pytest.raises(ModelError) as caught:
-        load_state(network, read_checkpoint(tmp_path / "odd.pth"), CARD, tmp_path / "odd.pth")
+        load_state(
+            network,
+            read_checkpoint(tmp_path / "odd.pth"),
+            CARD,
+            tmp_path / "odd.pth",
+            alternatives=published_sizes(Registration(CARD, Small)),
+        )
     message = str(caught.value)
     assert message == (
         f"{tmp_path / 'odd.pth'} does not fit this small: 2 of 10 keys missing (first 'net.bias'), "

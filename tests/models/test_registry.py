@@ -1,17 +1,14 @@
-"""From a name to a restorer."""
+"""Names, cards, plug-ins."""
 
 import logging
-import random
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from textwrap import dedent
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import restorebench.models as models
 from restorebench.models import (
@@ -24,41 +21,13 @@ from restorebench.models import (
     get_card,
     list_models,
     register,
-    registry,
+    temporary_registry,
     unregister,
 )
 
+from .toys import Toy, card
+
 pytestmark = pytest.mark.usefixtures("own_registry", "weights_folder")
-
-
-class Toy(nn.Module):
-    def __init__(self, *, width: int = 4, widths: list[int] | None = None) -> None:
-        super().__init__()
-        if width < 1:
-            raise ValueError("width must be positive")
-        if widths is not None:
-            width = widths.pop()  # constructors do such things
-        self.body = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.Dropout(0.5), nn.Conv2d(width, 3, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        restored: torch.Tensor = self.body(x)
-        return restored
-
-
-def card(
-    name: str = "toy", variants: dict[str, Variant] | None = None, checkpoints: tuple[Checkpoint, ...] = ()
-) -> ModelCard:
-    sizes = variants or {"paper": Variant(arguments={"width": 8}), "tiny": Variant(arguments={"width": 2})}
-    return ModelCard(
-        name=name, title=name.title(), variants=sizes, paper="", url="", year=2024, code_licence="MIT",
-        checkpoints=checkpoints,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def toy() -> ModelCard:
-    register(card())(Toy)
-    return get_card("toy")
 
 
 def test_importing_the_package_and_asking_for_its_light_names_leaves_torch_alone() -> None:
@@ -106,7 +75,7 @@ def test_a_card_that_contradicts_the_constructor_is_refused() -> None:
     with pytest.raises(ModelError, match=r"variant 'paper' and \S+Toy disagree: .*'depth'"):
         register(card(variants={"paper": Variant(arguments={"depth": 3})}))(Toy)
     lost = Checkpoint(variant="large", file_name="a", url="", licence="", trained_for="")
-    with pytest.raises(ModelError, match="toy has no variant 'large'"):
+    with pytest.raises(ModelError, match="unknown variant of toy 'large'"):
         register(card(checkpoints=(lost,)))(Toy)
     with pytest.raises(TypeError, match="takes a class of"):
         register(card())(lambda: Toy())  # type: ignore[arg-type]
@@ -116,83 +85,18 @@ def test_a_card_that_contradicts_the_constructor_is_refused() -> None:
 
 @pytest.mark.parametrize("asked", ["toi", "TOY", "toyy"])
 def test_an_unknown_model_suggests_the_nearest(toy: ModelCard, asked: str) -> None:
-    with pytest.raises(ModelError, match=rf"unknown model '{asked}'; did you mean toy.*\? known: .*identity") as caught:
+    with pytest.raises(
+        ModelError, match=rf"unknown model '{asked}' \(did you mean 'toy'.*\?\); known: .*identity"
+    ) as caught:
         create_model(asked)
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_variant_suggests_the_nearest(toy: ModelCard) -> None:
-    with pytest.raises(ModelError, match=r"toy has no variant 'papr'; did you mean paper\? known: paper, tiny"):
-        create_model("toy", variant="papr", weights="none")
-
-
-def test_an_unknown_argument_suggests_the_nearest(toy: ModelCard) -> None:
-    with pytest.raises(ModelError, match=r"toy has no constructor argument 'widht'; did you mean width"):
-        create_model("toy", weights="none", widht=3)
-    with pytest.raises(ModelError, match="no constructor argument 'device'"):
-        create_model("toy", weights="none", device="cuda")
-
-
-def test_an_argument_that_the_network_rejects_is_one_line(toy: ModelCard) -> None:
     with pytest.raises(
-        ModelError, match=r"^toy paper cannot be built with width=0: ValueError: width must be positive$"
+        ModelError, match=r"unknown variant of toy 'papr' \(did you mean 'paper'\?\); known: paper, tiny"
     ):
-        create_model("toy", weights="none", width=0)
-
-
-def test_variant_arguments_and_overrides_reach_the_constructor(toy: ModelCard) -> None:
-    assert create_model("toy", weights="none").parameters_count == 8 * 28 + 8 * 3 + 3
-    assert create_model("toy", variant="tiny", weights="none").parameters_count == 2 * 28 + 2 * 3 + 3
-    changed = create_model("toy", variant="tiny", weights="none", width=5)
-    assert changed.parameters_count == 5 * 28 + 5 * 3 + 3
-    assert (changed.variant, changed.overrides) == ("tiny", {"width": 5})
-
-
-def test_a_constructor_cannot_change_the_card() -> None:
-    register(card(variants={"paper": Variant(arguments={"widths": [6]})}))(Toy)
-    first, second = (create_model("toy", weights="none").parameters_count for _ in range(2))
-    assert first == second == 6 * 28 + 6 * 3 + 3
-
-
-def test_a_restorer_comes_in_evaluation_mode(toy: ModelCard) -> None:
-    restorer = create_model("toy", weights="none")
-    assert not any(module.training for module in restorer.modules())
-    x = torch.rand(1, 3, 8, 8)
-    assert torch.equal(restorer(x), restorer(x))
-
-
-def test_random_weights_depend_on_the_seed_only(toy: ModelCard) -> None:
-    def weight(seed: int) -> torch.Tensor:
-        return next(create_model("toy", weights="none", seed=seed).parameters()).detach()
-
-    torch.manual_seed(1)
-    first = weight(7)
-    torch.manual_seed(2)
-    assert torch.equal(first, weight(7))
-    assert not torch.equal(first, weight(8))
-
-
-def test_the_global_generators_are_left_alone(toy: ModelCard) -> None:
-    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
-    create_model("toy", weights="none", seed=3)
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.random.get_state()[1].tolist() == before[1]  # type: ignore[index]
-    assert random.getstate() == before[2]
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_generator_of_the_gpu_is_left_alone(toy: ModelCard) -> None:
-    torch.cuda.manual_seed(5)
-    before = torch.cuda.get_rng_state()
-    create_model("toy", weights="none", seed=3)
-    assert torch.equal(torch.cuda.get_rng_state(), before)
-
-
-def test_a_bare_network_can_be_built_without_memory(toy: ModelCard) -> None:
-    network = build_network("toy", variant="tiny", device="meta", width=3)
-    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
-    assert network.state_dict()["body.0.weight"].shape == (3, 3, 3, 3)
+        create_model("toy", variant="papr", weights="none")
 
 
 def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, *, name: str = "far") -> None:
@@ -204,7 +108,6 @@ def plugin(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, *, name: st
     (info / "entry_points.txt").write_text(f"[restorebench.models]\n{name} = far_models\n")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, "far_models", raising=False)
-    monkeypatch.setattr(registry, "_discovered", False)
     assert [point.name for point in metadata.entry_points(group="restorebench.models")] == [name]
 
 
@@ -263,3 +166,36 @@ def test_a_plug_in_may_list_the_models_while_it_is_imported(tmp_path: Path, monk
     )
     list_models()
     assert "identity" in sys.modules["far_models"].NAMES
+
+
+def test_after_a_temporary_registry_everything_is_as_before(toy: ModelCard) -> None:
+    before = list_models()
+    with temporary_registry():
+        assert list_models() == before
+        unregister("identity")
+        unregister("toy")
+        register(card(variants={"other": Variant()}))(Toy)
+        assert get_card("toy") is not toy
+        register(card("another"))(Toy)
+    with pytest.raises(ModelError, match="taken"), temporary_registry():
+        register(card("identity"))(Toy)
+    assert list_models() == before
+    assert get_card("toy") is toy
+    assert build_network("identity") is not None
+    with pytest.raises(ModelError, match="unknown model 'another'"):
+        get_card("another")
+
+
+def test_plug_ins_of_a_temporary_registry_are_forgotten_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with temporary_registry():
+        plugin(tmp_path, monkeypatch, "raise OSError('half')")
+        with pytest.raises(ModelError, match="'far' cannot be used"):
+            get_card("far")
+        with temporary_registry(), pytest.raises(ModelError, match="'far' cannot be used"):
+            get_card("far")  # still known to be broken, and not said again
+    assert len(caplog.records) == 1
+    monkeypatch.undo()
+    with pytest.raises(ModelError, match="unknown model 'far'"):
+        get_card("far")

@@ -1,7 +1,7 @@
 """AnyIR written out term by term: the oracle of the fast network, and what its speed and memory are compared with.
 
-Plain NCHW layout, layer norm from mean and variance over the channel axis, strided parity split, normalised queries and
-keys written out, fusion in the Fourier domain. Same reference keys as `models/networks/anyir.py`, no shared code.
+The pieces of `restormer_plain`, strided parity split, fusion in the Fourier domain. Same reference keys as
+`models/networks/anyir.py`, no shared code.
 """
 
 from __future__ import annotations
@@ -9,44 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class PlainNorm(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Module()
-        self.body.weight = nn.Parameter(torch.ones(channels))
-        self.body.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean(dim=1, keepdim=True)
-        variance = x.var(dim=1, keepdim=True, unbiased=False)
-        normalised = (x - mean) / torch.sqrt(variance + 1e-5)
-        return normalised * self.body.weight.view(1, -1, 1, 1) + self.body.bias.view(1, -1, 1, 1)
-
-
-def conv1(channels_in: int, channels_out: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 1, bias=False)
-
-
-def conv3(channels_in: int, channels_out: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-
-
-def depthwise(channels: int, kernel: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
-
-
-def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> Tensor:
-    b, c, h, w = q.shape
-    heads = temperature.shape[0]
-    q, k, v = (t.reshape(b, heads, c // heads, h * w) for t in (q, k, v))
-    q = F.normalize(q, dim=-1)
-    k = F.normalize(k, dim=-1)
-    attention = (q @ k.transpose(-2, -1)) * temperature
-    return (attention.softmax(dim=-1) @ v).reshape(b, c, h, w)
+from .restormer_plain import PlainBlock, PlainDown, PlainEmbed, PlainUp, channel_attention, conv1, conv3, depthwise
 
 
 class PlainGatedDA(nn.Module):
@@ -79,7 +44,7 @@ class PlainMix(nn.Module):
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.lam = nn.Parameter(torch.tensor(0.5))
         self.qkv = conv1(half, 3 * half)
-        self.qkv_dwconv = depthwise(3 * half, 3)
+        self.qkv_dwconv = depthwise(3 * half)
         self.gatedcnn = PlainGatedDA(half)
         self.project_out = conv1(channels, channels)
 
@@ -92,59 +57,6 @@ class PlainMix(nn.Module):
         spectrum = torch.fft.rfft2(attended) + torch.fft.rfft2(gate)
         frequency = torch.fft.irfft2(spectrum, s=attended.shape[-2:]).repeat_interleave(2, dim=1)
         return self.project_out(self.lam * spatial + (1 - self.lam) * frequency)
-
-
-class PlainGDFN(nn.Module):
-    def __init__(self, channels: int, expansion: float) -> None:
-        super().__init__()
-        hidden = int(channels * expansion)
-        self.project_in = conv1(channels, 2 * hidden)
-        self.dwconv = depthwise(2 * hidden, 3)
-        self.project_out = conv1(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x1, x2 = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        return self.project_out(F.gelu(x1) * x2)
-
-
-class PlainBlock(nn.Module):
-    def __init__(self, channels: int, heads: int, expansion: float) -> None:
-        super().__init__()
-        self.norm1 = PlainNorm(channels)
-        self.attn = PlainMix(channels, heads)
-        self.norm2 = PlainNorm(channels)
-        self.ffn = PlainGDFN(channels, expansion)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
-
-
-class PlainEmbed(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.proj = conv3(3, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x)
-
-
-class PlainDown(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(conv3(channels, channels // 2), nn.PixelUnshuffle(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
-
-class PlainUp(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(conv3(channels, 2 * channels), nn.PixelShuffle(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
 
 
 class PlainAnyIR(nn.Module):
@@ -160,7 +72,9 @@ class PlainAnyIR(nn.Module):
         c = channels
 
         def stage(width: int, level: int, count: int) -> nn.Sequential:
-            return nn.Sequential(*[PlainBlock(width, heads[level], expansion) for _ in range(count)])
+            return nn.Sequential(
+                *[PlainBlock(width, heads[level], expansion, PlainMix(width, heads[level])) for _ in range(count)]
+            )
 
         self.patch_embed = PlainEmbed(c)
         self.encoder_level1 = stage(c, 0, blocks[0])

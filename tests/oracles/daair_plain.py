@@ -1,7 +1,7 @@
 """DaAIR written out term by term: the oracle of the fast network, and what its speed is compared with.
 
-Plain NCHW layout, every 1x1 convolution of every expert by itself, attention as Restormer writes it, and all three
-specialised experts run for all images, weighted by the one-hot top-1 gate. Same keys as `models/networks/daair.py`,
+The pieces of `restormer_plain`, every 1x1 convolution of every expert by itself, and all three specialised experts run
+for all images, weighted by the one-hot top-1 gate. Same keys as `models/networks/daair.py`,
 and nothing shared with it. Evaluation only: no noise, no balance loss, and the controllers are as the state dict says.
 """
 
@@ -13,83 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class PlainNorm(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Module()
-        self.body.weight = nn.Parameter(torch.ones(channels))
-        self.body.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean(dim=1, keepdim=True)
-        variance = x.var(dim=1, keepdim=True, unbiased=False)
-        normalised = (x - mean) / torch.sqrt(variance + 1e-5)
-        return normalised * self.body.weight.view(1, -1, 1, 1) + self.body.bias.view(1, -1, 1, 1)
-
-
-def conv1(channels_in: int, channels_out: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 1, bias=False)
-
-
-def conv3(channels_in: int, channels_out: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-
-
-def depthwise3(channels: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-
-
-def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> Tensor:
-    b, c, h, w = q.shape
-    heads = temperature.shape[0]
-    q, k, v = (t.reshape(b, heads, c // heads, h * w) for t in (q, k, v))
-    q = F.normalize(q, dim=-1)
-    k = F.normalize(k, dim=-1)
-    attention = (q @ k.transpose(-2, -1)) * temperature
-    return (attention.softmax(dim=-1) @ v).reshape(b, c, h, w)
-
-
-class PlainMDTA(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = conv1(channels, 3 * channels)
-        self.qkv_dwconv = depthwise3(3 * channels)
-        self.project_out = conv1(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
-        return self.project_out(channel_attention(q, k, v, self.temperature))
-
-
-class PlainCrossAttention(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.q = conv1(channels, channels)
-        self.q_dwconv = depthwise3(channels)
-        self.kv = conv1(channels, 2 * channels)
-        self.kv_dwconv = depthwise3(2 * channels)
-        self.project_out = conv1(channels, channels)
-
-    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        q = self.q_dwconv(self.q(queries))
-        k, v = self.kv_dwconv(self.kv(context)).chunk(2, dim=1)
-        return self.project_out(channel_attention(q, k, v, self.temperature))
-
-
-class PlainGDFN(nn.Module):
-    def __init__(self, channels: int, expansion: float) -> None:
-        super().__init__()
-        hidden = int(channels * expansion)
-        self.project_in = conv1(channels, 2 * hidden)
-        self.dwconv = depthwise3(2 * hidden)
-        self.project_out = conv1(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        first, second = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        return self.project_out(F.gelu(first) * second)
+from .restormer_plain import PlainBlock, PlainCrossAttention, PlainDown, PlainEmbed, PlainUp, conv1, conv3
 
 
 class PlainExperts(nn.Module):
@@ -147,39 +71,26 @@ class PlainController(nn.Module):
         return F.conv2d(self.expert(y, 0), self.project.weight[:, :, None, None]) + y
 
 
-class PlainBlock(nn.Module):
-    """`kind`: encoder, decoder or refinement."""
-
-    def __init__(self, kind: str, channels: int, heads: int, expansion: float, rank: int, count: int) -> None:
-        super().__init__()
-        self.kind = kind
-        self.norm1 = PlainNorm(channels)
-        self.attn = PlainCrossAttention(channels, heads) if kind == "decoder" else PlainMDTA(channels, heads)
-        self.norm2 = PlainNorm(channels)
-        self.ffn = PlainGDFN(channels, expansion)
-        if kind != "refinement":
-            self.dale = PlainDaLe(channels, rank, count)
-        if kind == "decoder":
-            self.controller = PlainController(channels, rank)
+class PlainEncoderBlock(PlainBlock):
+    def __init__(self, channels: int, heads: int, expansion: float, rank: int, count: int) -> None:
+        super().__init__(channels, heads, expansion)
+        self.dale = PlainDaLe(channels, rank, count)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm1(x)
-        if self.kind == "encoder":
-            x = x + self.attn(self.dale(y))
-        elif self.kind == "decoder":
-            x = x + self.attn(self.dale(y), self.controller(y))
-        else:
-            x = x + self.attn(y)
+        x = x + self.attn(self.dale(self.norm1(x)))
         return x + self.ffn(self.norm2(x))
 
 
-class PlainResample(nn.Module):
-    def __init__(self, channels: int, out: int, shuffle: nn.Module) -> None:
-        super().__init__()
-        self.body = nn.Sequential(conv3(channels, out), shuffle)
+class PlainDecoderBlock(PlainBlock):
+    def __init__(self, channels: int, heads: int, expansion: float, rank: int, count: int) -> None:
+        super().__init__(channels, heads, expansion, PlainCrossAttention(channels, heads))
+        self.dale = PlainDaLe(channels, rank, count)
+        self.controller = PlainController(channels, rank)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
+        y = self.norm1(x)
+        x = x + self.attn(self.dale(y), self.controller(y))
+        return x + self.ffn(self.norm2(x))
 
 
 class PlainDaAIR(nn.Module):
@@ -195,24 +106,27 @@ class PlainDaAIR(nn.Module):
     ) -> None:
         super().__init__()
 
-        def stage(kind: str, level: int, count: int) -> nn.Sequential:
+        def stage(kind: type[PlainBlock], level: int, count: int) -> nn.Sequential:
             c = dim * 2**level
-            return nn.Sequential(*[PlainBlock(kind, c, heads[level], expansion, c // 4, experts) for _ in range(count)])
+            return nn.Sequential(*[kind(c, heads[level], expansion, c // 4, experts) for _ in range(count)])
 
         widths = [dim * 2**level for level in range(len(heads))]
         upper, lower = widths[:-1], widths[1:]
-        self.patch_embed = nn.Module()
-        self.patch_embed.proj = conv3(3, dim)
-        self.encoder = nn.ModuleList([stage("encoder", level, count) for level, count in enumerate(encoder_blocks)])
-        self.downs = nn.ModuleList([PlainResample(c, c // 2, nn.PixelUnshuffle(2)) for c in upper])
-        self.ups = nn.ModuleList([PlainResample(c, 2 * c, nn.PixelShuffle(2)) for c in lower])
+        self.patch_embed = PlainEmbed(dim)
+        self.encoder = nn.ModuleList(
+            [stage(PlainEncoderBlock, level, count) for level, count in enumerate(encoder_blocks)]
+        )
+        self.downs = nn.ModuleList([PlainDown(c) for c in upper])
+        self.ups = nn.ModuleList([PlainUp(c) for c in lower])
         self.fuses = nn.ModuleList([conv1(2 * c, c) for c in upper])
-        self.decoder = nn.ModuleList([stage("decoder", level, count) for level, count in enumerate(decoder_blocks)])
-        self.refinement = stage("refinement", 0, refinement_blocks)
+        self.decoder = nn.ModuleList(
+            [stage(PlainDecoderBlock, level, count) for level, count in enumerate(decoder_blocks)]
+        )
+        self.refinement = nn.Sequential(*[PlainBlock(dim, heads[0], expansion) for _ in range(refinement_blocks)])
         self.output = conv3(dim, 3)
 
     def forward(self, image: Tensor) -> Tensor:
-        encoded = [self.encoder[0](self.patch_embed.proj(image))]
+        encoded = [self.encoder[0](self.patch_embed(image))]
         for down, encoder in zip(self.downs, self.encoder[1:], strict=True):
             encoded.append(encoder(down(encoded[-1])))
         x = encoded.pop()

@@ -1,7 +1,7 @@
 """KBNet-S and KBNet-L written straight down from their descriptions, under the same keys: oracle, speed comparator.
 
-Nothing here is shared with the package. Layer norm from mean and variance on (B, C, H, W), per-pixel kernels written
-out for the whole image (unfold and matrix product), channel attention written out.
+Nothing here is shared with the package. The pieces of `restormer_plain`, and per-pixel kernels written out for the
+whole image (unfold and matrix product).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .restormer_plain import PlainDown, PlainEmbed, PlainLayerNorm, PlainMDTA, PlainUp
+
 
 def kernel_basis_attention(u: Tensor, a: Tensor, w: Tensor, b: Tensor, group_channels: int) -> Tensor:
     batch, channels, height, width = u.shape
@@ -21,19 +23,6 @@ def kernel_basis_attention(u: Tensor, a: Tensor, w: Tensor, b: Tensor, group_cha
     windows = F.unfold(u, 3, padding=1).reshape(batch, groups, group_channels * 9, pixels).permute(0, 3, 1, 2)
     out = (kernels @ windows.unsqueeze(-1)).reshape(batch, pixels, channels) + a @ b
     return out.transpose(1, 2).reshape(u.shape)
-
-
-class PlainLayerNorm(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean(1, keepdim=True)
-        variance = (x - mean).pow(2).mean(1, keepdim=True)
-        normal = (x - mean) / (variance + 1e-6).sqrt()
-        return self.weight.view(1, -1, 1, 1) * normal + self.bias.view(1, -1, 1, 1)
 
 
 class PlainGate(nn.Module):
@@ -52,7 +41,7 @@ class PlainBlockS(nn.Module):
         self.w = nn.Parameter(torch.randn(1, bases, c * 36) * 0.05)
         self.b = nn.Parameter(torch.randn(1, bases, c) * 0.05)
         narrow, hidden = min(c, 32), int(c * ffn_scale)
-        self.norm1, self.norm2 = PlainLayerNorm(c), PlainLayerNorm(c)
+        self.norm1, self.norm2 = PlainLayerNorm(c, 1e-6), PlainLayerNorm(c, 1e-6)
         self.sca = pooled(c, c)
         local = nn.Conv2d(c, c, 3, 1, 1, groups=c) if light else nn.Conv2d(c, c, 5, 1, 2, groups=c // 4)
         self.conv11 = nn.Sequential(nn.Conv2d(c, c, 1), local)
@@ -151,51 +140,16 @@ class PlainMFF(nn.Module):
         return self.project_out(F.gelu(self.dwconv(x)) * x2 * self.sca(x))
 
 
-class PlainMDTA(nn.Module):
-    def __init__(self, c: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = nn.Conv2d(c, 3 * c, 1, bias=False)
-        self.qkv_dwconv = nn.Conv2d(3 * c, 3 * c, 3, 1, 1, groups=3 * c, bias=False)
-        self.project_out = nn.Conv2d(c, c, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, c, height, width = x.shape
-        heads = len(self.temperature)
-        q, k, v = self.qkv_dwconv(self.qkv(x)).reshape(batch, 3, heads, c // heads, height * width).unbind(1)
-        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
-        attention = ((q @ k.transpose(-2, -1)) * self.temperature).softmax(dim=-1)
-        return self.project_out((attention @ v).reshape(batch, c, height, width))
-
-
 class PlainBlockL(nn.Module):
     def __init__(self, c: int, heads: int, expansion: float, bases: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = PlainLayerNorm(c), PlainLayerNorm(c)
+        self.norm1, self.norm2 = PlainLayerNorm(c, 1e-6), PlainLayerNorm(c, 1e-6)
         self.attn = PlainMFF(c, expansion, bases)
         self.ffn = PlainMDTA(c, heads)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
         return x + self.ffn(self.norm2(x))
-
-
-class PlainResample(nn.Module):
-    def __init__(self, c: int, out: int, shuffle: nn.Module) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(c, out, 3, 1, 1, bias=False), shuffle)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
-
-class PlainPatchEmbed(nn.Module):
-    def __init__(self, c: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, c, 3, 1, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(x)
 
 
 class PlainKBNetL(nn.Module):
@@ -216,21 +170,21 @@ class PlainKBNetL(nn.Module):
         def stage(channels: int, count: int, level: int) -> nn.Sequential:
             return nn.Sequential(*[PlainBlockL(channels, heads[level], ffn_scale, bases) for _ in range(count)])
 
-        self.patch_embed = PlainPatchEmbed(c)
+        self.patch_embed = PlainEmbed(c)
         self.encoder_level1 = stage(c, encoder_blocks[0], 0)
-        self.down1_2 = PlainResample(c, c // 2, nn.PixelUnshuffle(2))
+        self.down1_2 = PlainDown(c)
         self.encoder_level2 = stage(2 * c, encoder_blocks[1], 1)
-        self.down2_3 = PlainResample(2 * c, c, nn.PixelUnshuffle(2))
+        self.down2_3 = PlainDown(2 * c)
         self.encoder_level3 = stage(4 * c, encoder_blocks[2], 2)
-        self.down3_4 = PlainResample(4 * c, 2 * c, nn.PixelUnshuffle(2))
+        self.down3_4 = PlainDown(4 * c)
         self.latent = stage(8 * c, middle_blocks, 3)
-        self.up4_3 = PlainResample(8 * c, 16 * c, nn.PixelShuffle(2))
+        self.up4_3 = PlainUp(8 * c)
         self.reduce_chan_level3 = nn.Conv2d(8 * c, 4 * c, 1, bias=False)
         self.decoder_level3 = stage(4 * c, decoder_blocks[0], 2)
-        self.up3_2 = PlainResample(4 * c, 8 * c, nn.PixelShuffle(2))
+        self.up3_2 = PlainUp(4 * c)
         self.reduce_chan_level2 = nn.Conv2d(4 * c, 2 * c, 1, bias=False)
         self.decoder_level2 = stage(2 * c, decoder_blocks[1], 1)
-        self.up2_1 = PlainResample(2 * c, 4 * c, nn.PixelShuffle(2))
+        self.up2_1 = PlainUp(2 * c)
         self.decoder_level1 = stage(2 * c, decoder_blocks[2], 0)
         self.refinement = stage(2 * c, refinement_blocks, 0)
         self.output = nn.Conv2d(2 * c, 3, 3, 1, 1, bias=False)

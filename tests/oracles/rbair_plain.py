@@ -1,7 +1,7 @@
 """RBaIR written out term by term: the oracle of the fast network, and what its speed and memory are compared with.
 
-Plain NCHW layout, layer norm from mean and variance over the channel axis, attention matrices written out, the six
-experts concatenated. Same reference keys as `restorebench.models.networks.rbair`, and nothing shared with it.
+The pieces of `restormer_plain`, deformable attention with its matrix written out, the six experts concatenated. Same
+reference keys as `restorebench.models.networks.rbair`, and nothing shared with it.
 """
 
 from __future__ import annotations
@@ -10,95 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .restormer_plain import (
+    PlainBlock,
+    PlainCrossAttention,
+    PlainDown,
+    PlainEmbed,
+    PlainNorm,
+    PlainUp,
+    conv1,
+    conv3,
+)
+
 WIDTHS = (48, 96, 192, 384)
 BLOCKS = (4, 6, 6, 8)
 HEADS = (1, 2, 4, 8)
 EXPANSION = 2.66
-
-
-class PlainNorm(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Module()
-        self.body.weight = nn.Parameter(torch.ones(channels))
-        self.body.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean(dim=1, keepdim=True)
-        variance = x.var(dim=1, keepdim=True, unbiased=False)
-        normalised = (x - mean) / torch.sqrt(variance + 1e-5)
-        return normalised * self.body.weight.view(1, -1, 1, 1) + self.body.bias.view(1, -1, 1, 1)
-
-
-def conv1(channels_in: int, channels_out: int, bias: bool = False) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 1, bias=bias)
-
-
-def conv3(channels_in: int, channels_out: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-
-
-def depthwise3(channels: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-
-
-def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> Tensor:
-    b, c, h, w = q.shape
-    heads = temperature.shape[0]
-    q, k, v = (t.reshape(b, heads, c // heads, h * w) for t in (q, k, v))
-    q = F.normalize(q, dim=-1)
-    k = F.normalize(k, dim=-1)
-    attention = (q @ k.transpose(-2, -1)) * temperature
-    return (attention.softmax(dim=-1) @ v).reshape(b, c, h, w)
-
-
-class PlainMDTA(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = conv1(channels, 3 * channels)
-        self.qkv_dwconv = depthwise3(3 * channels)
-        self.project_out = conv1(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
-        return self.project_out(channel_attention(q, k, v, self.temperature))
-
-
-class PlainGDFN(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = int(channels * EXPANSION)
-        self.project_in = conv1(channels, 2 * hidden)
-        self.dwconv = depthwise3(2 * hidden)
-        self.project_out = conv1(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x1, x2 = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        return self.project_out(F.gelu(x1) * x2)
-
-
-class PlainBlock(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = PlainNorm(channels)
-        self.attn = PlainMDTA(channels, heads)
-        self.norm2 = PlainNorm(channels)
-        self.ffn = PlainGDFN(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
-
-
-class PlainResample(nn.Module):
-    def __init__(self, channels: int, *, larger: bool) -> None:
-        super().__init__()
-        shuffle = nn.PixelShuffle(2) if larger else nn.PixelUnshuffle(2)
-        self.body = nn.Sequential(conv3(channels, channels * 2 if larger else channels // 2), shuffle)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
 
 
 class PlainExpert(nn.Module):
@@ -216,28 +142,12 @@ class PlainDaCA(nn.Module):
         return y + self.attn(self.norm11(y), self.norm12(x))
 
 
-class PlainCrossMDTA(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.q = conv1(channels, channels)
-        self.q_dwconv = depthwise3(channels)
-        self.kv = conv1(channels, 2 * channels)
-        self.kv_dwconv = depthwise3(2 * channels)
-        self.project_out = conv1(channels, channels)
-
-    def forward(self, x: Tensor, other: Tensor) -> Tensor:
-        q = self.q_dwconv(self.q(x))
-        k, v = self.kv_dwconv(self.kv(other)).chunk(2, dim=1)
-        return self.project_out(channel_attention(q, k, v, self.temperature))
-
-
 class PlainCross(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.norm11 = PlainNorm(channels)
         self.norm12 = PlainNorm(channels)
-        self.attn = PlainCrossMDTA(channels, heads)
+        self.attn = PlainCrossAttention(channels, heads)
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         return x + self.attn(self.norm11(x), self.norm12(other))
@@ -300,27 +210,26 @@ class PlainRBaIR(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         w1, w2, w3, w4 = WIDTHS
-        self.patch_embed = nn.Module()
-        self.patch_embed.proj = conv3(3, w1)
+        self.patch_embed = PlainEmbed(w1)
         self.MoCE_in = nn.Sequential(PlainMoCE(w1))
         self.encoder_level1 = self.stage(w1, 0, BLOCKS[0])
-        self.down1_2 = PlainResample(w1, larger=False)
+        self.down1_2 = PlainDown(w1)
         self.encoder_level2 = self.stage(w2, 1, BLOCKS[1])
-        self.down2_3 = PlainResample(w2, larger=False)
+        self.down2_3 = PlainDown(w2)
         self.encoder_level3 = self.stage(w3, 2, BLOCKS[2])
-        self.down3_4 = PlainResample(w3, larger=False)
+        self.down3_4 = PlainDown(w3)
         self.latent = self.stage(w4, 3, BLOCKS[3])
         self.chnl_reduce3 = conv1(w4, w3)
         self.DyRBF1 = PlainDyRBA(w3, 256, 4, 4, 4, 3, 1, 32, 4)
-        self.up4_3 = PlainResample(w3, larger=True)
+        self.up4_3 = PlainUp(w3)
         self.reduce_chan_level3 = conv1(w2 + w3, w3)
         self.decoder_level3 = self.stage(w3, 2, BLOCKS[2])
         self.DyRBF2 = PlainDyRBA(w3, 128, 4, 2, 3, 5, 2, 16, 3)
-        self.up3_2 = PlainResample(w3, larger=True)
+        self.up3_2 = PlainUp(w3)
         self.reduce_chan_level2 = conv1(w3, w2)
         self.decoder_level2 = self.stage(w2, 1, BLOCKS[1])
         self.DyRBF3 = PlainDyRBA(w2, 64, 2, 1, 2, 7, 4, 8, 2)
-        self.up2_1 = PlainResample(w2, larger=True)
+        self.up2_1 = PlainUp(w2)
         self.decoder_level1 = self.stage(w2, 0, BLOCKS[0])
         self.refinement = self.stage(w2, 0, 4)
         self.MoCE_out = nn.Sequential(PlainMoCE(w2))
@@ -328,10 +237,10 @@ class PlainRBaIR(nn.Module):
 
     @staticmethod
     def stage(channels: int, level: int, blocks: int) -> nn.Sequential:
-        return nn.Sequential(*[PlainBlock(channels, HEADS[level]) for _ in range(blocks)])
+        return nn.Sequential(*[PlainBlock(channels, HEADS[level], EXPANSION) for _ in range(blocks)])
 
     def forward(self, image: Tensor) -> Tensor:
-        level1 = self.encoder_level1(self.MoCE_in(self.patch_embed.proj(image)))
+        level1 = self.encoder_level1(self.MoCE_in(self.patch_embed(image)))
         level2 = self.encoder_level2(self.down1_2(level1))
         level3 = self.encoder_level3(self.down2_3(level2))
         x = self.chnl_reduce3(self.latent(self.down3_4(level3)))

@@ -1,7 +1,7 @@
-"""Restormer written out term by term, and the plain pieces of its family; also the oracle of what extends it.
+"""Restormer and the pieces of its family written out term by term, shared by the oracles of the networks built of them.
 
-Plain NCHW layout, layer norm from mean and variance over the channel axis, queries and keys normalised in full,
-skips concatenated. Same reference keys as `models/networks/restormer.py`, no shared code.
+Plain NCHW layout, layer norm from mean and variance over the channel axis, normalised queries and keys and the
+attention of each head written out. Nothing is shared with the package.
 """
 
 from __future__ import annotations
@@ -11,24 +11,6 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-
-class PlainNorm(nn.Module):
-    def __init__(self, channels: int, bias: bool = True) -> None:
-        super().__init__()
-        self.body = nn.Module()
-        self.body.weight = nn.Parameter(torch.ones(channels))
-        if bias:
-            self.body.bias = nn.Parameter(torch.zeros(channels))
-        self.bias = bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean(dim=1, keepdim=True)
-        variance = x.var(dim=1, keepdim=True, unbiased=False)
-        weight = self.body.weight.view(1, -1, 1, 1)
-        if not self.bias:
-            return x / torch.sqrt(variance + 1e-5) * weight
-        return (x - mean) / torch.sqrt(variance + 1e-5) * weight + self.body.bias.view(1, -1, 1, 1)
 
 
 def conv1(channels_in: int, channels_out: int, bias: bool = False) -> nn.Conv2d:
@@ -41,6 +23,46 @@ def conv3(channels_in: int, channels_out: int) -> nn.Conv2d:
 
 def depthwise(channels: int, kernel: int = 3, bias: bool = False) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=bias)
+
+
+class PlainLayerNorm(nn.Module):
+    """Keys ``weight`` and ``bias``."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=1, keepdim=True)
+        variance = x.var(dim=1, keepdim=True, unbiased=False)
+        normalised = (x - mean) / torch.sqrt(variance + self.eps)
+        return normalised * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+
+
+class PlainNorm(nn.Module):
+    """The same with eps 1e-5, under ``body``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = PlainLayerNorm(channels, 1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+class PlainBiasFreeNorm(nn.Module):
+    """x / sqrt(var(x) + 1e-5) * weight, the mean taken off for the variance only; key ``body.weight``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Module()
+        self.body.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance = x.var(dim=1, keepdim=True, unbiased=False)
+        return x / torch.sqrt(variance + 1e-5) * self.body.weight.view(1, -1, 1, 1)
 
 
 def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> Tensor:
@@ -76,9 +98,10 @@ class PlainCrossAttention(nn.Module):
         self.kv_dwconv = depthwise(2 * channels, kernel)
         self.project_out = conv1(channels, channels)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        k, v = self.kv_dwconv(self.kv(y)).chunk(2, dim=1)
-        return self.project_out(channel_attention(self.q_dwconv(self.q(x)), k, v, self.temperature))
+    def forward(self, queries: Tensor, context: Tensor) -> Tensor:
+        q = self.q_dwconv(self.q(queries))
+        k, v = self.kv_dwconv(self.kv(context)).chunk(2, dim=1)
+        return self.project_out(channel_attention(q, k, v, self.temperature))
 
 
 class PlainGDFN(nn.Module):
@@ -90,16 +113,18 @@ class PlainGDFN(nn.Module):
         self.project_out = conv1(hidden, channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x1, x2 = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        return self.project_out(F.gelu(x1) * x2)
+        gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
+        return self.project_out(F.gelu(gate) * value)
 
 
 class PlainBlock(nn.Module):
-    def __init__(self, channels: int, heads: int, expansion: float, norm_bias: bool = True) -> None:
+    """x + attention(norm1(x)), then x + GDFN(norm2(x)); the attention is MDTA where no other is given."""
+
+    def __init__(self, channels: int, heads: int, expansion: float, attention: nn.Module | None = None) -> None:
         super().__init__()
-        self.norm1 = PlainNorm(channels, norm_bias)
-        self.attn = PlainMDTA(channels, heads)
-        self.norm2 = PlainNorm(channels, norm_bias)
+        self.norm1 = PlainNorm(channels)
+        self.attn = attention or PlainMDTA(channels, heads)
+        self.norm2 = PlainNorm(channels)
         self.ffn = PlainGDFN(channels, expansion)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,6 +160,8 @@ class PlainUp(nn.Module):
 
 
 class PlainRestormer(nn.Module):
+    """The U-Net, with three places where other networks add to it; `lowest`: channels that enter ``up4_3``."""
+
     def __init__(
         self,
         dim: int = 48,
@@ -148,9 +175,10 @@ class PlainRestormer(nn.Module):
         super().__init__()
 
         def stage(width: int, level: int, count: int) -> nn.Sequential:
-            return nn.Sequential(
-                *[PlainBlock(width, heads[level], expansion, norm == "with_bias") for _ in range(count)]
-            )
+            made = nn.Sequential(*[PlainBlock(width, heads[level], expansion) for _ in range(count)])
+            for block in made if norm == "bias_free" else ():
+                block.norm1, block.norm2 = PlainBiasFreeNorm(width), PlainBiasFreeNorm(width)
+            return made
 
         lowest = lowest or 8 * dim
         self.patch_embed = PlainEmbed(dim)

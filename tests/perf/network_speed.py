@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from restorebench.models.registry import build_network
+from restorebench.models import build_network
 
 from ..oracles.anyir_plain import PlainAnyIR
 from ..oracles.daair_plain import PlainDaAIR

@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 from restorebench.benchmarks.commands.main import main
-from restorebench.models import Checkpoint, create_model, get_card, list_models, registry
+from restorebench.models import Checkpoint, create_model, get_card, list_models, register, unregister
 from restorebench.models import weights as selection
 from restorebench.models.checkpoint import read_metadata, save_weights
+from restorebench.models.networks.anyir import AnyIR
 
 
 @pytest.fixture
@@ -28,15 +29,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weights"
 
 
-def publish(monkeypatch: pytest.MonkeyPatch, **details: str) -> None:
-    """Let anyir have one published checkpoint, ``anyir.pth``."""
-    entry = registry._lookup("anyir")
+def publish(**details: str) -> None:
+    """Let anyir have one published checkpoint, ``anyir.pth``; for tests with a registry of their own."""
     checkpoint = Checkpoint(
         variant="tiny", file_name="anyir.pth", url="https://example.org/anyir", licence="CC BY 4.0",
         trained_for="everything", **details,
     )  # fmt: skip
-    changed = {**registry._registered, "anyir": replace(entry, card=replace(entry.card, checkpoints=(checkpoint,)))}
-    monkeypatch.setattr(registry, "_registered", changed)
+    card = replace(get_card("anyir"), checkpoints=(checkpoint,))
+    unregister("anyir")
+    register(card)(AnyIR)
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
@@ -55,17 +56,16 @@ def test_the_list_has_every_published_checkpoint_with_place_and_licence(capsys: 
     assert "weights folder:" in capsys.readouterr().out
 
 
-def test_a_file_that_is_here_is_told_by_its_hash(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("own_registry")
+def test_a_file_that_is_here_is_told_by_its_hash(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "anyir.pth").write_bytes(b"weights")
     digest = sha256(b"weights").hexdigest()
-    publish(monkeypatch)
+    publish()
     assert listed(capsys)["anyir.pth"]["state"] == "here"
     assert listed(capsys)["anyir.pth"]["sha256"] == digest
-    publish(monkeypatch, sha256=digest)
+    publish(sha256=digest)
     assert listed(capsys)["anyir.pth"]["state"] == "here, the published file"
-    publish(monkeypatch, sha256="0" * 64)
+    publish(sha256="0" * 64)
     assert listed(capsys)["anyir.pth"]["state"] == "here, ANOTHER file of that name"
 
 
@@ -91,15 +91,13 @@ def test_a_converted_checkpoint_holds_the_same_tensors(tmp_path: Path, capsys: p
     assert read_metadata(target)["restorebench.source_sha256"] == sha256(source.read_bytes()).hexdigest()
 
 
-@pytest.mark.usefixtures("folder")
-def test_with_a_model_the_file_fits_it_and_keeps_its_provenance(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("folder", "own_registry")
+def test_with_a_model_the_file_fits_it_and_keeps_its_provenance(tmp_path: Path) -> None:
     original = create_model("anyir", variant="tiny", weights="none", seed=5)
     source, target = tmp_path / "in.ckpt", tmp_path / "out.safetensors"
     lightning = {f"net.{key}": value for key, value in original.network.state_dict().items()}
     torch.save({"state_dict": lightning}, source)
-    publish(monkeypatch, sha256=sha256(source.read_bytes()).hexdigest())
+    publish(sha256=sha256(source.read_bytes()).hexdigest())
     assert create_model("anyir", weights=source).weights.provenance == "official"
     assert main(["weights", "convert", str(source), str(target), "--model", "anyir"]) == 0
     converted = create_model("anyir", weights=target)

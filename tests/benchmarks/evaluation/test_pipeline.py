@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,7 @@ from restorebench.benchmarks.protocols.protocol import get_protocol
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.datasets.errors import DataError
 from restorebench.datasets.samples import Sample, Task
-from restorebench.models import register
-from restorebench.models.card import ModelCard, Variant
-from restorebench.models.registry import unregister
+from restorebench.models import ModelCard, Variant, register
 from restorebench.reports.analysis.leaderboard import leaderboard
 from restorebench.reports.tables.leaderboard_files import publish
 
@@ -109,7 +106,7 @@ def test_samples_are_loaded_in_order_and_ahead() -> None:
 
 
 @pytest.fixture
-def half_blind() -> Iterator[nn.Module]:
+def half_blind(own_registry: None) -> nn.Module:
     """A registered restorer that returns NaN until it is told to work."""
 
     class HalfBlind(nn.Module):
@@ -127,8 +124,7 @@ def half_blind() -> Iterator[nn.Module]:
         name="halfblind", title="Half blind", variants={"only": Variant()}, paper="", url="", year=2026, code_licence=""
     )
     register(card)(HalfBlind)
-    yield HalfBlind  # type: ignore[misc]
-    unregister("halfblind")
+    return HalfBlind  # type: ignore[return-value]
 
 
 def test_a_cell_with_failures_is_incomplete_until_they_are_mended(

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.inference.numerics import Numerics, check_dtype, resolve_device
 from restorebench.benchmarks.inference.runner import Runner, restore_in_tiles, tile_starts
-from restorebench.models.card import ModelCard, Tiling, Variant
-from restorebench.models.checkpoint import WeightsInfo
+from restorebench.models.card import ModelCard, Tiling, Variant, WeightsInfo
 from restorebench.models.restorer import Restorer
 
 NO_WEIGHTS = WeightsInfo("none", None, None, "untrained", "")

@@ -32,10 +32,8 @@ from restorebench.models import (
     Variant,
     build_network,
     create_model,
-    list_models,
-    registry,
+    register,
 )
-from restorebench.models.registry import register
 
 QUICK = ("device=cpu", "warmup=1", "repeats=3")
 
@@ -90,11 +88,10 @@ def test_a_repeated_measurement_replaces_its_row_and_others_stay(
     assert len({tuple(row[name] for name in KEY) for row in rows}) == 2
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_the_papers_figures_stand_beside_and_what_they_leave_out_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    list_models()
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     monkeypatch.chdir(tmp_path)
     figures = (
         PublishedFigure(variant="l", macs_g=1.5, source="arXiv 0000.00000", note="without its attention"),
@@ -211,7 +208,7 @@ def test_a_file_of_another_version_is_not_touched(
     [
         (["sise=64"], "there is no key 'sise' (did you mean 'size'?); bench profile --help lists them"),
         (["model=identitty"], "identity"),
-        (["variant=papr"], "has no variant 'papr'"),
+        (["variant=papr"], "unknown variant of identity 'papr'"),
         (["size=16,32"], "add -m to sweep over them: bench profile -m"),
         (["size=3x"], "size=3x: give a side in pixels"),
         (["size=0"], "size=0: give a side in pixels"),
@@ -221,7 +218,7 @@ def test_a_file_of_another_version_is_not_touched(
         (["dtype=float8"], "unknown dtype"),
         (["device=gpu"], "unknown device"),
         (["model=spandrel"], "pass weights=PATH"),
-        (["+overrides.widht=3"], "has no constructor argument 'widht'"),
+        (["+overrides.widht=3"], "unknown constructor argument of identity 'widht'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

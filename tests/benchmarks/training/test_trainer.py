@@ -30,7 +30,7 @@ from restorebench.benchmarks.training.losses import MovingAverage
 from restorebench.benchmarks.training.schedule import Budget
 from restorebench.benchmarks.training.setup import make_fabric
 from restorebench.benchmarks.training.trainer import Trainer, TrainingStoppedError
-from restorebench.models import create_model, registry
+from restorebench.models import create_model, temporary_registry
 from restorebench.models.checkpoint import read_metadata
 
 from .. import small_network
@@ -59,9 +59,9 @@ QUICK = [
 @pytest.fixture(scope="module", autouse=True)
 def registered() -> Iterator[None]:
     """The small network is known here and nowhere else."""
-    small_network.enter()
-    yield
-    registry.unregister("small")
+    with temporary_registry():
+        small_network.enter()
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +306,7 @@ def test_a_gradient_that_is_not_finite_stops_too(tmp_path: Path, cache: Path, mo
         (["ema=1"], "ema=1.0"),
         (["start_share=1"], "start_share=1.0"),
         (["start_share=0.1"], "give weights=PATH"),
-        (["variant=papr"], "has no variant 'papr'"),
+        (["variant=papr"], "unknown variant of small 'papr'"),
         (["model=identity"], "nothing to train"),
         (["validation.tasks=6d"], "6d"),
         (["train.folder=/no/such"], "no folder /no/such"),

@@ -24,10 +24,10 @@ def same_padded(channels: int, kernel: tuple[int, int]) -> nn.Conv2d:
 def test_dilated_convolution_by_phases_equals_the_dilated_one(shape: tuple[int, int]) -> None:
     conv = nn.Conv2d(4, 4, 9, padding=32, dilation=8, groups=4, bias=False)
     x = torch.randn(2, 4, *shape).requires_grad_()
-    found, expected = dilated_by_phases(x, conv), conv(x)
-    assert relative_error(found, expected) < 1e-5
+    actual, expected = dilated_by_phases(x, conv), conv(x)
+    assert relative_error(actual, expected) < 1e-5
     cotangent = torch.randn_like(expected)
-    gradients = [torch.autograd.grad((y * cotangent).sum(), [x, conv.weight]) for y in (found, expected)]
+    gradients = [torch.autograd.grad((y * cotangent).sum(), [x, conv.weight]) for y in (actual, expected)]
     for one, other in zip(*gradients, strict=True):
         assert relative_error(one, other) < 1e-5
 
@@ -41,10 +41,10 @@ def test_values_and_gradients_equal_those_of_the_plain_convolution(
     torch.manual_seed(0)
     conv = same_padded(3, kernel).double()
     x = torch.randn(2, 3, *size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    found, expected = depthwise(x, conv), conv(x)
-    assert relative_error(found, expected) < 1e-12
+    actual, expected = depthwise(x, conv), conv(x)
+    assert relative_error(actual, expected) < 1e-12
     cotangent = torch.randn_like(expected)
-    gradients = [torch.autograd.grad((y * cotangent).sum(), [x, conv.weight]) for y in (found, expected)]
+    gradients = [torch.autograd.grad((y * cotangent).sum(), [x, conv.weight]) for y in (actual, expected)]
     for one, other in zip(*gradients, strict=True):
         assert one.shape == other.shape
         assert relative_error(one, other) < 1e-11
@@ -65,10 +65,10 @@ def test_one_gradient_alone(wanted: int) -> None:
     torch.manual_seed(0)
     inputs = [torch.randn(2, 3, 16, 18, dtype=torch.float64), torch.randn(3, 1, 13, 15, dtype=torch.float64)]
     inputs[wanted].requires_grad_()
-    (found,) = torch.autograd.grad(WideDepthwise.apply(*inputs).square().sum(), inputs[wanted])
+    (actual,) = torch.autograd.grad(WideDepthwise.apply(*inputs).square().sum(), inputs[wanted])
     plain = F.conv2d(*inputs, padding=(6, 7), groups=3)
     (expected,) = torch.autograd.grad(plain.square().sum(), inputs[wanted])
-    assert relative_error(found, expected) < 1e-11
+    assert relative_error(actual, expected) < 1e-11
 
 
 def test_under_bfloat16_autocast_the_weight_learns_in_float32() -> None:
@@ -78,9 +78,9 @@ def test_under_bfloat16_autocast_the_weight_learns_in_float32() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         out = depthwise(x.bfloat16(), conv)
     assert out.dtype == torch.bfloat16
-    (found,) = torch.autograd.grad(out.float().square().sum(), conv.weight)
-    assert found.dtype == torch.float32
-    assert relative_error(found, expected) < 0.02
+    (actual,) = torch.autograd.grad(out.float().square().sum(), conv.weight)
+    assert actual.dtype == torch.float32
+    assert relative_error(actual, expected) < 0.02
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -7,79 +7,32 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from restorebench.models.layers import restormer as blocks
 from restorebench.models.layers import row_strips as strips
+from restorebench.models.layers.layer_norm import ChannelLayerNorm, LayerNorm2d
 from restorebench.models.layers.restormer import (
     GDFN,
     MDTA,
-    ChannelLayerNorm,
+    CrossAttention,
     Downsample,
-    LayerNorm2d,
     OverlapPatchEmbed,
     TransformerBlock,
     Upsample,
+    add_attention,
     add_feed_forward_,
     gelu,
-    pixels,
-    planes,
     transposed_attention,
 )
 
-
-def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Every parameter away from its initial value, so that no scale, bias or temperature can be forgotten."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return module
-
-
-def noise(*shape: int, seed: int = 1) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def largest_error(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).detach().abs().max())
-
-
-def keys(module: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(value.shape) for key, value in module.state_dict().items()}
+from .examples import keys, largest_error, noise, randomised
 
 
 @pytest.fixture
 def tiny_strips(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Sets the size of a strip in bytes; 1 gives strips of one row."""
     return lambda size: monkeypatch.setattr(strips, "STRIP_BYTES", size)
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("eps", [1e-6, 1e-2])
-def test_layer_norm_is_mean_and_variance_over_channels(channels_last: bool, eps: float) -> None:
-    norm = randomised(ChannelLayerNorm(6, eps))
-    x = noise(2, 6, 5, 4)
-    if channels_last:
-        x = x.contiguous(memory_format=torch.channels_last)
-    centred = x - x.mean(1, keepdim=True)
-    normalised = centred / torch.sqrt(centred.square().mean(1, keepdim=True) + eps)
-    expected = normalised * norm.weight.view(1, -1, 1, 1) + norm.bias.view(1, -1, 1, 1)
-    found = norm(x)
-    assert largest_error(found, expected) < 1e-5
-    assert found.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_layer_norms_have_the_keys_and_eps_of_their_networks() -> None:
-    assert keys(ChannelLayerNorm(3)) == {"weight": (3,), "bias": (3,)}
-    assert keys(LayerNorm2d(3)) == {"body.weight": (3,), "body.bias": (3,)}
-    assert (ChannelLayerNorm(3).eps, LayerNorm2d(3).body.eps) == (1e-6, 1e-5)
-
-
-def test_pixels_and_planes_undo_each_other() -> None:
-    x = noise(2, 3, 4, 5)
-    assert torch.equal(pixels(x)[1, 7], x[1, :, 1, 2])
-    assert torch.equal(planes(pixels(x), 4, 5), x)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -106,10 +59,10 @@ def test_transposed_attention_equals_the_written_out_one_with_its_gradients(head
     inputs = [noise(batch, 6, 5, 7, seed=i).double().requires_grad_() for i in range(3)]
     temperature = (1 + noise(heads, 1, 1).double()).requires_grad_()
     cotangent = noise(batch, 6, 5, 7, seed=9).double()
-    found = transposed_attention(*inputs, temperature)
+    actual = transposed_attention(*inputs, temperature)
     expected = plain_attention(*inputs, temperature)
-    assert largest_error(found, expected) < 1e-12
-    gradients = [torch.autograd.grad((out * cotangent).sum(), [*inputs, temperature]) for out in (found, expected)]
+    assert largest_error(actual, expected) < 1e-12
+    gradients = [torch.autograd.grad((out * cotangent).sum(), [*inputs, temperature]) for out in (actual, expected)]
     for one, other in zip(*gradients, strict=True):
         assert largest_error(one, other) < 1e-12
 
@@ -128,6 +81,14 @@ def test_mdta_and_gdfn_follow_the_written_formulas() -> None:
     gate, value = gdfn.dwconv(gdfn.project_in(x)).chunk(2, dim=1)
     assert gate.shape[1] == 21
     assert largest_error(gdfn(x), gdfn.project_out(F.gelu(gate) * value)) < 1e-5
+
+
+def test_cross_attention_takes_queries_from_one_map_and_keys_and_values_from_the_other() -> None:
+    attention, x, context = randomised(CrossAttention(8, 2, bias=True)), noise(2, 8, 6, 7), noise(2, 8, 6, 7, seed=2)
+    q = attention.q_dwconv(attention.q(x))
+    k, v = attention.kv_dwconv(attention.kv(context)).chunk(2, dim=1)
+    expected = attention.project_out(plain_attention(q, k, v, attention.temperature))
+    assert largest_error(attention(x, context), expected) < 1e-5
 
 
 def test_mdta_without_projection_ends_with_the_attention() -> None:
@@ -152,6 +113,14 @@ def test_keys_are_the_published_ones() -> None:
         "ffn.dwconv.weight": (42, 1, 3, 3),
         "ffn.project_out.weight": (8, 21, 1, 1),
     }
+    assert keys(CrossAttention(8, 2)) == {
+        "temperature": (2, 1, 1),
+        "q.weight": (8, 8, 1, 1),
+        "q_dwconv.weight": (8, 1, 3, 3),
+        "kv.weight": (16, 8, 1, 1),
+        "kv_dwconv.weight": (16, 1, 3, 3),
+        "project_out.weight": (8, 8, 1, 1),
+    }
     assert keys(Downsample(8)) == {"body.0.weight": (4, 8, 3, 3)}
     assert keys(Upsample(8)) == {"body.0.weight": (16, 8, 3, 3)}
     assert keys(OverlapPatchEmbed(3, 8)) == {"proj.weight": (8, 3, 3, 3)}
@@ -175,11 +144,29 @@ def test_block_in_strips_equals_the_block_on_whole_maps(
     expected = block(x)  # with gradients: whole maps
     tiny_strips(strip_bytes)
     with torch.no_grad():
-        found = block(x)
+        actual = block(x)
         from_channels_last = block(x.contiguous(memory_format=torch.channels_last))
-    assert largest_error(found, expected) < 2e-5
-    assert torch.equal(found, from_channels_last)
+    assert largest_error(actual, expected) < 2e-5
+    assert torch.equal(actual, from_channels_last)
     assert torch.equal(x, before)
+
+
+def test_block_takes_the_norm_that_it_is_given() -> None:
+    block = randomised(TransformerBlock(8, 2, 2.0, norm=ChannelLayerNorm))
+    x = noise(1, 8, 6, 5)
+    assert {"norm1.weight", "norm2.bias"} <= keys(block).keys()
+    attended = x + block.attn(block.norm1(x))
+    assert largest_error(block(x), attended + block.ffn(block.norm2(attended))) < 1e-5
+
+
+@pytest.mark.parametrize("project", [False, True])
+def test_attention_is_added_in_strips_as_on_whole_maps(project: bool, tiny_strips: Callable[[int], None]) -> None:
+    norm, attention = randomised(ChannelLayerNorm(8)), randomised(MDTA(8, 2, project=project))
+    x = noise(2, 8, 12, 9)
+    expected = x + attention(norm(x))
+    tiny_strips(1000)
+    with torch.no_grad():
+        assert largest_error(add_attention(x, norm, attention), expected) < 2e-5
 
 
 def test_an_image_in_a_batch_gets_the_bits_that_it_gets_alone(tiny_strips: Callable[[int], None]) -> None:

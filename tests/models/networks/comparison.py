@@ -3,6 +3,6 @@
 from torch import Tensor
 
 
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    """|found - expected| / |expected|, Euclidean lengths in float64; tensors of any equal shape."""
-    return float((found - expected).detach().double().norm() / expected.detach().double().norm())
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """|actual - expected| / |expected|, Euclidean lengths in float64; tensors of any equal shape."""
+    return float((actual - expected).detach().double().norm() / expected.detach().double().norm())

@@ -2,61 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from restorebench.models import create_model, get_card
 from restorebench.models.layers.restormer import GDFN
 from restorebench.models.networks import anyir
 from restorebench.models.networks.anyir import CARD, AnyIR, GatedDA, GroupedGDFN, Mix
 
+from ...oracles.anyir_plain import PlainAnyIR
 from .comparison import relative_error
+from .references import Reference, count_gmacs, filled, image, key_table, probe, reference_key_table
 
-TESTS = Path(__file__).resolve().parents[2]
-REFERENCE = TESTS / "reference"
 TINY = dict(CARD.variants["tiny"].arguments)
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fill = load(REFERENCE / "fill.py")
-plain = load(TESTS / "oracles" / "anyir_plain.py")
-
-
-def filled(network: nn.Module) -> nn.Module:
-    """`network` with the weights of the reference, in evaluation mode."""
-    state = {
-        key: old if key.endswith("num_batches_tracked") else torch.from_numpy(fill.weight(key, tuple(old.shape)))
-        for key, old in network.state_dict().items()
-    }
-    network.load_state_dict(state)
-    return network.eval()
-
-
-def image(name: str, *shape: int) -> Tensor:
-    return torch.from_numpy(fill.image(name, shape))
-
-
-def count_gmacs(network: nn.Module, size: int) -> float:
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        network.to("meta").eval()(torch.empty(1, 3, size, size, device="meta"))
-    return counter.get_total_flops() / 2e9
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +33,7 @@ def tiny() -> nn.Module:
 def test_keys_shapes_and_trainability_are_those_of_the_reference() -> None:
     with torch.device("meta"):
         network = AnyIR()
-    trainable = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
-    found = {
-        key: ("x".join(map(str, value.shape)) or "1", str(int(key in trainable)))
-        for key, value in network.state_dict().items()
-    }
-    with (REFERENCE / "anyir.keys.csv").open(newline="") as file:
-        expected = {row["key"]: (row["shape"], row["trainable"]) for row in csv.DictReader(file)}
-    assert found == expected
+    assert key_table(network) == reference_key_table("anyir")
 
 
 @pytest.mark.parametrize(("size", "gmacs"), [(224, 26.25), (256, 34.29)])
@@ -103,26 +57,23 @@ def test_tiny_variant_is_as_small_as_its_card_says() -> None:
 
 @pytest.mark.parametrize("name", ["anyir-1x3x64x64", "anyir-2x3x48x80"])
 def test_output_and_input_gradient_equal_the_reference(paper: nn.Module, name: str) -> None:
-    stored = np.load(REFERENCE / f"{name}.npz")
-    shape = stored["output"].shape
-    x = image(name, *shape).requires_grad_()
-    restored = paper(x)
-    (gradient,) = torch.autograd.grad((restored * torch.from_numpy(fill.probe(name, shape))).sum(), x)
-    assert relative_error(restored.detach(), torch.from_numpy(stored["output"])) < 1e-5
-    assert relative_error(gradient, torch.from_numpy(stored["grad_input"])) < 2e-5
+    reference = Reference.read(name)
+    restored, gradient = reference.restore(paper)
+    assert relative_error(restored, reference.output) < 1e-5
+    assert relative_error(gradient, reference.gradient) < 2e-5
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_equals_the_plain_network_with_all_gradients_and_running_statistics(tiny: nn.Module, training: bool) -> None:
     """In float64, so that only a difference in the mathematics can show."""
-    oracle = filled(plain.PlainAnyIR(**TINY)).double().train(training)
+    oracle = filled(PlainAnyIR(**TINY)).double().train(training)
     network = tiny.double().train(training)
     x = image("oracle", 3, 3, 24, 40).double()
-    expected, found = oracle(x), network(x)
-    assert relative_error(found.detach(), expected.detach()) < 1e-11
-    cotangent = torch.from_numpy(fill.probe("oracle", tuple(x.shape))).double()
+    expected, restored = oracle(x), network(x)
+    assert relative_error(restored, expected) < 1e-11
+    cotangent = probe("oracle", tuple(x.shape)).double()
     (expected * cotangent).sum().backward()
-    (found * cotangent).sum().backward()
+    (restored * cotangent).sum().backward()
     gradients = dict(network.named_parameters())
     for key, parameter in oracle.named_parameters():
         assert relative_error(gradients[key].grad, parameter.grad) < 1e-8, key

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -20,18 +17,10 @@ from restorebench.models.hooks import HasAfterStep, HasAuxiliaryLoss
 from restorebench.models.networks.daair import BALANCE_WEIGHT, DaAIR
 from restorebench.models.networks.daair_experts import Controller, DaLe, Router
 
-ORACLES = Path(__file__).resolve().parents[2] / "oracles"
+from ...oracles.daair_plain import PlainDaAIR
+
 STEPS = 20
 TINY = get_card("daair").variants["tiny"].arguments
-
-
-def load_oracle(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ORACLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def tiny(seed: int = 0, **overrides: object) -> DaAIR:
@@ -81,7 +70,7 @@ def routes(network: DaAIR, x: Tensor) -> dict[Router, Tensor]:
     """By router, the expert that it chooses for every image."""
     with watched_routers(network) as seen, torch.no_grad():
         network(x)
-    return {router: chosen for router, (_, chosen) in seen.items()}
+    return {router: expert for router, (_, expert) in seen.items()}
 
 
 def learners(network: nn.Module) -> Iterator[DaLe]:
@@ -130,10 +119,10 @@ def test_tiny_variant_is_small_and_has_every_mechanism() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_equals_the_plain_network_forward_and_backward(seed: int) -> None:
     network = lively(tiny(seed)).eval()
-    plain = load_oracle("daair_plain").PlainDaAIR(**TINY).eval()
+    plain = PlainDaAIR(**TINY).eval()
     plain.load_state_dict(network.state_dict())
     x = images(3, seed=seed)
-    assert any(len(chosen.unique()) > 1 for chosen in routes(network, x).values())
+    assert any(len(experts.unique()) > 1 for experts in routes(network, x).values())
     cotangent = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
     outputs, gradients = [], []
     for net in (network, plain):
@@ -156,7 +145,7 @@ FOUR_LEVELS = {"dim": 8, "encoder_blocks": (1, 2, 1, 1), "decoder_blocks": (1, 1
 @pytest.mark.parametrize("overrides", [{}, FOUR_LEVELS], ids=["tiny", "four levels, as the paper's"])
 def test_equals_the_plain_network_in_inference_of_a_larger_image(overrides: dict[str, object]) -> None:
     network = lively(tiny(**overrides)).eval()
-    plain = load_oracle("daair_plain").PlainDaAIR(**{**TINY, **overrides}).eval()
+    plain = PlainDaAIR(**{**TINY, **overrides}).eval()
     plain.load_state_dict(network.state_dict())
     x = images(1, 160, 168)
     with torch.no_grad():
@@ -169,7 +158,7 @@ def test_equals_the_plain_network_in_inference_of_a_larger_image(overrides: dict
 def test_batch_equals_its_images_one_by_one_across_routes() -> None:
     network = lively(tiny()).eval()
     x = images(3)
-    assert any(len(chosen.unique()) > 1 for chosen in routes(network, x).values())
+    assert any(len(experts.unique()) > 1 for experts in routes(network, x).values())
     with torch.no_grad():
         together = network(x)
         alone = torch.cat([network(image) for image in x.split(1)])
@@ -186,9 +175,9 @@ def test_experts_that_no_image_is_routed_to_do_not_run() -> None:
     network = lively(tiny()).eval()
     x = images(2)
     expected = network(x)
-    chosen = routes(network, x)
+    experts = routes(network, x)
     for learner in learners(network):
-        spared = set(range(3)) - set(chosen[learner.router].tolist())
+        spared = set(range(3)) - set(experts[learner.router].tolist())
         assert spared  # two images cannot choose three experts
         for expert in spared:
             poison(learner, expert)
@@ -198,9 +187,9 @@ def test_experts_that_no_image_is_routed_to_do_not_run() -> None:
 def test_an_expert_that_an_image_is_routed_to_does_run() -> None:
     network = lively(tiny()).eval()
     x = images(2)
-    chosen = routes(network, x)
-    learner = next(learner for learner in learners(network) if len(chosen[learner.router].unique()) == 2)
-    poison(learner, int(chosen[learner.router][0]))
+    experts = routes(network, x)
+    learner = next(learner for learner in learners(network) if len(experts[learner.router].unique()) == 2)
+    poison(learner, int(experts[learner.router][0]))
     output = network(x)
     assert output[0].isnan().all()
     assert output[1].isfinite().all()
@@ -325,8 +314,8 @@ def test_training_moves_every_mechanism() -> None:
         optimiser_and_parameter_update(network, optimiser)
         losses.append(loss.item())
         balances.append(balance.item())
-        chosen = torch.stack([chosen for _, chosen in seen.values()])
-        loads.append(torch.stack([(chosen == expert).float().mean() for expert in range(3)]))
+        experts = torch.stack([experts for _, experts in seen.values()])
+        loads.append(torch.stack([(experts == expert).float().mean() for expert in range(3)]))
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
     assert loads[0][0] > 0.9
     assert sum(balances[-5:]) < 0.25 * balances[0] * 5

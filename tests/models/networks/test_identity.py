@@ -33,5 +33,5 @@ def test_it_is_the_input_row_and_needs_no_weights(weights: str | None) -> None:
 def test_a_weights_file_and_arguments_are_refused() -> None:
     with pytest.raises(ModelError, match=r"identity has no weights to load: leave out weights=x\.pth"):
         create_model("identity", weights="x.pth")
-    with pytest.raises(ModelError, match="identity has no constructor argument 'dim'"):
+    with pytest.raises(ModelError, match="unknown constructor argument of identity 'dim'"):
         create_model("identity", dim=3)

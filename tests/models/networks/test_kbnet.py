@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 import functools
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from restorebench.models import create_model, get_card
 from restorebench.models.networks.kbnet import CARD, KBNet
 
+from ...oracles.kbnet_plain import PlainKBNetL, PlainKBNetS
 from ..processor_time import processor_seconds
 from .comparison import relative_error
+from .references import (
+    Reference,
+    built_filled,
+    count_gmacs,
+    filled,
+    image,
+    key_table,
+    probe,
+    reference_key_table,
+)
 
-TESTS = Path(__file__).resolve().parents[2]
-REFERENCE = TESTS / "reference"
+PROJECT = Path(__file__).resolve().parents[3]
 S_FEW: dict[str, Any] = {
     "width": 16,
     "encoder_blocks": (1, 2),
@@ -43,26 +48,6 @@ L_FEW: dict[str, Any] = {
 }
 
 
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fill = load(REFERENCE / "fill.py")
-plain = load(TESTS / "oracles" / "kbnet_plain.py")
-
-
-def filled(network: nn.Module) -> nn.Module:
-    """`network` with the weights of the reference, in evaluation mode."""
-    state = network.state_dict()
-    network.load_state_dict({key: torch.from_numpy(fill.weight(key, tuple(t.shape))) for key, t in state.items()})
-    return network.eval()
-
-
 def build(variant: str) -> nn.Module:
     return KBNet(**CARD.variants[variant].arguments)
 
@@ -70,38 +55,20 @@ def build(variant: str) -> nn.Module:
 def pair(shape: str, **changes: Any) -> tuple[nn.Module, nn.Module]:
     """A small network of that shape, and the plain one with the same weights."""
     arguments = (S_FEW if shape == "s" else L_FEW) | changes
-    oracle = plain.PlainKBNetS if shape == "s" else plain.PlainKBNetL
+    oracle = PlainKBNetS if shape == "s" else PlainKBNetL
     return filled(KBNet(shape, **arguments)), filled(oracle(**arguments))
-
-
-def image(name: str, *shape: int) -> Tensor:
-    return torch.from_numpy(fill.image(name, shape))
-
-
-def count_gmacs(network: nn.Module, size: int) -> float:
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        network.to("meta").eval()(torch.empty(1, 3, size, size, device="meta"))
-    return counter.get_total_flops() / 2e9
 
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, nn.Module]:
-    return {variant: filled(build(variant)) for variant in ("s", "l")}
+    return {variant: built_filled(functools.partial(build, variant)) for variant in ("s", "l")}
 
 
 @pytest.mark.parametrize("variant", ["s", "l"])
 def test_keys_shapes_and_trainability_are_those_of_the_reference(variant: str) -> None:
     with torch.device("meta"):
         network = build(variant)
-    trainable = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
-    found = {
-        key: ("x".join(map(str, value.shape)), str(int(key in trainable)))
-        for key, value in network.state_dict().items()
-    }
-    with (REFERENCE / f"kbnet_{variant}.keys.csv").open(newline="") as file:
-        expected = {row["key"]: (row["shape"], row["trainable"]) for row in csv.DictReader(file)}
-    assert found == expected
+    assert key_table(network) == reference_key_table(f"kbnet_{variant}")
 
 
 @pytest.mark.parametrize(("variant", "parameters", "gmacs"), [("s", 141_966_659, 117.3), ("l", 29_568_100, 210.2)])
@@ -131,16 +98,13 @@ def test_tiny_variant_is_as_small_as_its_card_says() -> None:
 def test_output_and_input_gradient_equal_the_reference(
     published: dict[str, nn.Module], variant: str, shape: tuple[int, ...]
 ) -> None:
-    name = f"kbnet_{variant}-{'x'.join(map(str, shape))}"
-    stored = np.load(REFERENCE / f"{name}.npz")
-    x = image(name, *shape).requires_grad_()
-    restored = published[variant](x)
-    (gradient,) = torch.autograd.grad((restored * torch.from_numpy(fill.probe(name, shape))).sum(), x)
-    assert relative_error(restored, torch.from_numpy(stored["output"])) < 1e-5
-    assert relative_error(gradient, torch.from_numpy(stored["grad_input"])) < 2e-5
+    reference = Reference.read(f"kbnet_{variant}-{'x'.join(map(str, shape))}")
+    restored, gradient = reference.restore(published[variant])
+    assert relative_error(restored, reference.output) < 1e-5
+    assert relative_error(gradient, reference.gradient) < 2e-5
     with torch.no_grad():  # which takes other paths: in place, and in strips
-        inferred = published[variant](x)
-    assert relative_error(inferred, torch.from_numpy(stored["output"])) < 1e-5
+        inferred = published[variant](reference.image())
+    assert relative_error(inferred, reference.output) < 1e-5
 
 
 @pytest.mark.parametrize("variant", ["s", "l"])
@@ -159,11 +123,11 @@ def test_equals_the_plain_network_with_all_gradients(shape: str, changes: dict[s
     """In float64, so that only a difference in the mathematics can show."""
     network, oracle = pair(shape, **changes)
     x = image("plain", 2, 3, 16, 24).double()
-    probe = torch.from_numpy(fill.probe("plain", tuple(x.shape))).double()
+    cotangent = probe("plain", tuple(x.shape)).double()
     gradients = []
     for net in (network.double(), oracle.double()):
         restored = net(x)
-        (restored * probe).sum().backward()
+        (restored * cotangent).sum().backward()
         gradients.append({name: parameter.grad for name, parameter in net.named_parameters()})
     torch.testing.assert_close(network(x), oracle(x))
     torch.testing.assert_close(gradients[0], gradients[1])
@@ -241,10 +205,13 @@ def test_every_parameter_learns_from_the_start(shape: str) -> None:
 
 
 def test_checkpoint_of_real_noise_brings_its_light_form(weights_folder: Path) -> None:
-    found = {checkpoint.file_name: checkpoint for checkpoint in get_card("kbnet").checkpoints}
-    assert {name for name, checkpoint in found.items() if checkpoint.overrides} == {"sidd.pth", "sensenoise_s.pth"}
+    checkpoints = {checkpoint.file_name: checkpoint for checkpoint in get_card("kbnet").checkpoints}
+    assert {name for name, checkpoint in checkpoints.items() if checkpoint.overrides} == {
+        "sidd.pth",
+        "sensenoise_s.pth",
+    }
     with torch.device("meta"):
-        light = KBNet(**found["sidd.pth"].overrides)
+        light = KBNet(**checkpoints["sidd.pth"].overrides)
     local = light.get_submodule("encoders.0.0.conv11.1")
     assert isinstance(local, nn.Conv2d)
     assert (local.kernel_size, local.groups) == ((3, 3), 64)
@@ -276,9 +243,9 @@ FEW_WIDE: dict[str, dict[str, Any]] = {
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("shape", "share"), [("s", 0.5), ("l", 0.4)])
 def test_takes_at_most_a_share_of_the_plain_network_s_time(shape: str, share: float) -> None:
-    """At 1x3x256x256 in float32."""
+    """At 1x3x128x128 in float32; ``nox -s perf`` holds the whole networks to the same shares at 256x256."""
     network, oracle = pair(shape, **({"width": 64, "bases": 32} | FEW_WIDE[shape]))
-    x = image("time", 1, 3, 256, 256)
+    x = image("time", 1, 3, 128, 128)
     seconds: dict[nn.Module, float] = {}
     with torch.no_grad():
         for net in (network, oracle, network):
@@ -290,21 +257,21 @@ def test_takes_at_most_a_share_of_the_plain_network_s_time(shape: str, share: fl
 MEMORY = """
 import pathlib, re, sys, torch
 sys.path.insert(0, sys.argv[1])
-import kbnet_plain
-from restorebench.models.kbnet import KBNet
+from restorebench.models.networks.kbnet import KBNet
+from tests.oracles.kbnet_plain import PlainKBNetL, PlainKBNetS
 torch.set_num_threads(1)
 shape, arguments = sys.argv[2], eval(sys.argv[3])
 def kib(field):
     return int(re.search(field + r":\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 def peak(network):
     before = kib("VmRSS")
-    network(torch.rand(1, 3, 256, 256))
+    network(torch.rand(1, 3, 128, 128))
     return kib("VmHWM") - before
 with torch.no_grad():
     fast = KBNet(shape, **arguments)
     fast(torch.rand(1, 3, 16, 16))
     first = peak(fast)
-    plain = (kbnet_plain.PlainKBNetS if shape == "s" else kbnet_plain.PlainKBNetL)(**arguments)
+    plain = (PlainKBNetS if shape == "s" else PlainKBNetL)(**arguments)
     print(first, peak(plain))
 """
 
@@ -312,9 +279,9 @@ with torch.no_grad():
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux counts it")
 @pytest.mark.parametrize("shape", ["s", "l"])
 def test_peak_memory_is_at_most_half_of_the_plain_network_s(shape: str) -> None:
-    """Above the weights, at 1x3x256x256 in float32."""
+    """Above the weights, at 1x3x128x128 in float32; ``nox -s perf`` measures the whole networks at 256x256."""
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(TESTS / "oracles"), shape, repr(FEW_WIDE[shape])],
+        [sys.executable, "-c", MEMORY, str(PROJECT), shape, repr(FEW_WIDE[shape])],
         check=True,
         capture_output=True,
         text=True,

@@ -12,59 +12,55 @@ from restorebench.models import create_model
 from restorebench.models.networks.promptir import CARD, PromptGenerator, PromptIR
 
 from ...oracles.promptir_plain import PlainPromptIR
-from .reference import (
+from .agreement import (
     assert_images_alone,
     assert_same_function,
-    errors,
-    filled,
-    gmacs,
-    image,
-    key_table,
-    published_keys,
+    reference_errors,
+    trainable_count,
     without_finite_gradient,
+    without_values,
 )
+from .references import built_filled, count_gmacs, filled, image, key_table, reference_key_table
 
 TINY = dict(CARD.variants["tiny"].arguments)
 
 
 @pytest.fixture(scope="module")
 def paper() -> nn.Module:
-    return filled(PromptIR())
+    return built_filled(PromptIR)
 
 
 @pytest.fixture
-def tiny() -> PromptIR:
+def tiny() -> nn.Module:
     return filled(PromptIR(**TINY))
 
 
 @pytest.fixture(scope="module")
 def shapes() -> nn.Module:
-    with torch.device("meta"):
-        return PromptIR()
+    return without_values(PromptIR)
 
 
 def test_keys_shapes_and_trainability_are_those_of_the_authors(shapes: nn.Module) -> None:
-    assert key_table(shapes) == published_keys("promptir")
+    assert key_table(shapes) == reference_key_table("promptir")
 
 
 def test_published_size_and_cost(shapes: nn.Module) -> None:
-    assert sum(p.numel() for p in shapes.parameters()) == CARD.variants["paper"].parameters == 35_592_263
-    assert gmacs(shapes, 224) == pytest.approx(132.23, abs=0.005)
-    assert gmacs(shapes, 256) == pytest.approx(172.71, abs=0.005)
+    assert trainable_count(shapes) == CARD.variants["paper"].parameters == 35_592_263
+    assert count_gmacs(shapes, 224) == pytest.approx(132.23, abs=0.005)
+    assert count_gmacs(shapes, 256) == pytest.approx(172.71, abs=0.005)
     assert CARD.variants["paper"].macs_256_g == 172.71
 
 
 def test_tiny_variant_is_as_small_as_its_card_says() -> None:
-    with torch.device("meta"):
-        network = PromptIR(**TINY)
-    assert sum(p.numel() for p in network.parameters()) == CARD.variants["tiny"].parameters
-    assert sum(p.numel() for p in network.parameters()) <= 600_000
-    assert gmacs(network, 256) == pytest.approx(CARD.variants["tiny"].macs_256_g, abs=0.005)
+    network = without_values(PromptIR, **TINY)
+    assert trainable_count(network) == CARD.variants["tiny"].parameters
+    assert trainable_count(network) <= 600_000
+    assert count_gmacs(network, 256) == pytest.approx(CARD.variants["tiny"].macs_256_g, abs=0.005)
 
 
 @pytest.mark.parametrize("name", ["promptir-1x3x64x64", "promptir-2x3x40x56"])
 def test_output_and_input_gradient_are_those_of_the_authors(paper: nn.Module, name: str) -> None:
-    found = errors(paper, name)
+    found = reference_errors(paper, name)
     assert found["output"] < 1e-5
     assert found["inferred"] < 1e-5
     assert found["gradient"] < 2e-5

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.util
+import copy
 from collections.abc import Iterable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,48 +17,26 @@ from torch.utils.flop_counter import FlopCounterMode
 from restorebench.models import create_model, get_card
 from restorebench.models.checkpoint import canonical_state_dict
 from restorebench.models.layers import row_strips as strips
-from restorebench.models.layers.restormer import LayerNorm2d
+from restorebench.models.layers.layer_norm import LayerNorm2d
 from restorebench.models.networks.rbair import CARD, RBaIR
 from restorebench.models.networks.rbair_dyrba import DyRBA, DyRBAShape, RadialBasis, embed_at
 from restorebench.models.networks.rbair_experts import ConvExpert, FourierExpert, MoCE
 
+from ...oracles.rbair_plain import PlainRBaIR
 from .comparison import relative_error
+from .references import Reference, filled, image, key_table, reference_key_table
 
-TESTS = Path(__file__).resolve().parents[2]
-REFERENCE = TESTS / "reference"
 TINY = dict(CARD.variants["tiny"].arguments)
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fill = load(REFERENCE / "fill.py")
-plain = load(TESTS / "oracles" / "rbair_plain.py")
-
-
-def filled(network: nn.Module) -> nn.Module:
-    """`network` with the weights of the reference, in evaluation mode; the fixed centres stay."""
-    state = {
-        key: old if key.endswith("center") else torch.from_numpy(fill.weight(key, tuple(old.shape)))
-        for key, old in network.state_dict().items()
-    }
-    network.load_state_dict(state)
-    return network.eval()
-
-
-def image(name: str, *shape: int) -> Tensor:
-    return torch.from_numpy(fill.image(name, shape))
 
 
 @pytest.fixture(scope="module")
 def paper() -> nn.Module:
     return filled(RBaIR())
+
+
+@pytest.fixture(scope="module")
+def plain() -> nn.Module:
+    return filled(PlainRBaIR())
 
 
 @pytest.fixture
@@ -71,13 +45,7 @@ def tiny() -> nn.Module:
 
 
 def test_keys_shapes_and_trainability_are_those_of_the_reference(paper: nn.Module) -> None:
-    trainable = {key for key, parameter in paper.named_parameters() if parameter.requires_grad}
-    found = {
-        key: ("x".join(map(str, value.shape)), str(int(key in trainable))) for key, value in paper.state_dict().items()
-    }
-    with (REFERENCE / "rbair.keys.csv").open(newline="") as file:
-        expected = {row["key"]: (row["shape"], row["trainable"]) for row in csv.DictReader(file)}
-    assert found == expected
+    assert key_table(paper) == reference_key_table("rbair")
 
 
 def test_paper_variant_has_the_parameters_of_the_paper() -> None:
@@ -113,31 +81,30 @@ def test_tiny_variant_is_tiny() -> None:
 def test_outputs_and_gradients_are_those_of_the_reference(
     paper: nn.Module, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored = np.load(REFERENCE / f"{name}.npz")
-    shape = stored["output"].shape
-    degraded = image(name, *shape).requires_grad_()
-    restored = paper(degraded)
-    (gradient,) = torch.autograd.grad((restored * torch.from_numpy(fill.probe(name, shape))).sum(), degraded)
+    reference = Reference.read(name)
+    restored, gradient = reference.restore(paper)
     monkeypatch.setattr(strips, "STRIP_BYTES", 1 << 18)
     with torch.inference_mode():
-        in_strips = paper(degraded)
-    assert relative_error(restored, torch.from_numpy(stored["output"])) < 1e-4
-    assert relative_error(in_strips, torch.from_numpy(stored["output"])) < 1e-4
-    assert relative_error(gradient, torch.from_numpy(stored["grad_input"])) < 2e-2
+        in_strips = paper(reference.image())
+    assert relative_error(restored, reference.output) < 1e-4
+    assert relative_error(in_strips, reference.output) < 1e-4
+    assert relative_error(gradient, reference.gradient) < 2e-2
 
 
-def test_network_and_plain_rewriting_are_the_same_function() -> None:
+def test_network_and_plain_rewriting_are_the_same_function(paper: nn.Module, plain: nn.Module) -> None:
     # Powers of two: elsewhere the plain one lets rounding choose the phase of real frequencies.
     degraded = image("batch", 2, 3, 16, 32).double()
     with torch.no_grad():
-        expected = filled(plain.PlainRBaIR()).double()(degraded)
-        assert relative_error(filled(RBaIR()).double()(degraded), expected) < 1e-11
+        expected = copy.deepcopy(plain).double()(degraded)
+        assert relative_error(copy.deepcopy(paper).double()(degraded), expected) < 1e-11
 
 
-def test_strips_of_any_size_give_the_restored_image(paper: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strips_of_any_size_give_the_restored_image(
+    paper: nn.Module, plain: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     degraded = image("batch", 2, 3, 48, 72)
     with torch.no_grad():
-        expected = filled(plain.PlainRBaIR())(degraded)
+        expected = plain(degraded)
         for size in (1 << 12, 1 << 17):
             monkeypatch.setattr(strips, "STRIP_BYTES", size)
             # Rounding can move the phase of a frequency across the negative real axis, which shows in the image.
@@ -154,13 +121,13 @@ def test_embedding_at_samples_equals_sampling_the_full_embedding_with_its_gradie
     grid = (2.6 * torch.rand(2, 40, 2, dtype=torch.float64) - 1.3).requires_grad_()
     with torch.no_grad():
         grid[:, 0], grid[:, 1], grid[0, 2] = -1, 1, torch.tensor([1.0, -1.0])
-    found = embed_at(degraded, conv, norm, grid, slice(2, 6))
+    sampled = embed_at(degraded, conv, norm, grid, slice(2, 6))
     full = norm(conv(degraded))[:, 2:6]
     expected = F.grid_sample(full, grid.flip(-1)[:, :, None], align_corners=True).squeeze(-1).transpose(1, 2)
-    assert relative_error(found, expected) < 1e-12
+    assert relative_error(sampled, expected) < 1e-12
     cotangent = torch.randn_like(expected)
     inputs = [degraded, grid, conv.weight, norm.body.weight, norm.body.bias]
-    gradients = [torch.autograd.grad((y * cotangent).sum(), inputs) for y in (found, expected)]
+    gradients = [torch.autograd.grad((y * cotangent).sum(), inputs) for y in (sampled, expected)]
     for one, other in zip(*gradients, strict=True):
         assert relative_error(one, other) < 1e-10
 

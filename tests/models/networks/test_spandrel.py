@@ -81,14 +81,14 @@ def test_it_conforms(check: str, checkpoint: Path) -> None:
 
 
 def test_square_images_are_made_for_networks_that_need_them(spandrel: ModuleType, tmp_path: Path) -> None:
-    from restorebench.models.networks.spandrel import Foreign
+    from restorebench.models.networks.spandrel import SpandrelNetwork
 
     class SquareOnly(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             assert x.shape[-1] == x.shape[-2]
             return x + 1
 
-    foreign = Foreign(SquareOnly(), lambda model, image: model(image), square=True)
+    foreign = SpandrelNetwork(SquareOnly(), lambda model, image: model(image), square=True)
     image = torch.rand(2, 3, 8, 20)
     assert torch.equal(foreign(image), image + 1)
 

@@ -1,0 +1,136 @@
+"""The way from a name to a network, and to a restorer with its weights.
+
+Importing this module imports no torch: the networks are imported when the registry is first asked for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from ..messages import one_line
+from .errors import ModelError
+from .registry import Registration, check_arguments, check_variant, get_registration
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .hooks import BuiltFromCheckpoint
+    from .restorer import Restorer
+
+
+def build_network(
+    name: str, *, variant: str | None = None, seed: int = 0, device: str = "cpu", **overrides: Any
+) -> nn.Module:
+    """Bare network with random weights, in training mode.
+
+    Args:
+        name: model name.
+        variant: size; None is the default one.
+        seed: of the random weights; the global generators are left alone.
+        device: where it is built; ``meta`` gives shapes without memory, for counting.
+        overrides: constructor arguments that differ from the variant's.
+
+    Raises:
+        ModelError: no such model, variant or constructor argument, or only a checkpoint could say how to build it.
+    """
+    registration = get_registration(name)
+    if registration.card.built_from == "checkpoint":
+        raise ModelError(f"{name} takes its network from a checkpoint: create_model(..., weights=PATH) builds it")
+    return _build(registration, check_variant(registration.card, variant), overrides, seed, device)
+
+
+def create_model(
+    name: str,
+    *,
+    variant: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    **overrides: Any,
+) -> Restorer:
+    """A restorer with its weights, on the CPU, in evaluation mode.
+
+    Args:
+        name: model name.
+        variant: size; None leaves it to the weights (see below).
+        weights: a checkpoint's path (variant None: the one that the file is known for, else the default);
+            ``bundled``: the tiny weights of the package; ``none``: random; None: a published checkpoint of the variant
+            in the weights folder (``RESTOREBENCH_WEIGHTS``, else ``~/.cache/restorebench/weights``), else, where no
+            other variant was asked for, ``tiny`` with its bundled weights or untrained, which is logged.
+        seed: of random weights.
+        overrides: constructor arguments that differ from the variant's.
+
+    Raises:
+        ModelError: unknown name, variant or argument; weights that are missing, unreadable or do not fit.
+    """
+    from .checkpoint import canonical_state_dict, load_state, read_checkpoint
+    from .restorer import Restorer
+    from .weights import choose_weights
+
+    registration = get_registration(name)
+    card = registration.card
+    if variant is not None:
+        check_variant(card, variant)
+    if card.built_from == "checkpoint" and overrides:
+        raise ModelError(
+            f"{name} takes no constructor arguments, its checkpoint decides: leave out {', '.join(overrides)}"
+        )
+    check_arguments(card.name, registration.network, overrides)
+    choice = choose_weights(card, variant, weights, seed)
+    path = choice.info.path
+    if card.built_from == "checkpoint" and path is not None:
+        adapter = cast("type[BuiltFromCheckpoint]", registration.network)
+        network, own_card = adapter.from_checkpoint(read_checkpoint(path), card, path)
+        return Restorer(network, own_card, choice.variant, choice.info).eval()
+    overrides = {**choice.overrides, **overrides}
+    network = _build(registration, choice.variant, overrides, seed, "cpu")
+    if path is not None:
+        state = canonical_state_dict(read_checkpoint(path), card, expected=network.state_dict().keys())
+        load_state(network, state, card, path, alternatives=published_sizes(registration))
+    return Restorer(network, card, choice.variant, choice.info, overrides).eval()
+
+
+def construct(
+    network: type[nn.Module], arguments: Mapping[str, Any], *, seed: int = 0, device: str = "cpu"
+) -> nn.Module:
+    """Call a network's constructor with a seed of its own, leaving the global generators as they were."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        # torch.manual_seed would seed the accelerators' generators too, which fork_rng(devices=[]) does not put back.
+        torch.default_generator.manual_seed(seed)
+        # Constructors may keep or change a list; the card's own must stay as it is.
+        return network(**copy.deepcopy(dict(arguments)))
+
+
+def published_sizes(registration: Registration) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
+    """Every variant of a restorer, and every published checkpoint with arguments of its own: what to pass for it, and
+    its state dict without values (on the meta device)."""
+    card = registration.card
+    sizes: list[tuple[str, Mapping[str, Any]]] = [(variant, {}) for variant in card.variants]
+    sizes += [(checkpoint.variant, checkpoint.overrides) for checkpoint in card.checkpoints if checkpoint.overrides]
+    for variant, overrides in sizes:
+        state: Mapping[str, Tensor] | None = None
+        # Constructors that compute with values cannot be built without memory; then this size is left out.
+        with contextlib.suppress(RuntimeError, NotImplementedError, TypeError, ValueError):
+            arguments = {**card.variants[variant].arguments, **overrides}
+            state = construct(registration.network, arguments, device="meta").state_dict()
+        if state is not None:
+            changes = "".join(f" {key}={value!r}" for key, value in overrides.items())
+            yield f"variant {variant}: pass variant={variant}{changes}", state
+
+
+def _build(registration: Registration, variant: str, overrides: Mapping[str, Any], seed: int, device: str) -> nn.Module:
+    card = registration.card
+    check_arguments(card.name, registration.network, overrides)
+    arguments = {**card.variants[variant].arguments, **overrides}
+    try:
+        return construct(registration.network, arguments, seed=seed, device=device)
+    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if not overrides:  # then it is not the user's doing
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in overrides.items())
+        raise ModelError(f"{card.name} {variant} cannot be built with {given}: {one_line(error)}") from error

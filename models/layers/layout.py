@@ -1,0 +1,28 @@
+"""Features (B, C, H, W) in channels-last memory, seen with the channels as last axis: as an image or as rows of pixels.
+
+A 1x1 convolution of such a view is a matrix product.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H, W, C), a view."""
+    return x.permute(0, 2, 3, 1)
+
+
+def feature_map(x: Tensor) -> Tensor:
+    """(B, H, W, C) -> (B, C, H, W), a view; the inverse of `channels_last`."""
+    return x.permute(0, 3, 1, 2)
+
+
+def pixel_rows(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H * W, C), a row for each pixel; a view of channels-last memory."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def planes(rows: Tensor, height: int, width: int) -> Tensor:
+    """(B, H * W, C) -> (B, C, H, W) in channels-last memory, a view; the inverse of `pixel_rows`."""
+    return rows.view(rows.shape[0], height, width, -1).permute(0, 3, 1, 2)

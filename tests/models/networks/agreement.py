@@ -1,0 +1,84 @@
+"""What the tests of several networks ask: agreement with the authors' outputs, with a plain twin, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from restorebench.models.layers import row_strips
+
+from .comparison import relative_error
+from .references import Reference, filled, image, probe
+
+
+def reference_errors(network: nn.Module, name: str) -> dict[str, float]:
+    """Relative errors against the stored reference: output, input gradient, and output in inference, in strips."""
+    reference = Reference.read(name)
+    restored, gradient = reference.restore(network)
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr(row_strips, "STRIP_BYTES", 1 << 18)
+        inferred = network(reference.image())
+    return {
+        "output": relative_error(restored, reference.output),
+        "inferred": relative_error(inferred, reference.output),
+        "gradient": relative_error(gradient, reference.gradient),
+    }
+
+
+def assert_same_function(network: nn.Module, twin: nn.Module, *shape: int, tolerance: float = 1e-8) -> None:
+    """Both, with the weights of the reference, give the same output and the same gradient of every parameter.
+
+    In float64, so that only a difference in the mathematics can show.
+    """
+    x = image("twin", *shape).double()
+    outputs, gradients = [], []
+    for net in (filled(network).double(), filled(twin).double()):
+        restored = net(x)
+        (restored * probe("twin", shape).double()).sum().backward()
+        outputs.append(restored.detach())
+        gradients.append({key: p.grad for key, p in net.named_parameters()})
+    assert relative_error(*outputs) < tolerance
+    found, expected = gradients
+    assert found.keys() == expected.keys()
+    for key, of_twin in expected.items():
+        of_network = found[key]
+        if of_twin is None or not of_twin.any():  # a spare parameter
+            assert of_network is None or not of_network.any(), key
+        else:
+            assert of_network is not None, key
+            assert relative_error(of_network, of_twin) < tolerance, key
+    with torch.inference_mode():
+        assert relative_error(network(x), outputs[1]) < tolerance
+
+
+def assert_images_alone(network: nn.Module, height: int = 32, width: int = 24) -> None:
+    """A batch of images of different character is restored as each of them alone."""
+    x = image("batch", 3, 3, height, width) * torch.tensor([1.0, 0.3, 0.05]).view(3, 1, 1, 1)
+    with torch.inference_mode():
+        alone = torch.cat([network(one[None]) for one in x])
+        assert relative_error(network(x), alone) < 1e-5
+
+
+def without_values(build: Callable[..., nn.Module], **arguments: Any) -> nn.Module:
+    """A network without values, for counting."""
+    with torch.device("meta"):
+        return build(**arguments)
+
+
+def trainable_count(network: nn.Module) -> int:
+    """Numbers that are trained."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def without_finite_gradient(network: nn.Module, spare: Collection[str] = ()) -> list[str]:
+    """Trainable parameters whose gradient is missing, not finite, or zero; that of `spare` ones may be zero."""
+    return [
+        key
+        for key, p in network.named_parameters()
+        if p.requires_grad
+        and (p.grad is None or not p.grad.isfinite().all() or (key not in spare and not bool(p.grad.any())))
+    ]
