@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from restorebench.models.layers import row_strips
 
@@ -67,6 +68,27 @@ def without_values(build: Callable[..., nn.Module], **arguments: Any) -> nn.Modu
     """A network without values, for counting."""
     with torch.device("meta"):
         return build(**arguments)
+
+
+def count_gmacs(network: nn.Module, size: int) -> float:
+    """1e9 multiply-adds of one image of size x size, counted by dispatch, of the network as it is trained.
+
+    (In inference some networks leave out what has no effect.)
+    """
+    counter = FlopCounterMode(display=False)
+    with torch.enable_grad(), counter:
+        network.eval()(torch.empty(1, 3, size, size, device="meta"))
+    return float(counter.get_total_flops()) / 2e9
+
+
+def assert_takes_any_size(restorer: nn.Module, *sizes: tuple[int, int]) -> None:
+    """Two images of each size go in, and as many finite ones of that size come out."""
+    for height, width in sizes:
+        x = image("size", 2, 3, height, width)
+        with torch.inference_mode():
+            restored = restorer(x)
+        assert restored.shape == x.shape
+        assert restored.isfinite().all()
 
 
 def trainable_count(network: nn.Module) -> int:
