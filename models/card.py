@@ -58,12 +58,15 @@ class Variant:
         arguments: constructor arguments of the network.
         parameters: exact number of trainable parameters, checked by the tests; None where it is not fixed.
         macs_256_g: 1e9 multiply-adds at 1x3x256x256 counted by dispatch, without Fourier transforms, checked to 1 %.
+        macs_256_most_g: the same of the dearest choice, where a router chooses what is run; `macs_256_g` is then that
+            of the cheapest.
         note: what this size is for.
     """
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     macs_256_g: float | None = None
+    macs_256_most_g: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:

@@ -125,6 +125,8 @@ def attention(
     temperature: Tensor,
     project_out: nn.Conv2d,
     eps: float,
+    *,
+    residual: bool = True,
 ) -> Tensor:
     """x + project_out(transposed attention of norm(x)), a new tensor in channels-last memory.
 
@@ -139,6 +141,7 @@ def attention(
         temperature: (heads, 1, 1).
         project_out: 1x1 convolution C -> C.
         eps: smallest length by which queries and keys are divided.
+        residual: whether x is added.
     """
     x, images = as_images(x)
     restored = torch.empty_like(x)
@@ -159,7 +162,8 @@ def attention(
         rows = rows_of_strip(width, channels)
         for first in range(0, height, rows):
             values = out[:, first : first + rows].view(-1, channels)
-            values.copy_(torch.addmm(image[:, first : first + rows].view(-1, channels), values, matrix.t()))
+            mixed = values @ matrix.t()
+            values.copy_(mixed.add_(image[:, first : first + rows].view(-1, channels)) if residual else mixed)
         if project_out.bias is not None:
             out += project_out.bias
     return restored
