@@ -7,6 +7,7 @@ tensors that start at zero (gates, biases) get small values first: a gate at zer
 from __future__ import annotations
 
 import functools
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -38,8 +39,9 @@ That is counted as at least a fifth of the image: where the network adds next to
 LEAST_ADDED = 0.2
 MACS_TOLERANCE = 0.01
 """Relative difference allowed between counted multiply-adds and the card's, which are rounded."""
-GRADIENT_ATTEMPTS = 4
-"""Batches tried until every parameter has met a gradient: a router sends an image to one expert only."""
+GRADIENT_ATTEMPTS = 16
+"""Batches in a row that may reach no further parameter before the search is given up, each with random weights of its
+own: a router sends an image to one expert only, and near a choice of its weights nearly always to the same."""
 WAKING = 0.1
 """Standard deviation of what tensors of zeros are filled with."""
 
@@ -201,25 +203,32 @@ def check_bfloat16(subject: Subject) -> Finding:
 
 
 def check_gradients(subject: Subject) -> Finding:
-    """In training, gradients are finite and every trainable parameter gets one."""
-    restorer = subject.restorer().train()
-    wake(restorer.network)
-    waiting = {name: parameter for name, parameter in restorer.network.named_parameters() if parameter.requires_grad}
+    """In training, gradients are finite and every trainable parameter gets one, save those the card names."""
+    spare = [re.compile(pattern) for pattern in subject.card.without_gradient]
+    waiting = {
+        name
+        for name, parameter in subject.restorer().network.named_parameters()
+        if parameter.requires_grad and not any(pattern.search(name) for pattern in spare)
+    }
     if not waiting:
         return skipped("nothing to train")
-    count = len(waiting)
-    for attempt in range(GRADIENT_ATTEMPTS):
-        restorer.zero_grad(set_to_none=True)
+    count, attempt, last = len(waiting), 0, 0
+    while waiting and attempt - last < GRADIENT_ATTEMPTS:
+        restorer = subject.restorer(seed=attempt).train()
+        wake(restorer.network)
         _loss(restorer, subject.device, attempt).backward()  # type: ignore[no-untyped-call]
+        attempt += 1
         for name, parameter in restorer.network.named_parameters():
-            if parameter.grad is not None and not bool(parameter.grad.isfinite().all()):
+            if parameter.grad is None:
+                continue
+            if not bool(parameter.grad.isfinite().all()):
                 return failed(f"the gradient of {name} is not finite")
-        waiting = {
-            name: parameter for name, parameter in waiting.items() if parameter.grad is None or not parameter.grad.any()
-        }
-        if not waiting:
-            return passed(f"finite, and reaching all {count} trainable tensors")
-    return failed(f"{len(waiting)} of {count} trainable tensors get no gradient, first {next(iter(waiting))}")
+            if name in waiting and bool(parameter.grad.any()):
+                waiting.remove(name)
+                last = attempt
+    if not waiting:
+        return passed(f"finite, and reaching all {count} trainable tensors")
+    return failed(f"{len(waiting)} of {count} trainable tensors get no gradient, first {min(waiting)}")
 
 
 def _loss(restorer: Restorer, device: str, attempt: int) -> Tensor:
@@ -290,7 +299,7 @@ def check_parameters(subject: Subject) -> Finding:
 
 def check_macs(subject: Subject) -> Finding:
     """As many multiply-adds at 256x256 as the card says."""
-    expected = _size(subject).macs_256_g
+    expected, most = _size(subject).macs_256_g, _size(subject).macs_256_most_g
     cost = _cost(subject)
     counted = (cost.macs - cost.macs_by_kind["fft"]) / 1e9
     detail = f"{counted:.2f} G multiply-adds at 1x3x256x256 (without Fourier transforms)"
@@ -298,9 +307,10 @@ def check_macs(subject: Subject) -> Finding:
         return failed(f"{detail}, and no formula for {', '.join(cost.uncounted)}")
     if expected is None:
         return skipped(f"{detail}; the card gives no number")
-    if abs(counted - expected) <= MACS_TOLERANCE * expected:
+    highest = expected if most is None else most
+    if (1 - MACS_TOLERANCE) * expected <= counted <= (1 + MACS_TOLERANCE) * highest:
         return passed(detail)
-    return failed(f"{detail}, the card says {expected:.2f} G")
+    return failed(f"{detail}, the card says {expected:.2f}{'' if most is None else f' to {most:.2f}'} G")
 
 
 def _size(subject: Subject) -> Variant:

@@ -58,12 +58,15 @@ class Variant:
         arguments: constructor arguments of the network.
         parameters: exact number of trainable parameters, checked by the tests; None where it is not fixed.
         macs_256_g: 1e9 multiply-adds at 1x3x256x256 counted by dispatch, without Fourier transforms, checked to 1 %.
+        macs_256_most_g: the same of the dearest choice, where a router chooses what is run; `macs_256_g` is then that
+            of the cheapest.
         note: what this size is for.
     """
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     macs_256_g: float | None = None
+    macs_256_most_g: float | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -150,6 +153,9 @@ class ModelCard:
         trainable: False where the restorer has nothing to train.
         built_from: ``checkpoint`` where the weights file decides the architecture: the class then has the method
             ``from_checkpoint`` (`restorebench.models.hooks.BuiltFromCheckpoint`) and is never built without a file.
+        without_gradient: regular expressions of the keys of trainable parameters that no gradient ever reaches, or only
+            one of zero: published checkpoints and printed sizes hold them.
+        notes: what someone who uses the numbers should know, such as how defects of published code are treated.
         revision: raised whenever the same weights would give other outputs; part of every cell's identity.
     """
 
@@ -171,6 +177,8 @@ class ModelCard:
     key_map: tuple[tuple[str, str], ...] = ()
     trainable: bool = True
     built_from: Literal["arguments", "checkpoint"] = "arguments"
+    without_gradient: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     revision: int = 1
 
     def __post_init__(self) -> None:

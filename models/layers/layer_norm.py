@@ -37,3 +37,35 @@ class LayerNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         normalised: Tensor = self.body(x)
         return normalised
+
+
+class BiasFreeChannelNorm(nn.Module):
+    """x / sqrt(var(x) + eps) * weight at every pixel, (B, C, H, W) -> the same shape in channels-last memory.
+
+    The variance is that around the mean over the channels, but the mean is not taken off x, as Restormer has it.
+
+    Key ``weight`` (C,).
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # In float32 at least, as layer norms are under autocast.
+        pixels = channels_last(x).to(torch.promote_types(x.dtype, self.weight.dtype))
+        scale = torch.rsqrt(pixels.var(dim=-1, correction=0, keepdim=True) + self.eps)
+        return feature_map(pixels * scale * self.weight)
+
+
+class BiasFreeLayerNorm2d(nn.Module):
+    """`BiasFreeChannelNorm` under the key ``body.weight``."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.body = BiasFreeChannelNorm(channels, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normalised: Tensor = self.body(x)
+        return normalised

@@ -80,15 +80,22 @@ class CrossAttention(nn.Module):
     """MDTA whose queries come from one tensor and whose keys and values from another, both (B, C, H, W).
 
     Keys ``temperature`` (heads, 1, 1), ``q``, ``q_dwconv``, ``kv``, ``kv_dwconv``, ``project_out``.
+
+    Args:
+        channels: C.
+        heads: of the attention.
+        bias: whether the convolutions have biases.
+        kernel: side of the depthwise convolution of keys and values, odd.
     """
 
-    def __init__(self, channels: int, heads: int, *, bias: bool = False) -> None:
+    def __init__(self, channels: int, heads: int, *, bias: bool = False, kernel: int = 3) -> None:
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.q = nn.Conv2d(channels, channels, 1, bias=bias)
         self.q_dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=bias)
         self.kv = nn.Conv2d(channels, 2 * channels, 1, bias=bias)
-        self.kv_dwconv = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels, bias=bias)
+        around = {"padding": kernel // 2, "groups": 2 * channels, "bias": bias}
+        self.kv_dwconv = nn.Conv2d(2 * channels, 2 * channels, kernel, **around)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
 
     def forward(self, queries: Tensor, context: Tensor) -> Tensor:

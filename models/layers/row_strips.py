@@ -39,7 +39,7 @@ def rows_of_strip(width: int, channels: int) -> int:
     return max(1, STRIP_BYTES // (4 * width * channels))
 
 
-def _depthwise_strips(
+def depthwise_strips(
     image: Tensor, norm: Callable[[Tensor], Tensor], pointwise: nn.Conv2d, depthwise: nn.Conv2d
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Strips of ``depthwise(pointwise(norm(x)))``: (first row, end row, (rows * W, hidden)), from the top.
@@ -81,7 +81,7 @@ def _depthwise_strips(
         yield first, end, out.permute(0, 2, 3, 1).reshape(-1, hidden)
 
 
-def _images(x: Tensor) -> tuple[Tensor, Tensor]:
+def as_images(x: Tensor) -> tuple[Tensor, Tensor]:
     """x in channels-last memory (copied only if it is not), and its (B, H, W, C) view."""
     x = x.contiguous(memory_format=torch.channels_last)
     return x, x.permute(0, 2, 3, 1)
@@ -103,11 +103,11 @@ def feed_forward_(
         dwconv: 3x3 depthwise convolution.
         project_out: 1x1 convolution.
     """
-    x, images = _images(x)
+    x, images = as_images(x)
     gated_channels = project_out.in_channels
     matrix = project_out.weight.flatten(1).t()
     for image in torch.split(images, 1):
-        for first, end, hidden in _depthwise_strips(image, norm, project_in, dwconv):
+        for first, end, hidden in depthwise_strips(image, norm, project_in, dwconv):
             # Contiguous, because the quick gelu of the CPU takes nothing else.
             gated = F.gelu(hidden[:, :gated_channels].contiguous()).mul_(hidden[:, gated_channels:])
             rows = image[:, first:end].view(-1, image.shape[3])
@@ -125,6 +125,8 @@ def attention(
     temperature: Tensor,
     project_out: nn.Conv2d,
     eps: float,
+    *,
+    residual: bool = True,
 ) -> Tensor:
     """x + project_out(transposed attention of norm(x)), a new tensor in channels-last memory.
 
@@ -139,15 +141,16 @@ def attention(
         temperature: (heads, 1, 1).
         project_out: 1x1 convolution C -> C.
         eps: smallest length by which queries and keys are divided.
+        residual: whether x is added.
     """
-    x, images = _images(x)
+    x, images = as_images(x)
     restored = torch.empty_like(x)
     for image, out in zip(torch.split(images, 1), torch.split(restored.permute(0, 2, 3, 1), 1), strict=True):
         _, height, width, channels = image.shape
         heads = temperature.shape[0]
         logits = image.new_zeros(heads, channels // heads, channels // heads)
         squares = image.new_zeros(2 * channels)
-        for first, end, hidden in _depthwise_strips(image, norm, qkv, qkv_dwconv):
+        for first, end, hidden in depthwise_strips(image, norm, qkv, qkv_dwconv):
             q, k, v = (t.reshape(-1, heads, channels // heads).transpose(0, 1) for t in hidden.chunk(3, dim=1))
             logits.baddbmm_(q.transpose(1, 2), k)
             squares += hidden[:, : 2 * channels].square().sum(dim=0)
@@ -159,7 +162,8 @@ def attention(
         rows = rows_of_strip(width, channels)
         for first in range(0, height, rows):
             values = out[:, first : first + rows].view(-1, channels)
-            values.copy_(torch.addmm(image[:, first : first + rows].view(-1, channels), values, matrix.t()))
+            mixed = values @ matrix.t()
+            values.copy_(mixed.add_(image[:, first : first + rows].view(-1, channels)) if residual else mixed)
         if project_out.bias is not None:
             out += project_out.bias
     return restored

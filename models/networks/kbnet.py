@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..card import Checkpoint, ModelCard, PublishedFigure, SizeRule, Variant
+from ..layers.nafnet import AdditiveUNet
 from ..layers.restormer import Downsample, OverlapPatchEmbed, Upsample
 from ..registry import register
 from .kbnet_blocks import KBBlockL, KBBlockS
@@ -95,7 +96,7 @@ CARD = ModelCard(
 
 
 @register(CARD)
-class KBNet(nn.Module):
+class KBNet(AdditiveUNet):
     """KBNet-S or KBNet-L, (B, 3, H, W) in [0, 1] -> the same shape.
 
     KBNet-S takes any size: it pads with zeros to a multiple of 2 to the power of its levels. KBNet-L takes multiples
@@ -139,38 +140,12 @@ class KBNet(nn.Module):
         if shape == "l" and (light or len(encoder_blocks) != 3 or len(heads) != 4):
             raise ValueError("shape 'l' has 3 encoder levels, 4 numbers of heads and no light form")
         self.shape = shape
-        self.multiple = 2 ** len(encoder_blocks)
         if shape == "s":
-            self._build_s(width, encoder_blocks, middle_blocks, decoder_blocks, ffn_scale, bases, light)
+            block = functools.partial(KBBlockS, bases=bases, ffn_scale=ffn_scale, light=light)
+            self.build_levels(width, encoder_blocks, middle_blocks, decoder_blocks, block)
         else:
             self._build_l(width, [*encoder_blocks, middle_blocks], decoder_blocks, ffn_scale, bases, heads)
             self.refinement = self._stage_l(2 * width, refinement_blocks, heads[0], ffn_scale, bases)
-
-    def _build_s(
-        self,
-        width: int,
-        encoder_blocks: Sequence[int],
-        middle_blocks: int,
-        decoder_blocks: Sequence[int],
-        ffn_scale: float,
-        bases: int,
-        light: bool,
-    ) -> None:
-        def stage(channels: int, blocks: int) -> nn.Sequential:
-            block = (KBBlockS(channels, bases=bases, ffn_scale=ffn_scale, light=light) for _ in range(blocks))
-            return nn.Sequential(*block)
-
-        widths = [width * 2**level for level in range(len(encoder_blocks) + 1)]
-        self.intro = nn.Conv2d(3, width, 3, padding=1)
-        self.encoders = nn.ModuleList(stage(c, blocks) for c, blocks in zip(widths, encoder_blocks, strict=False))
-        self.downs = nn.ModuleList(nn.Conv2d(c, 2 * c, 2, 2) for c in widths[:-1])
-        self.middle_blks = stage(widths[-1], middle_blocks)
-        self.ups = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, 2 * c, 1, bias=False), nn.PixelShuffle(2)) for c in reversed(widths[1:])
-        )
-        deep_first = zip(reversed(widths[:-1]), decoder_blocks, strict=True)
-        self.decoders = nn.ModuleList(stage(c, blocks) for c, blocks in deep_first)
-        self.ending = nn.Conv2d(width, 3, 3, padding=1)
 
     def _build_l(
         self,
@@ -206,22 +181,7 @@ class KBNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         image = image.contiguous(memory_format=torch.channels_last)
-        return self._forward_s(image) if self.shape == "s" else self._forward_l(image)
-
-    def _forward_s(self, image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        padded = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple))
-        x = self.intro(padded)
-        skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=True):
-            x = encoder(x)
-            skips.append(x)
-            x = down(x)
-        x = self.middle_blks(x)
-        for up, decoder in zip(self.ups, self.decoders, strict=True):
-            x = decoder(up(x) + skips.pop())
-        restored: Tensor = self.ending(x) + padded
-        return restored[..., :height, :width]
+        return self.restore(image) if self.shape == "s" else self._forward_l(image)
 
     def _forward_l(self, image: Tensor) -> Tensor:
         level1 = self.encoder_level1(self.patch_embed(image))

@@ -11,49 +11,11 @@ from torch import Tensor, nn
 
 from ..layers.kernel_basis import TAPS, kernel_basis_attention
 from ..layers.layer_norm import ChannelLayerNorm
-from ..layers.layout import channels_last, feature_map
+from ..layers.nafnet import Pointwise, SimpleGate, channel_weights, depthwise, times
 from ..layers.restormer import MDTA, add_attention
 
 LAYER_SCALE = 1e-2
 """What the learned scales of the branches start from."""
-
-
-def depthwise(channels: int, *, bias: bool) -> nn.Conv2d:
-    """3x3 depthwise convolution."""
-    return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=bias)
-
-
-def channel_weights(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Channel attention: one weight a channel from the average over the image, (B, C', 1, 1)."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), Pointwise(in_channels, out_channels))
-
-
-def in_place(x: Tensor) -> bool:
-    """Whether `x`, which nobody else holds, may be overwritten: no gradient is recorded."""
-    return not (torch.is_grad_enabled() and x.requires_grad)
-
-
-def times(x: Tensor, factor: Tensor) -> Tensor:
-    """x * factor, in the memory of `x` if no gradient needs it."""
-    return x.mul_(factor) if in_place(x) else x * factor
-
-
-class Pointwise(nn.Conv2d):
-    """1x1 convolution as a matrix product over the pixels of channels-last memory, with the keys of the convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, 1, bias=bias)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return feature_map(F.linear(channels_last(input), self.weight.flatten(1), self.bias))
-
-
-class SimpleGate(nn.Module):
-    """Product of the two halves of the channels, (B, 2C, H, W) -> (B, C, H, W)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        first, second = x.chunk(2, dim=1)
-        return first * second
 
 
 class KernelBasisBranch(nn.Module):

@@ -1,10 +1,12 @@
-"""The pieces of the Restormer family written out term by term, shared by the oracles of the networks built of them.
+"""Restormer and the pieces of its family written out term by term, shared by the oracles of the networks built of them.
 
 Plain NCHW layout, layer norm from mean and variance over the channel axis, normalised queries and keys and the
 attention of each head written out. Nothing is shared with the package.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +21,8 @@ def conv3(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
 
 
-def depthwise(channels: int, kernel: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
+def depthwise(channels: int, kernel: int = 3, bias: bool = False) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=bias)
 
 
 class PlainLayerNorm(nn.Module):
@@ -50,6 +52,19 @@ class PlainNorm(nn.Module):
         return self.body(x)
 
 
+class PlainBiasFreeNorm(nn.Module):
+    """x / sqrt(var(x) + 1e-5) * weight, the mean taken off for the variance only; key ``body.weight``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Module()
+        self.body.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance = x.var(dim=1, keepdim=True, unbiased=False)
+        return x / torch.sqrt(variance + 1e-5) * self.body.weight.view(1, -1, 1, 1)
+
+
 def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> Tensor:
     b, c, h, w = q.shape
     heads = temperature.shape[0]
@@ -61,12 +76,12 @@ def channel_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -> T
 
 
 class PlainMDTA(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, bias: bool = False) -> None:
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
-        self.qkv = conv1(channels, 3 * channels)
-        self.qkv_dwconv = depthwise(3 * channels)
-        self.project_out = conv1(channels, channels)
+        self.qkv = conv1(channels, 3 * channels, bias)
+        self.qkv_dwconv = depthwise(3 * channels, bias=bias)
+        self.project_out = conv1(channels, channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
@@ -74,13 +89,13 @@ class PlainMDTA(nn.Module):
 
 
 class PlainCrossAttention(nn.Module):
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, kernel: int = 3) -> None:
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.q = conv1(channels, channels)
         self.q_dwconv = depthwise(channels)
         self.kv = conv1(channels, 2 * channels)
-        self.kv_dwconv = depthwise(2 * channels)
+        self.kv_dwconv = depthwise(2 * channels, kernel)
         self.project_out = conv1(channels, channels)
 
     def forward(self, queries: Tensor, context: Tensor) -> Tensor:
@@ -90,12 +105,12 @@ class PlainCrossAttention(nn.Module):
 
 
 class PlainGDFN(nn.Module):
-    def __init__(self, channels: int, expansion: float) -> None:
+    def __init__(self, channels: int, expansion: float, bias: bool = False) -> None:
         super().__init__()
         hidden = int(channels * expansion)
-        self.project_in = conv1(channels, 2 * hidden)
-        self.dwconv = depthwise(2 * hidden)
-        self.project_out = conv1(hidden, channels)
+        self.project_in = conv1(channels, 2 * hidden, bias)
+        self.dwconv = depthwise(2 * hidden, bias=bias)
+        self.project_out = conv1(hidden, channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
@@ -142,3 +157,66 @@ class PlainUp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x)
+
+
+class PlainRestormer(nn.Module):
+    """The U-Net, with three places where other networks add to it; `lowest`: channels that enter ``up4_3``."""
+
+    def __init__(
+        self,
+        dim: int = 48,
+        blocks: Sequence[int] = (4, 6, 6, 8),
+        refinement_blocks: int = 4,
+        heads: Sequence[int] = (1, 2, 4, 8),
+        expansion: float = 2.66,
+        norm: str = "with_bias",
+        lowest: int | None = None,
+    ) -> None:
+        super().__init__()
+
+        def stage(width: int, level: int, count: int) -> nn.Sequential:
+            made = nn.Sequential(*[PlainBlock(width, heads[level], expansion) for _ in range(count)])
+            for block in made if norm == "bias_free" else ():
+                block.norm1, block.norm2 = PlainBiasFreeNorm(width), PlainBiasFreeNorm(width)
+            return made
+
+        lowest = lowest or 8 * dim
+        self.patch_embed = PlainEmbed(dim)
+        self.encoder_level1 = stage(dim, 0, blocks[0])
+        self.down1_2 = PlainDown(dim)
+        self.encoder_level2 = stage(2 * dim, 1, blocks[1])
+        self.down2_3 = PlainDown(2 * dim)
+        self.encoder_level3 = stage(4 * dim, 2, blocks[2])
+        self.down3_4 = PlainDown(4 * dim)
+        self.latent = stage(8 * dim, 3, blocks[3])
+        self.up4_3 = PlainUp(lowest)
+        self.reduce_chan_level3 = conv1(lowest // 2 + 4 * dim, 4 * dim)
+        self.decoder_level3 = stage(4 * dim, 2, blocks[2])
+        self.up3_2 = PlainUp(4 * dim)
+        self.reduce_chan_level2 = conv1(4 * dim, 2 * dim)
+        self.decoder_level2 = stage(2 * dim, 1, blocks[1])
+        self.up2_1 = PlainUp(2 * dim)
+        self.decoder_level1 = stage(2 * dim, 0, blocks[0])
+        self.refinement = stage(2 * dim, 0, refinement_blocks)
+        self.output = conv3(2 * dim, 3)
+
+    def after_latent(self, x: Tensor, image: Tensor) -> Tensor:
+        return x
+
+    def after_level3(self, x: Tensor, image: Tensor) -> Tensor:
+        return x
+
+    def after_level2(self, x: Tensor, image: Tensor) -> Tensor:
+        return x
+
+    def forward(self, image: Tensor) -> Tensor:
+        level1 = self.encoder_level1(self.patch_embed(image))
+        level2 = self.encoder_level2(self.down1_2(level1))
+        level3 = self.encoder_level3(self.down2_3(level2))
+        x = self.after_latent(self.latent(self.down3_4(level3)), image)
+        x = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(x), level3], dim=1)))
+        x = self.after_level3(x, image)
+        x = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(x), level2], dim=1)))
+        x = self.after_level2(x, image)
+        x = self.decoder_level1(torch.cat([self.up2_1(x), level1], dim=1))
+        return self.output(self.refinement(x)) + image

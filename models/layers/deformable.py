@@ -1,0 +1,78 @@
+"""Modulated deformable convolution (Zhu et al., arXiv 1811.11168), 3x3, on channels-last pixels."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import deform_conv2d
+
+from .depthwise import full_precision
+
+TAPS = 9
+"""Of the 3x3 kernel."""
+
+
+def deformable_convolution(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """Every tap of a 3x3 kernel reads a place of its own, between the pixels, weighed by the mask.
+
+    Outside the image everything is zero; padding 1, no bias, one group. Computed in float32 at least.
+
+    Args:
+        x: (B, C, H, W).
+        offsets: (B, 18, H, W) in pixels; of tap j = 3 * row + column, channel 2j is vertical and 2j + 1 horizontal.
+        mask: (B, 9, H, W).
+        weight: (C', C, 3, 3).
+
+    Returns:
+        (B, C', H, W).
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    with full_precision(x.device.type):
+        x, offsets, mask, weight = (t.to(dtype) for t in (x, offsets, mask, weight))
+        convolved: Tensor = deform_conv2d(x, offsets, weight, padding=1, mask=mask)
+    return convolved
+
+
+def sampled_rows(image: Tensor, shifts: Tensor, mask: Tensor, first: int) -> Tensor:
+    """What the taps of some rows of pixels read: for inference, one call of a gathering kernel.
+
+    Args:
+        image: (H, W, C) float32, contiguous.
+        shifts: offsets of the rows, (rows, W, 18).
+        mask: (rows, W, 9).
+        first: index of the first of the rows.
+
+    Returns:
+        (rows * W, 9 * C), the taps one after the other.
+    """
+    height, width, channels = image.shape
+    rows = shifts.shape[0]
+    shifts = shifts.reshape(rows, width, TAPS, 2)
+    tap = torch.arange(TAPS, device=image.device)
+    row = torch.arange(first, first + rows, device=image.device)[:, None] + tap // 3 - 1  # (rows, taps)
+    column = torch.arange(width, device=image.device)[:, None] + tap % 3 - 1  # (W, taps)
+    # All places outside the image are zero alike, so the nearest of them will do; whole numbers then stay in range.
+    y = (shifts[..., 0] + row[:, None]).clamp_(-1, height)
+    x = (shifts[..., 1] + column).clamp_(-1, width)
+    top, left = y.floor(), x.floor()
+    below, right = y.sub_(top), x.sub_(left)
+    top, left = top.int(), left.int()
+    upper, lower = (1 - below) * (top >= 0) * (top < height) * mask, below * (top < height - 1) * mask
+    weights = torch.stack(
+        (
+            upper * ((1 - right) * (left >= 0) * (left < width)),
+            upper * (right * (left < width - 1)),
+            lower * ((1 - right) * (left >= 0) * (left < width)),
+            lower * (right * (left < width - 1)),
+        ),
+        dim=-1,
+    )
+    # A corner outside has weight zero: which pixel is read for it does not matter.
+    above, under = top.clamp(0, height - 1) * width, (top + 1).clamp_(0, height - 1) * width
+    west, east = left.clamp(0, width - 1), (left + 1).clamp_(0, width - 1)
+    corners = torch.stack((above + west, above + east, under + west, under + east), dim=-1)
+    sampled = F.embedding_bag(
+        corners.view(-1, 4), image.view(-1, channels), per_sample_weights=weights.view(-1, 4), mode="sum"
+    )
+    return sampled.view(rows * width, TAPS * channels)
