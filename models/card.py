@@ -143,6 +143,7 @@ class ModelCard:
         code_licence: licence of the authors' code ("none published" where there is no code).
         weights_licence: licence of the authors' weights.
         network_provenance: ``reconstructed`` where no code was ever published.
+        blind: whether the network gets the image alone, with no word of its degradation.
         size: size rule of the bare network.
         dtypes: torch dtypes that the network supports under autocast or natively, by name.
         tiling: tiling policy.
@@ -168,6 +169,7 @@ class ModelCard:
     code_licence: str
     weights_licence: str = "none published"
     network_provenance: Literal["authors", "repaired", "reconstructed", "none"] = "authors"
+    blind: bool = True
     size: SizeRule = field(default_factory=SizeRule)
     dtypes: tuple[str, ...] = ("float32", "bfloat16")
     tiling: Tiling = field(default_factory=Tiling)

@@ -54,7 +54,7 @@ class BiasFreeChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # In float32 at least, as layer norms are under autocast.
-        pixels = channels_last(x).to(torch.promote_types(x.dtype, self.weight.dtype))
+        pixels = channels_last(x).contiguous().to(torch.promote_types(x.dtype, self.weight.dtype))
         scale = torch.rsqrt(pixels.var(dim=-1, correction=0, keepdim=True) + self.eps)
         return feature_map(pixels * scale * self.weight)
 

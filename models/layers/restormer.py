@@ -94,8 +94,9 @@ class CrossAttention(nn.Module):
         self.q = nn.Conv2d(channels, channels, 1, bias=bias)
         self.q_dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=bias)
         self.kv = nn.Conv2d(channels, 2 * channels, 1, bias=bias)
-        around = {"padding": kernel // 2, "groups": 2 * channels, "bias": bias}
-        self.kv_dwconv = nn.Conv2d(2 * channels, 2 * channels, kernel, **around)
+        self.kv_dwconv = nn.Conv2d(
+            2 * channels, 2 * channels, kernel, padding=kernel // 2, groups=2 * channels, bias=bias
+        )
         self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
 
     def forward(self, queries: Tensor, context: Tensor) -> Tensor:

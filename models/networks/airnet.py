@@ -26,7 +26,7 @@ CARD = ModelCard(
         "paper": Variant(
             parameters=7_610_377,
             macs_256_g=414.46,
-            note="as published, whose 8,930,313 parameters count the key encoder's 1,319,936, which no gradient trains; "
+            note="as published, whose 8,930,313 parameters count the key encoder's 1,319,936, not trained by gradient. "
             "317.32 G multiply-adds at 224x224; 323.08 and 421.98 with the part of the encoder that restores nothing",
         ),
         "tiny": Variant(
@@ -84,8 +84,8 @@ class DeformableConvolution(nn.Module):
         self.weight = nn.Parameter(torch.empty(width, width, 3, 3))
         nn.init.uniform_(self.weight, -((TAPS * width) ** -0.5), (TAPS * width) ** -0.5)
         self.conv_offset_mask = nn.Conv2d(2 * width, 3 * TAPS, 3, padding=1)
-        nn.init.zeros_(self.conv_offset_mask.weight)
-        nn.init.zeros_(self.conv_offset_mask.bias)
+        for parameter in self.conv_offset_mask.parameters():
+            nn.init.zeros_(parameter)
 
     def places(self, x: Tensor, degradation: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets (B, 18, H, W) and mask (B, 9, H, W)."""
@@ -153,8 +153,8 @@ class GuidedModule(nn.Module):
     def _transform(self, degradation: Tensor) -> tuple[Tensor, Tensor]:
         """gamma and beta of pixels (P, C), both new."""
         gamma, beta = (
-            F.leaky_relu_(degradation @ branch[0].weight.flatten(1).t(), SLOPE) @ branch[2].weight.flatten(1).t()
-            for branch in (self.sft.conv_gamma, self.sft.conv_beta)
+            F.leaky_relu_(degradation @ enter.flatten(1).t(), SLOPE) @ leave.flatten(1).t()
+            for enter, leave in (self.sft.conv_gamma.parameters(), self.sft.conv_beta.parameters())
         )
         return gamma, beta
 

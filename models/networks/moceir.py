@@ -289,13 +289,14 @@ class MoCEIR(nn.Module):
         image = image.contiguous(memory_format=torch.channels_last)
         x = self.patch_embed(image)
         skips = []
-        for stage, down in self.enc:  # type: ignore[misc]
+        for stage, down in (level.children() for level in self.enc):
             x = stage(x)
             skips.append(x)
             x = down(x)
         x = self.latent(x)
         embedding = self.freq_embed(x)
-        for up, fusion, stage in self.dec:  # type: ignore[misc]
+        for up, fusion, stage in (level.children() for level in self.dec):
+            assert isinstance(fusion, nn.Conv2d)
             x = stage(join(fusion, up(x), skips.pop()), embedding)
         restored: Tensor = self.output(self.refinement(x)) + image
         return restored

@@ -39,9 +39,10 @@ def circular_convolution(q: Tensor, k: Tensor, patch: int) -> Tensor:
     def spectrum(x: Tensor) -> Tensor:
         padded = F.pad(x.to(dtype), padding) if any(padding) else x.to(dtype)
         cut = padded.reshape(batch, channels, padded.shape[2] // patch, patch, padded.shape[3] // patch, patch)
-        return torch.fft.rfft2(cut.transpose(3, 4).contiguous())
+        transformed: Tensor = torch.fft.rfft2(cut.transpose(3, 4).contiguous())
+        return transformed
 
-    convolved = torch.fft.irfft2(spectrum(q) * spectrum(k), s=(patch, patch)).transpose(3, 4)
+    convolved: Tensor = torch.fft.irfft2(spectrum(q) * spectrum(k), s=(patch, patch)).transpose(3, 4)
     whole = convolved.reshape(batch, channels, height + padding[3], width + padding[1])
     return whole[:, :, :height, :width]
 
@@ -129,7 +130,7 @@ class Router(nn.Module):
         In float32 at least under autocast too: near a tie, rounding would choose another expert.
         """
         with full_precision(a.device.type):
-            weight = self.gate[2].weight
+            weight = self.gate.get_parameter("2.weight")
             dtype = torch.promote_types(weight.dtype, torch.float32)
             pooled = a.mean(dim=(2, 3), dtype=dtype)
             logits = F.linear(pooled, weight.to(dtype)) + F.linear(embedding.to(dtype), self.freq_gate.weight.to(dtype))
@@ -190,7 +191,7 @@ class Adapter(nn.Module):
         chosen = indices.tolist() if fixed is None else [[fixed]] * a.shape[0]
         mixed: Tensor | None = None
         unread: list[nn.Parameter] = []
-        for index, (expert,) in enumerate(self.experts):  # type: ignore[misc]
+        for index, (expert,) in enumerate(pair.children() for pair in self.experts):
             places = [(image, row.index(index)) for image, row in enumerate(chosen) if index in row]
             if not places:
                 unread += expert.parameters()

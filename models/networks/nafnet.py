@@ -127,7 +127,7 @@ class NAFBlock(nn.Module):
         restored = torch.empty_like(x)
         for image, out in zip(torch.split(images, 1), torch.split(restored.permute(0, 2, 3, 1), 1), strict=True):
             mean = self._gate_into(out, image)
-            weights = F.linear(mean, self.sca[1].weight.flatten(1), self.sca[1].bias)
+            weights = self.sca(mean[None, :, None, None]).flatten()
             self._mix_into(out, image, weights)
         return restored
 

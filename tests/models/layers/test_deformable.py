@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torchvision.ops import deform_conv2d
 
 from restorebench.models.layers.deformable import TAPS, deformable_convolution, sampled_rows
 
@@ -36,12 +37,28 @@ def test_samples_are_bilinear_and_zero_outside(reach: float) -> None:
                 assert found[row, column, tap].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_gathered_taps_times_the_kernel_are_the_operator() -> None:
+def test_equals_the_library_s_operator_with_all_gradients() -> None:
     generator = torch.Generator().manual_seed(2)
-    x = torch.randn(1, 4, 9, 7, generator=generator)
-    offsets = 2 * torch.randn(1, 2 * TAPS, 9, 7, generator=generator)
-    mask = torch.rand(1, TAPS, 9, 7, generator=generator)
-    weight = torch.randn(5, 4, 3, 3, generator=generator)
-    rows = sampled_rows(*(t[0].permute(1, 2, 0).contiguous() for t in (x, offsets, mask)), first=0)
-    found = (rows @ weight.permute(2, 3, 1, 0).reshape(-1, 5)).view(9, 7, 5).permute(2, 0, 1)
-    torch.testing.assert_close(found, deformable_convolution(x, offsets, mask, weight)[0], rtol=1e-4, atol=1e-5)
+    shapes = ((2, 4, 9, 7), (2, 2 * TAPS, 9, 7), (2, TAPS, 9, 7), (5, 4, 3, 3))
+    x, offsets, mask, weight = (torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes)
+    results = []
+    for way in (
+        deformable_convolution,
+        lambda x, offsets, mask, weight: deform_conv2d(x, offsets, weight, padding=1, mask=mask),
+    ):
+        leaves = [t.clone().requires_grad_() for t in (x, 2 * offsets, mask, weight)]
+        out = way(*leaves)
+        results.append((out, *torch.autograd.grad(out.square().sum(), leaves)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_half_precision_is_computed_in_float32() -> None:
+    torch.manual_seed(0)
+    x, offsets, mask, weight = (
+        torch.randn(s) for s in ((1, 4, 6, 6), (1, 2 * TAPS, 6, 6), (1, TAPS, 6, 6), (4, 4, 3, 3))
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = deformable_convolution(x.bfloat16(), offsets, mask, weight)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, deformable_convolution(x.bfloat16().float(), offsets, mask, weight))
