@@ -89,7 +89,10 @@ class DeformableConvolution(nn.Module):
 
     def places(self, x: Tensor, degradation: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets (B, 18, H, W) and mask (B, 9, H, W)."""
-        found = self.conv_offset_mask(torch.cat([x, degradation], dim=1))
+        conv = self.conv_offset_mask
+        own, other = conv.weight.chunk(2, dim=1)
+        # In two halves: the concatenated map would be the largest of all.
+        found = F.conv2d(x, own, conv.bias, padding=1) + F.conv2d(degradation, other, padding=1)
         return found[:, : 2 * TAPS], torch.sigmoid(found[:, 2 * TAPS :])
 
     def forward(self, x: Tensor, degradation: Tensor) -> Tensor:

@@ -130,7 +130,9 @@ class Router(nn.Module):
         In float32 at least under autocast too: near a tie, rounding would choose another expert.
         """
         with full_precision(a.device.type):
-            weight = self.gate.get_parameter("2.weight")
+            linear = self.gate[2]
+            assert isinstance(linear, nn.Linear)
+            weight = linear.weight
             dtype = torch.promote_types(weight.dtype, torch.float32)
             pooled = a.mean(dim=(2, 3), dtype=dtype)
             logits = F.linear(pooled, weight.to(dtype)) + F.linear(embedding.to(dtype), self.freq_gate.weight.to(dtype))
