@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -19,6 +20,11 @@ from .test_records import record
 
 ROW = ImageRow(image="a.png", status="ok", psnr=30.0, ssim=0.9, lpips=0.1, input_psnr=20.0, input_ssim=0.5)
 
+ONE = record(
+    expected=1, scored=1, means={"psnr": 30.0, "ssim": 0.9, "lpips": 0.1, "input_psnr": 20.0, "input_ssim": 0.5}
+)
+"""The record of a cell whose only row is `ROW`."""
+
 HOLD_THE_LOCK = """
 import sys, time
 from pathlib import Path
@@ -31,7 +37,7 @@ with CellFolder(Path(sys.argv[1])).claimed():
 
 @pytest.fixture
 def folder(tmp_path: Path) -> CellFolder:
-    return Store(tmp_path).cell("3d", "identity", "0123456789abcdef")
+    return Store(tmp_path).cell("3d", "identity", ONE.cell)
 
 
 def holder(folder: CellFolder) -> subprocess.Popen[str]:
@@ -75,20 +81,21 @@ def test_rows_are_on_disk_as_soon_as_they_are_appended(folder: CellFolder) -> No
     with folder.claimed():
         folder.begin([])
         folder.append(ROW)
-        assert (folder.path / "images.csv").read_text() == IMAGE_HEADER + ROW.line()
+        assert (folder.path / "images.csv").read_text() == IMAGE_HEADER + ROW.line(ONE.cell)
         assert folder.rows() == [ROW]
 
 
 def test_beginning_again_drops_the_record_and_a_cut_line(folder: CellFolder) -> None:
     with folder.claimed():
         folder.begin([ROW])
-        folder.finish(record(), ["a.png"])
+        folder.finish(ONE, ["a.png"])
+        assert folder.complete
         with (folder.path / "images.csv").open("a") as file:
             file.write("b.png,ok,31.")
-        assert folder.complete
+        assert not folder.complete
         folder.begin(folder.rows())
     assert not folder.complete
-    assert (folder.path / "images.csv").read_text() == IMAGE_HEADER + ROW.line()
+    assert (folder.path / "images.csv").read_text() == IMAGE_HEADER + ROW.line(ONE.cell)
 
 
 def test_a_damaged_table_counts_as_empty_and_is_said_so(folder: CellFolder, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,14 +123,14 @@ def test_finishing_puts_rows_in_the_order_of_the_data_set(folder: CellFolder) ->
 
 def test_only_a_complete_cell_of_another_suite_is_a_twin(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    folder = store.cell("5d", "identity", "0123456789abcdef")
+    folder = store.cell("5d", "identity", ONE.cell)
     with folder.claimed():
         folder.begin([ROW])
-        folder.finish(record(suite="5d", expected=3), ["a.png"])
-        assert store.twin("3d", "identity", "0123456789abcdef") is None
-        folder.finish(record(suite="5d"), ["a.png"])
-    assert store.twin("5d", "identity", "0123456789abcdef") is None
-    twin = store.twin("3d", "identity", "0123456789abcdef")
+        folder.finish(dataclasses.replace(ONE, suite="5d", expected=3), ["a.png"])
+        assert store.twin("3d", "identity", ONE.cell) is None
+        folder.finish(dataclasses.replace(ONE, suite="5d"), ["a.png"])
+    assert store.twin("5d", "identity", ONE.cell) is None
+    twin = store.twin("3d", "identity", ONE.cell)
     assert twin is not None
     assert twin.path == folder.path
 
