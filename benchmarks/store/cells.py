@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .files import IMAGES, LARGEST_TABLE, RECORD, cell_folders, is_there, read_regular
-from .names import is_folder_name, is_label, is_title
+from .names import is_folder_name, is_label, is_title, shown
 from .parts import cell_id, plain
 from .records import Record, read_record
 from .rows import ImageRow, RecordError, mean_rows, read_table
@@ -74,7 +74,7 @@ def read_cells(results: Path) -> tuple[list[CheckedCell], list[str]]:
                 continue
             except (RecordError, OSError) as error:
                 problems.append(str(error))
-    return cells, problems
+    return cells, [shown(problem) for problem in problems]
 
 
 def read_records(results: Path) -> tuple[list[Record], list[str]]:

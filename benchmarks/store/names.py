@@ -59,6 +59,11 @@ def unescaped(text: str) -> str:
     return result
 
 
+def shown(text: str) -> str:
+    """A text for people on one line: what does not print is written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def file_name(image: str, suffix: str) -> str:
     """Name of a file that belongs to an image: the image's own, or a short one with its hash where that cannot be.
 
