@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
+import re
+import socket
+import stat
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 PART = ".part-"
 """How the name of a file begins that is being written. What a killed process leaves bears it."""
+ABANDONED_SECONDS = 24 * 3600
+"""Age from which such a file is nobody's, where its writer is not known to be gone."""
+LONGEST_SUFFIX = 20
+
+
+def part_name(suffix: str = "") -> str:
+    """A new name for a file that this process is writing; it says which process that is."""
+    return f"{PART}{_machine()}-{os.getpid()}-{uuid.uuid4().hex}{suffix}"
+
+
+@functools.cache
+def _machine() -> str:
+    """What tells process numbers of this machine, or container, from those of others that share a file system."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # a system without /proc
+        space = ""
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]
 
 
 @contextlib.contextmanager
@@ -22,7 +46,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     Args:
         path: the file; its folder exists.
     """
-    part = path.with_name(f"{PART}{uuid.uuid4().hex}{path.suffix}")
+    part = path.with_name(part_name(path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""))
     try:
         yield part
         with part.open("rb") as file:
@@ -37,3 +61,41 @@ def write_text(path: Path, text: str) -> Path:
     with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
     return path
+
+
+def remove_parts(folder: Path, *, owned: bool = False) -> list[Path]:
+    """Remove what killed processes left half written in a folder, not below it; what was removed.
+
+    A file of a living process of this machine stays; one whose writer is on another machine, or unknown, stays until
+    it is a day old.
+
+    Args:
+        folder: need not exist.
+        owned: nobody else may write into it now, so that only the files of living processes of this machine stay.
+    """
+    removed = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
+        for path in [folder / entry.name for entry in entries if entry.name.startswith(PART)]:
+            with contextlib.suppress(OSError):  # another process may have removed it, or may have the right to
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode) and _is_abandoned(path.name, status.st_mtime, owned=owned):
+                    path.unlink()
+                    removed.append(path)
+    return removed
+
+
+def _is_abandoned(name: str, modified: float, *, owned: bool) -> bool:
+    writer = re.match(rf"{re.escape(PART)}([0-9a-f]{{8}})-([0-9]{{1,9}})-", name)
+    if writer and writer[1] == _machine():
+        return not _is_alive(int(writer[2]))
+    return owned or time.time() - modified > ABANDONED_SECONDS
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

@@ -13,9 +13,12 @@ from restorebench.models import temporary_registry
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``-m quick`` is whatever is marked neither ``slow`` nor ``alone``."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """``-m quick`` is whatever is marked neither ``slow`` nor ``alone``; ``nightly`` runs where ``-m`` names it."""
+    by_night = "nightly" in str(config.getoption("markexpr"))
     for item in items:
+        if item.get_closest_marker("nightly") and not by_night:
+            item.add_marker(pytest.mark.skip(reason="by night: -m nightly"))
         if item.get_closest_marker("slow") is None and item.get_closest_marker("alone") is None:
             item.add_marker(pytest.mark.quick)
 

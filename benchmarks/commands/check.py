@@ -1,4 +1,4 @@
-"""``bench check``: the conformance checks of `conformance` on registered restorers."""
+"""``bench check``: the conformance checks of `conformance` on registered restorers; `check_results` on stored ones."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from ...models.registry import check_variant
 from ..conformance import CHECKS, Result, run_checks
 from ..errors import UserError
 from ..inference.numerics import resolve_device
+from . import check_results
 
 KEYS = ("model", "variant", "weights", "device")
 ALL = "all"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``bench check model=NAME|all [variant=NAME|all] [weights=PATH] [device=cpu] [--json]``.
+    """``bench check model=NAME|all [variant=NAME|all] [weights=PATH] [device=cpu] [--json]``, or ``results DIR``.
 
     Returns:
         0 if no check failed, 1 otherwise.
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError, ModelError: what was asked for does not exist.
     """
+    if arguments and arguments[0] == "results":
+        return check_results.main(arguments[1:])
     options = parser().parse_args(arguments)
     asked = settings(options.settings)
     cards = chosen(asked)
@@ -53,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="bench check",
         description=f"Check that restorers do what the suite expects of them: {', '.join(CHECKS)}.",
-        epilog="Without variant=, the tiny size is checked if there is one; parameters and multiply-adds of all sizes.",
+        epilog="Without variant=, the tiny size is checked if there is one; parameters and multiply-adds of all sizes."
+        " `bench check results DIR` verifies a results folder instead.",
     )
     result.add_argument(
         "settings",

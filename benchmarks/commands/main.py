@@ -41,7 +41,7 @@ COMMANDS = {
     "train": Command("train a restorer by a recipe (takes Hydra overrides)", "train"),
     "score": Command("score a folder of restored images under one or several protocols", "score"),
     "profile": Command("measure latency, memory and multiply-adds (takes Hydra overrides)", "profile"),
-    "check": Command("run the conformance tests of a restorer", "check"),
+    "check": Command("run the conformance tests of a restorer; verify a results folder", "check"),
     "weights": Command("list and convert published checkpoints", "weights"),
     "report": Command("derive leaderboard and tables from the store", "report"),
     "list": Command("show restorers, tasks or protocols", "list"),

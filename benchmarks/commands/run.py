@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 
 from ...reports.analysis.cells import groups, read_cells
@@ -47,8 +48,10 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
     """Compute the cells of one job and say what became of them."""
     overrides = HydraConfig.get().overrides.task
     outcomes = Job(plan, command=shlex.join(["bench", "run", *overrides])).run()
+    # Sums of float32 are split among the threads, so their number can change the eighth digit of a score.
+    threads = f" with {torch.get_num_threads()} threads" if plan.numerics.device == "cpu" else ""
     for outcome in outcomes:
-        speed = f", {outcome.computed / outcome.seconds:.2f} images/s" if outcome.seconds else ""
+        speed = f", {outcome.computed / outcome.seconds:.2f} images/s{threads}" if outcome.seconds else ""
         logger.info(
             "%s %s, %s: %s, %d of %d images computed now%s",
             *(plan.card.name, plan.variant, outcome.task, outcome.state, outcome.computed, outcome.expected, speed),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from ...datasets.tasks import Task
 from ...models import WeightsInfo
 from ..inference.numerics import Numerics
-from ..store.parts import Identity, NumericsRecord, plain
-
-ID_LENGTH = 16
+from ..store.parts import Identity, NumericsRecord, cell_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,5 +55,4 @@ class Cell:
     @property
     def id(self) -> str:
         """Hexadecimal digest of the identity."""
-        text = json.dumps(plain(self.identity()), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+        return cell_id(self.identity())

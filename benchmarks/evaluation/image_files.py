@@ -19,6 +19,7 @@ from ...datasets.files.images import FORMATS, label, read_bytes, read_image
 from ...messages import nearest
 from ..errors import UserError
 from ..restoration.pictures import LARGEST
+from ..store.names import file_name
 from .png import SIGNATURE, decode_png16, encode_png
 
 ImageFormat = Literal["npy", "png16", "png8"]
@@ -55,7 +56,7 @@ def file_names(names: Sequence[str], kind: ImageFormat) -> dict[str, str]:
     stems = [stem(name) for name in names]
     unique = {name: stems.count(short) == 1 for name, short in zip(names, stems, strict=True)}
     short = dict(zip(names, stems, strict=True))
-    return {name: (short[name] if unique[name] else name).replace("/", "_") + SUFFIXES[kind] for name in names}
+    return {name: file_name(short[name] if unique[name] else name, SUFFIXES[kind]) for name in names}
 
 
 def write_image(path: Path, image: NDArray[np.float32], kind: ImageFormat) -> None:

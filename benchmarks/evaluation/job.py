@@ -138,9 +138,10 @@ class Job:
 
     def _finished(self, folder: CellFolder, data: TaskData) -> bool:
         """Whether a cell has all that is asked for: scores, LPIPS if it is insisted on, images if they are kept."""
-        record = folder.record()
-        if record is None or not record.complete:
+        cell = folder.checked()
+        if cell is None or not cell.record.complete or [row.image for row in cell.rows] != list(data.names):
             return False
+        record = cell.record
         lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
         if lpips is not None and lpips.insisted and record.lpips.weights != lpips.sha256:
             return False
@@ -173,7 +174,9 @@ class Job:
             accept = functools.partial(self._finished, data=data)
             twin = self.plan.store.twin(cell.suite, cell.model, cell.id, accept)
             if twin is not None:
+                folder.set_aside_damage()
                 return self._adopt(cell, folder, twin, data)
+        folder.set_aside_damage()
         keep = self._kept(folder, data)
         kept = {row.image for row in keep}
         missing = [name for name in data.names if name not in kept]
@@ -190,8 +193,9 @@ class Job:
         return CellOutcome(data.task.key, state, computed.images, len(data), computed.seconds)
 
     def _adopt(self, cell: Cell, folder: CellFolder, twin: CellFolder, data: TaskData) -> CellOutcome:
-        record = twin.record()
-        assert record is not None
+        checked = twin.checked()
+        assert checked is not None
+        record = checked.record
         logger.info("%s: taken from suite %s, the same cell", data.task.key, record.suite)
         self._images(folder, data).take(twin.images)
         self._previews(folder, data).take(twin.path / PREVIEWS)

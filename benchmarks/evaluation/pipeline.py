@@ -79,7 +79,7 @@ class Scorer:
                 self.previews.save(name, degraded, clean, restored)
         except (RestorationError, RuntimeError, MemoryError, ValueError, OSError) as error:
             return failed(name, error)
-        return ImageRow(
+        row = ImageRow(
             image=name,
             status="ok",
             psnr=scores.psnr,
@@ -90,6 +90,7 @@ class Scorer:
             how=how,
             lpips_by=self.lpips.label if self.lpips else "",
         )
+        return failed(name, ValueError(row.problem)) if row.problem else row
 
 
 def failed(name: str, error: Exception) -> ImageRow:

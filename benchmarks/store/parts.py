@@ -5,15 +5,21 @@ Every part reads what it writes, byte for byte; a field that it does not know, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+import contextlib
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ...messages import nearest
 from .rows import RecordError
 
 Part = TypeVar("Part")
 
+ID_LENGTH = 16
 
 LEFT_OUT = "left_out"
 """Key of a field's metadata: it is not in the file where it has this value, which is its default."""
@@ -172,35 +178,68 @@ class CostRecord:
     peak_how: str
 
 
-def check_names(part: Any, values: object, where: str) -> Mapping[str, Any]:
-    """`values` if it has exactly the fields of a dataclass, those aside that may be left out.
+def decoded(kind: Any, value: object, where: str) -> Any:
+    """A value of a type from the data that `plain` and JSON made of it.
+
+    Args:
+        kind: a dataclass, or what annotates a field of one: a plain type, a tuple, a dictionary, or a union of these.
+        value: from JSON.
+        where: it stands, for messages; empty for the whole.
 
     Raises:
-        RecordError: naming the field, below `where`.
+        RecordError: a field is missing or unknown, or a value has another type; the message names it.
     """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _part_of(kind, value, where)
+    if kind is Any:
+        return value
+    if origin in (Union, UnionType):
+        return _one_of(arguments, value, where)
+    if origin is tuple and isinstance(value, list):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) == len(value):
+            return tuple(decoded(each, item, where) for each, item in zip(kinds, value, strict=True))
+    if origin is dict and isinstance(value, dict):
+        return {name: decoded(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
+    accepted = (int, float) if kind is float else kind
+    if origin is None and isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
+        return value
+    raise RecordError(f"not a record: {where} is no {_named(kind)}: {repr(value)[:60]}")
+
+
+def _one_of(kinds: Sequence[Any], value: object, where: str) -> Any:
+    if value is None and NoneType in kinds:
+        return None
+    several = [kind for kind in kinds if kind is not NoneType]
+    for kind in several[:-1]:
+        with contextlib.suppress(RecordError):
+            return decoded(kind, value, where)
+    return decoded(several[-1], value, where)
+
+
+def _named(kind: Any) -> str:
+    return str(kind) if get_origin(kind) else str(getattr(kind, "__name__", kind))
+
+
+def _part_of(part: type[Part], values: object, where: str) -> Part:
     if not isinstance(values, dict):
-        raise RecordError(f"not a record: {where.rstrip('.') or 'it'} is no object")
-    known = {each.name: each for each in fields(part)}
+        raise RecordError(f"not a record: {where or 'it'} is no object")
+    known = {each.name: each for each in fields(part)}  # type: ignore[arg-type]
+    below = f"{where}." if where else ""
     for name in values:
         if name not in known:
-            raise RecordError(f"not a record: unknown field {where}{name}{nearest(name, known)}")
+            raise RecordError(f"not a record: unknown field {below}{name[:80]}{nearest(name[:80], known)}")
     for name, each in known.items():
         if name not in values and LEFT_OUT not in each.metadata:
-            raise RecordError(f"not a record: no field {where}{name}")
-    return values
+            raise RecordError(f"not a record: no field {below}{name}")
+    kinds = _kinds(part)
+    return part(**{name: decoded(kinds[name], value, f"{below}{name}") for name, value in values.items()})
 
 
-def part_of(part: type[Part], values: object, where: str) -> Part:
-    """A part from the data that `plain` made of it.
-
-    Raises:
-        RecordError: a field is missing or unknown; the message names it below `where`.
-    """
-    checked = dict(check_names(part, values, f"{where}."))
-    for each in fields(part):  # type: ignore[arg-type]
-        if str(each.type).startswith("tuple") and isinstance(checked.get(each.name), list):
-            checked[each.name] = tuple(checked[each.name])
-    return part(**checked)
+@functools.cache
+def _kinds(part: type[Any]) -> dict[str, Any]:
+    return get_type_hints(part)
 
 
 def plain(part: Any) -> dict[str, Any]:
@@ -212,3 +251,13 @@ def plain(part: Any) -> dict[str, Any]:
             continue
         result[each.name] = plain(value) if hasattr(value, "__dataclass_fields__") else value
     return result
+
+
+def cell_id(identity: Identity) -> str:
+    """The id of a cell: the beginning of the SHA-256 of its identity, in hexadecimal.
+
+    Raises:
+        ValueError: the identity has a number that JSON does not have.
+    """
+    text = json.dumps(plain(identity), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

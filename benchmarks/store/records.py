@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .files import LARGEST_RECORD, read_regular
+from .names import escaped, preview_name, unescaped
 from .parts import (
     ComplexityRecord,
     CostRecord,
@@ -18,10 +21,8 @@ from .parts import (
     EnvironmentRecord,
     Identity,
     LpipsRecord,
-    NumericsRecord,
     WeightsRecord,
-    check_names,
-    part_of,
+    decoded,
     plain,
 )
 from .rows import IMAGE_HEADER, ImageRow, Means, RecordError, in_order, mean_rows, parse_rows
@@ -40,21 +41,16 @@ __all__ = [
     "preview_name",
     "previews_key",
     "read_record",
-    "read_records",
     "task_key",
 ]
 
-SCHEMA_VERSION = 3
-READABLE_VERSIONS = (2, SCHEMA_VERSION)
-"""Version 2 had no `Record.cost`."""
-PARTS: dict[str, type[Any]] = {
-    "weights": WeightsRecord,
-    "lpips": LpipsRecord,
-    "data": DataRecord,
-    "means": Means,
-    "complexity": ComplexityRecord,
-    "environment": EnvironmentRecord,
-}
+SCHEMA_VERSION = 4
+READABLE_VERSIONS = (2, 3, SCHEMA_VERSION)
+"""Version 2 had no `Record.cost`; 2 and 3 had no checksums, and names in `Record.failures` were written unescaped."""
+CHECKSUM = "checksum"
+"""Field of the file, not of `Record`: the SHA-256 of all others as `canonical` writes them."""
+LONGEST_INTEGER = 18
+"""Digits of a whole number in a record; longer ones are none that this suite writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +80,7 @@ class Record:
         seconds: wall time spent on the images of this cell, interrupted runs left out.
         computed: images that the last run computed (the others were there already).
         cost: what the network took on this machine; None where nothing was computed, or by an older version.
+        rows_sha256: of ``images.csv`` as it lies beside the record; None before version 4.
     """
 
     schema_version: int
@@ -116,6 +113,7 @@ class Record:
     seconds: float
     computed: int
     cost: CostRecord | None = None
+    rows_sha256: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -128,42 +126,83 @@ class Record:
         return task_key(self.task, self.dataset, self.sigma)
 
     def to_json(self) -> str:
-        """The record as indented JSON text with sorted keys."""
+        """The record as indented JSON text with sorted keys, from version 4 on with a checksum over all of it."""
         values = plain(self)
         if self.schema_version < 3 and self.cost is None:
             del values["cost"]
+        if self.schema_version < 4:
+            del values["rows_sha256"]
+        else:
+            values["failures"] = [[escaped(name), escaped(reason)] for name, reason in self.failures]
+            values[CHECKSUM] = hashlib.sha256(canonical(values)).hexdigest()
         return json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Record:
-        """Read a record; unknown or missing fields are errors.
+        """Read a record; unknown or missing fields and values of other types are errors.
 
         Raises:
-            RecordError: if the text is not a record of this schema version.
+            RecordError: if the text is not a record of a readable schema version, or is not what its checksum says.
         """
         try:
-            values = json.loads(text)
+            values = json.loads(text, parse_float=_finite, parse_int=_bounded, parse_constant=_finite)
             version = values["schema_version"]
-        except (TypeError, KeyError, json.JSONDecodeError) as error:
-            raise RecordError(f"not a record: {error}") from error
-        if version not in READABLE_VERSIONS:
-            raise RecordError(f"schema version {version}, this restorebench reads {SCHEMA_VERSION}")
+        except (TypeError, KeyError, ValueError, RecursionError) as error:
+            raise RecordError(f"not a record: {str(error)[:200]}") from error
+        if type(version) is not int or version not in READABLE_VERSIONS:
+            raise RecordError(f"schema version {repr(version)[:40]}, this restorebench reads {SCHEMA_VERSION}")
+        if version < 4:
+            for name in ("rows_sha256", CHECKSUM):
+                if name in values:
+                    raise RecordError(f"not a record: unknown field {name} for schema version {version}")
+            values["rows_sha256"] = None
+        else:
+            _verify(values)
         if version < 3:
             values.setdefault("cost", None)
-        checked = dict(check_names(cls, values, ""))
-        for name, part in PARTS.items():
-            checked[name] = part_of(part, checked[name], name)
-        identity = dict(check_names(Identity, checked["identity"], "identity."))
-        identity["numerics"] = part_of(NumericsRecord, identity["numerics"], "identity.numerics")
-        checked["identity"] = Identity(**identity)
-        if checked.get("cost") is not None:
-            checked["cost"] = part_of(CostRecord, checked["cost"], "cost")
+        record: Record = decoded(cls, values, "")
+        if version < 4:
+            return record
         try:
-            checked["suite_tasks"] = tuple(checked["suite_tasks"])
-            checked["failures"] = tuple((name, reason) for name, reason in checked["failures"])
-        except (TypeError, ValueError) as error:
-            raise RecordError(f"not a record: {error}") from error
-        return cls(**checked)
+            failures = tuple((unescaped(name), unescaped(reason)) for name, reason in record.failures)
+        except ValueError as error:
+            raise RecordError(f"not a record: failures: {error}") from error
+        return replace(record, failures=failures)
+
+
+def canonical(values: dict[str, Any]) -> bytes:
+    """JSON without spaces, its keys sorted: the same bytes for the same values."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _verify(values: dict[str, Any]) -> None:
+    """Take the checksum out of a record's values, and compare.
+
+    Raises:
+        RecordError: it is that of other values.
+    """
+    stated = values.pop(CHECKSUM, None)
+    if stated is None:
+        raise RecordError(f"not a record: no field {CHECKSUM}")
+    try:
+        actual = hashlib.sha256(canonical(values)).hexdigest()
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"not a record: {error}") from error
+    if stated != actual:
+        raise RecordError("its checksum is that of other values: it was changed or damaged")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no number of a record")
+    return value
+
+
+def _bounded(text: str) -> int:
+    if len(text.lstrip("-")) > LONGEST_INTEGER:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return int(text)
 
 
 def task_key(task: str, dataset: str, sigma: int | None) -> str:
@@ -172,32 +211,16 @@ def task_key(task: str, dataset: str, sigma: int | None) -> str:
 
 
 def read_record(path: Path) -> Record:
-    """Read ``record.json``.
+    """Read ``record.json`` for itself; `cells.read_cell` compares it with what lies around it.
 
     Raises:
         RecordError: naming the file, if it is damaged.
+        FileNotFoundError: there is none.
     """
     try:
-        return Record.from_json(path.read_text(encoding="utf-8"))
+        return Record.from_json(read_regular(path, LARGEST_RECORD).decode("utf-8"))
     except (RecordError, UnicodeDecodeError) as error:
         raise RecordError(f"{path}: {error}") from error
-
-
-def read_records(results: Path) -> tuple[list[Record], list[str]]:
-    """All records below a results folder, in a stable order, and one line for each file that could not be read."""
-    records: list[Record] = []
-    problems: list[str] = []
-    for path in sorted(results.glob("*/*/*/record.json")):
-        try:
-            records.append(read_record(path))
-        except (RecordError, OSError) as error:
-            problems.append(str(error))
-    return records, problems
-
-
-def preview_name(image: str) -> str:
-    """File name of a sample's preview, an 8-bit PNG."""
-    return image.replace("/", "_") + ".png"
 
 
 def previews_key(identity: Identity) -> str:

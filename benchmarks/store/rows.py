@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, cast, get_args
+
+from .names import escaped, unescaped
 
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
@@ -23,7 +26,7 @@ class ImageRow:
     """One image of a cell, as a line of ``images.csv``.
 
     Attributes:
-        image: file name of the sample.
+        image: name of the sample, every character of it.
         status: ``ok`` or ``failed``.
         psnr, ssim: of the restored image (dB; -1..1); NaN where it failed.
         lpips: of the restored image; NaN where it is not computed.
@@ -44,44 +47,134 @@ class ImageRow:
     lpips_by: str = ""
     message: str = ""
 
-    def line(self) -> str:
-        """The row as one CSV line with its newline; floats keep every digit."""
-        values = [
-            repr(value) if isinstance(value, float) else " ".join(value.split()) for value in asdict(self).values()
-        ]
+    def line(self, cell: str) -> str:
+        """The row as one line of the table of a cell; floats keep every digit, the image's name every character.
+
+        Args:
+            cell: id of the cell, over which and the values the last column is a checksum.
+        """
+        body = self._values()
+        return f"{body},{row_check(body, cell)}\n"
+
+    def _values(self) -> str:
+        values = [_written(name, value) for name, value in asdict(self).items()]
         buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerow(values)
+        csv.writer(buffer, lineterminator="").writerow(values)
         return buffer.getvalue()
 
+    @property
+    def problem(self) -> str:
+        """What contradicts itself in the row; empty where nothing does."""
+        if self.status == "failed":
+            return ""
+        for name in SCORES:
+            value = getattr(self, name)
+            if math.isnan(value) or value == -math.inf or (value == math.inf and "psnr" not in name):
+                return f"status ok, and {name} is {value}"
+        return "status ok, and lpips is infinite" if math.isinf(self.lpips) else ""
 
-IMAGE_HEADER = ",".join(field.name for field in fields(ImageRow)) + "\n"
+
+def _written(name: str, value: object) -> str:
+    if isinstance(value, float):
+        return repr(value)
+    text = str(value)
+    return escaped(text if name == "image" else " ".join(text.split()))
 
 
-def parse_rows(text: str) -> list[ImageRow]:
+def row_check(values: str, cell: str) -> str:
+    """The checksum at the end of a row: the beginning of the SHA-256 of the cell's id and the row's other values."""
+    return hashlib.sha256(f"{cell}\n{values}".encode()).hexdigest()[:16]
+
+
+COLUMNS = tuple(field.name for field in fields(ImageRow))
+UNCHECKED_HEADER = ",".join(COLUMNS)
+"""First line of a table before version 4 of the records, whose rows have no checksum."""
+IMAGE_HEADER = f"{UNCHECKED_HEADER},check\n"
+
+
+def table(rows: Iterable[ImageRow], cell: str) -> str:
+    """The content of ``images.csv``."""
+    return IMAGE_HEADER + "".join(row.line(cell) for row in rows)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table of images holds.
+
+    Attributes:
+        rows: of the lines that add up, one for each image.
+        problems: what does not, a text each, by line.
+        checked: whether its rows have checksums.
+        cut: whether it ends inside a line, as where a process was killed; that line is in neither of the others.
+    """
+
+    rows: tuple[ImageRow, ...]
+    problems: tuple[str, ...]
+    checked: bool
+    cut: bool
+
+
+def read_table(data: bytes, cell: str) -> Table:
+    """Read a table line by line, each for itself: what is wrong with one costs that one.
+
+    An image with two lines has none that holds, unless they are the same.
+    """
+    *lines, rest = data.split(b"\n")
+    if not lines:
+        return Table((), (), checked=True, cut=bool(rest))
+    header = lines[0].decode("utf-8", "replace")
+    if header not in (IMAGE_HEADER.strip(), UNCHECKED_HEADER):
+        return Table((), (f"unknown columns: {header[:200]!r}",), checked=True, cut=bool(rest))
+    checked = header != UNCHECKED_HEADER
+    rows: dict[str, ImageRow] = {}
+    problems: list[str] = []
+    twice: set[str] = set()
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            row = _read_row(line.decode("utf-8"), cell if checked else None)
+        except (ValueError, csv.Error) as error:
+            problems.append(f"line {number}: damaged row: {str(error)[:200]}")
+            continue
+        if row.image in rows:
+            problems.append(f"line {number}: {row.image[:80]!r} stands there twice")
+            if row.line(cell) != rows[row.image].line(cell):
+                twice.add(row.image)
+        rows.setdefault(row.image, row)
+    kept = tuple(row for name, row in rows.items() if name not in twice)
+    return Table(kept, tuple(problems), checked=checked, cut=bool(rest))
+
+
+def parse_rows(data: bytes, cell: str) -> list[ImageRow]:
     """Rows of the whole lines of an ``images.csv``; a last line cut off by a killed process is left out.
 
     Raises:
-        RecordError: if the header or a whole line is not what `ImageRow` writes.
+        RecordError: if the header or a whole line is not what `ImageRow` writes for this cell.
     """
-    whole = text[: text.rfind("\n") + 1]
-    if not whole:
-        return []
-    if not whole.startswith(IMAGE_HEADER):
-        raise RecordError(f"unknown columns: {whole.splitlines()[0]!r}")
-    rows = []
-    for values in csv.DictReader(io.StringIO(whole)):
-        try:
-            rows.append(_parse_row(values))
-        except (TypeError, ValueError) as error:
-            raise RecordError(f"damaged row {values!r}") from error
-    return rows
+    read = read_table(data, cell)
+    if read.problems:
+        raise RecordError(read.problems[0])
+    return list(read.rows)
 
 
-def _parse_row(values: dict[str, str]) -> ImageRow:
+def _read_row(line: str, cell: str | None) -> ImageRow:
+    """A row; with `cell` the line ends with its checksum, and texts in it are escaped.
+
+    Raises:
+        ValueError, csv.Error: it is none.
+    """
+    body = line
+    if cell is not None:
+        body, _, check = line.rpartition(",")
+        if check != row_check(body, cell):
+            raise ValueError("its checksum is that of other values, or of another cell")
+    (fields_read,) = csv.reader([body], strict=True)
+    values = dict(zip(COLUMNS, fields_read, strict=True))
+    if cell is not None:
+        values = {name: unescaped(value) for name, value in values.items()}
     status = values["status"]
-    if status not in get_args(Status) or None in values.values() or None in values:
-        raise ValueError(status)
-    return ImageRow(
+    if status not in get_args(Status):
+        raise ValueError(f"unknown status {status[:40]!r}")
+    row = ImageRow(
         image=values["image"],
         status=cast("Status", status),
         psnr=float(values["psnr"]),
@@ -93,6 +186,9 @@ def _parse_row(values: dict[str, str]) -> ImageRow:
         lpips_by=values["lpips_by"],
         message=values["message"],
     )
+    if row.problem:
+        raise ValueError(row.problem)
+    return row
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ...benchmarks.store import cells as store
 from ...benchmarks.store.parts import plain
-from ...benchmarks.store.records import (
-    ImageRow,
-    Record,
-    RecordError,
-    parse_rows,
-    preview_name,
-    previews_key,
-    read_records,
-)
+from ...benchmarks.store.records import ImageRow, Record, preview_name, previews_key
 from .leaderboard import RestorerRecords, by_restorer, comparable
 from .scoreboard import Scoreboard
 
@@ -33,16 +26,13 @@ class StoredCell:
         record: what is known about it.
         rows: its images, in the data set's order.
         root: the results folder.
+        folder: that it was found in, which is not taken from the record.
     """
 
     record: Record
     rows: tuple[ImageRow, ...]
     root: Path
-
-    @property
-    def folder(self) -> Path:
-        """Its folder in the store."""
-        return self.root / self.record.suite / self.record.model / self.record.cell
+    folder: Path
 
     def values(self, metric: str) -> dict[str, float]:
         """Finite scores by image: `metric` is ``psnr``, ``ssim``, ``lpips``, ``input_psnr`` or ``input_ssim``."""
@@ -133,16 +123,9 @@ class Group:
 
 
 def read_cells(results: Path) -> tuple[list[StoredCell], list[str]]:
-    """All cells of a results folder, and one line for each that could not be read."""
-    records, problems = read_records(results)
-    cells = []
-    for record in records:
-        path = results / record.suite / record.model / record.cell / "images.csv"
-        try:
-            cells.append(StoredCell(record, tuple(parse_rows(path.read_text(encoding="utf-8"))), results))
-        except (RecordError, OSError, UnicodeDecodeError) as error:
-            problems.append(f"{path}: {error}")
-    return cells, problems
+    """All cells of a results folder that add up, and one line for each that is left out."""
+    cells, problems = store.read_cells(results)
+    return [StoredCell(cell.record, cell.rows, results, cell.folder) for cell in cells], problems
 
 
 def groups(cells: Iterable[StoredCell]) -> list[Group]:
@@ -203,4 +186,4 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
 
 
 def _existing(path: Path) -> Path | None:
-    return path if path.is_file() else None
+    return path if path.is_file() and not path.is_symlink() else None

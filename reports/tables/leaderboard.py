@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ...atomic import write_text, written_whole
-from ...benchmarks.store.records import read_records
+from ...benchmarks.store.cells import read_records
 from ..analysis.leaderboard import (
     AVERAGE,
     NOT_AVAILABLE,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from restorebench.benchmarks.store.cells import read_cell
+from restorebench.benchmarks.store.folders import CellFolder
+from restorebench.benchmarks.store.parts import cell_id
 from restorebench.benchmarks.store.records import (
-    IMAGE_HEADER,
     SCHEMA_VERSION,
     ImageRow,
     Record,
@@ -25,7 +28,7 @@ from restorebench.benchmarks.store.records import (
 )
 from restorebench.reports.analysis.cells import StoredCell, read_cells
 
-from ..benchmarks.store.test_records import record
+from ..benchmarks.store.test_records import changed, record
 
 SUITES = {
     "3d": ("dehaze", "derain", "denoise-15", "denoise-25", "denoise-50"),
@@ -119,7 +122,6 @@ def _write_cell(
     width = 1 + len(model)
     made = made_record(
         schema_version=SCHEMA_VERSION,
-        cell=_digest(suite, task, model, protocol)[:16],
         suite=suite,
         suite_tasks=tuple(f"{key}@embedded-256" for key in SUITES[suite]),
         task=name,
@@ -154,11 +156,45 @@ def _write_cell(
         },
     )
     folder = root / suite / model / made.cell
-    folder.mkdir(parents=True)
-    (folder / "images.csv").write_text(IMAGE_HEADER + "".join(row.line() for row in rows), encoding="utf-8")
-    (folder / "record.json").write_text(made.to_json(), encoding="utf-8")
+    store_cell(folder, made, rows)
     if previews:
         _write_previews(root, folder, made, names, gain, side)
+
+
+def store_cell(folder: Path, made: Record, rows: Sequence[ImageRow]) -> None:
+    """Write a finished cell as a run does, into the folder of its id."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cell = CellFolder(folder)
+    cell.begin(rows)
+    cell.finish(made, [row.image for row in rows])
+
+
+def change_cell(folder: Path, **changes: Any) -> Path:
+    """Change the record of a stored cell as if it had been written so; its folder, another for another identity."""
+    stored = read_cell(folder)
+    made = changed(stored.record, {**changes})
+    made = dataclasses.replace(made, cell=cell_id(made.identity))
+    target = folder.with_name(made.cell)
+    if target != folder:
+        folder.rename(target)
+    store_cell(target, made, stored.rows)
+    return target
+
+
+def change_rows(folder: Path, change: Callable[[ImageRow], ImageRow]) -> None:
+    """Change the rows of a stored cell, and counts and means with them, as if they had been written so."""
+    stored = read_cell(folder)
+    rows = [change(row) for row in stored.rows]
+    scored = [row for row in rows if row.status == "ok"]
+    failures = tuple((row.image, row.message) for row in rows if row.status == "failed")
+    made = dataclasses.replace(stored.record, scored=len(scored), failures=failures, means=mean_rows(scored))
+    store_cell(folder, made, rows)
+
+
+def fail_image(folder: Path, image: str, message: str) -> None:
+    """Change a stored cell so that an image of it has failed."""
+    failed = ImageRow(image=image, status="failed", message=message)
+    change_rows(folder, lambda row: failed if row.image == image else row)
 
 
 def made_record(**changes: Any) -> Record:

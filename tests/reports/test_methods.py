@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.reports.analysis.cells import groups, read_cells
 from restorebench.reports.methods import methods_text
 
-from .stores import write_store
+from .stores import change_cell, write_store
 
 
 def test_protocol_data_weights_machine_and_statistics_are_named(tmp_path: Path) -> None:
@@ -23,12 +22,13 @@ def test_protocol_data_weights_machine_and_statistics_are_named(tmp_path: Path) 
         "git_revision": "0123456789abcdef+changes",
         "versions": {"torch": "2.15.0", "numpy": "2.4.6", "restorebench": "0.1"},
     }
-    for path in tmp_path.rglob("record.json"):
-        record = json.loads(path.read_text())
-        record["identity"]["protocol"] = get_protocol("promptir@1").describe()
-        record["environment"] |= environment
-        record["weights"]["training"] = training if record["model"] == "rbair" else None
-        path.write_text(json.dumps(record))
+    for path in sorted(tmp_path.rglob("record.json")):
+        change_cell(
+            path.parent,
+            identity={"protocol": get_protocol("promptir@1").describe()},
+            environment=environment,
+            weights={"training": training if path.parent.parent.name == "rbair" else None},
+        )
     cells, _ = read_cells(tmp_path)
     text = " ".join(methods_text(groups(cells)).split())
     record = next(cell.record for cell in cells if cell.record.model == "rbair" and cell.record.task == "dehaze")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from restorebench.atomic import PART, write_text, written_whole
+from restorebench.atomic import ABANDONED_SECONDS, PART, part_name, remove_parts, write_text, written_whole
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -46,3 +50,43 @@ def test_the_longest_name_that_a_file_system_takes_can_be_written(stem: str, tmp
         part.write_bytes(b"x")
         assert part.suffix == ".png"
     assert path.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["画" * 80 + ".png", "n" * 100 + "." + "s" * 100, "x" * 255])
+def test_a_long_name_of_any_characters_can_be_written(tmp_path: Path, name: str) -> None:
+    assert write_text(tmp_path / name, "x").read_text() == "x"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def name_of(process: int) -> str:
+    """A name as another process of this machine gives it."""
+    return part_name(".csv").replace(f"-{os.getpid()}-", f"-{process}-")
+
+
+def test_a_file_of_a_living_process_stays_and_of_a_dead_one_goes(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        mine, living = tmp_path / part_name(), tmp_path / name_of(process.pid)
+        mine.touch()
+        living.touch()
+        assert remove_parts(tmp_path, owned=True) == []
+        process.kill()
+        process.wait()
+        assert remove_parts(tmp_path) == [living]
+        assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_a_file_of_an_unknown_writer_goes_when_it_is_old_or_the_folder_is_owned(tmp_path: Path) -> None:
+    old, new = tmp_path / f"{PART}0123-old.csv", tmp_path / f"{PART}00000000-1-new.csv"
+    for path in (old, new, tmp_path / "a.csv"):
+        path.touch()
+    os.utime(old, (time.time() - ABANDONED_SECONDS - 60,) * 2)
+    assert remove_parts(tmp_path) == [old]
+    assert remove_parts(tmp_path, owned=True) == [new]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert remove_parts(tmp_path / "nowhere") == []
+
+
+def test_only_files_are_removed(tmp_path: Path) -> None:
+    (tmp_path / f"{PART}folder").mkdir()
+    (tmp_path / f"{PART}link").symlink_to(tmp_path)
+    assert remove_parts(tmp_path, owned=True) == []

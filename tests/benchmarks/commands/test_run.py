@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from restorebench.benchmarks.store.records import read_records
+from restorebench.benchmarks.store.cells import read_records
 from restorebench.datasets.streams import rng_for
 from restorebench.datasets.suites import resolve
 

@@ -17,8 +17,8 @@ from restorebench.benchmarks.evaluation.plan import make_plan
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
 from restorebench.benchmarks.protocols.catalogue import get_protocol
+from restorebench.benchmarks.store.cells import read_records
 from restorebench.benchmarks.store.folders import CellFolder
-from restorebench.benchmarks.store.records import read_records
 from restorebench.datasets.errors import DataError
 from restorebench.datasets.samples import Sample
 from restorebench.datasets.tasks import Task

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from restorebench.benchmarks.store.records import read_records
+from restorebench.benchmarks.store.cells import read_records
 from restorebench.datasets.streams import rng_for
 
 from ...datasets.roots import arrange, pixels, save

@@ -17,7 +17,8 @@ from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.config import RunConfig
 from restorebench.benchmarks.evaluation.image_files import stored_format
 from restorebench.benchmarks.evaluation.job import CellOutcome
-from restorebench.benchmarks.store.records import parse_rows, read_records
+from restorebench.benchmarks.store.cells import read_records
+from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.datasets.suites import resolve
 from restorebench.reports.tables.leaderboard import write_leaderboard
 
@@ -67,7 +68,7 @@ def test_every_image_is_saved_and_scores_as_its_row(
     scores = {
         Path(i["restored"]).stem: i["scores"]["promptir@1"] for i in json.loads(capsys.readouterr().out)["images"]
     }
-    for row in parse_rows((cell(tmp_path / "results") / "images.csv").read_text()):
+    for row in CellFolder(cell(tmp_path / "results")).rows():
         if suffix == ".npy":
             assert (scores[row.image]["psnr"], scores[row.image]["ssim"]) == (row.psnr, row.ssim)
         else:
@@ -132,7 +133,7 @@ def test_a_disk_that_refuses_is_that_images_failure(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(image_files, "write_image", full)
     (outcome,) = run(tmp_path, save_images=True)
     assert outcome.state == "incomplete"
-    failed = [row for row in parse_rows((cell(tmp_path) / "images.csv").read_text()) if row.status == "failed"]
+    failed = [row for row in CellFolder(cell(tmp_path)).rows() if row.status == "failed"]
     assert [row.image for row in failed] == refused
     assert "No space left" in failed[0].message
     (outcome,) = run(tmp_path, save_images=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from restorebench.benchmarks.store.cells import read_records
+from restorebench.benchmarks.store.folders import Store
 from restorebench.benchmarks.store.parts import (
     ComplexityRecord,
     CostRecord,
@@ -18,9 +21,10 @@ from restorebench.benchmarks.store.parts import (
     LpipsRecord,
     NumericsRecord,
     WeightsRecord,
+    cell_id,
 )
-from restorebench.benchmarks.store.records import SCHEMA_VERSION, Record, RecordError, read_records
-from restorebench.benchmarks.store.rows import Means
+from restorebench.benchmarks.store.records import SCHEMA_VERSION, Record, RecordError, canonical
+from restorebench.benchmarks.store.rows import ImageRow, Means
 
 STORED = Path(__file__).with_name("record.json")
 """As a run wrote it: tiny RBaIR on haze, on a CPU."""
@@ -84,15 +88,20 @@ COST = CostRecord(latency_ms=1.0, passes=1, size=(1, 1), batch=1, threads=1, pea
 
 
 def record(**changes: Any) -> Record:
-    """A record with everything filled in; a dictionary changes single fields of a part."""
-    return _changed(PLAIN, changes)
+    """A record with everything filled in, whose id is that of its identity unless it is given.
+
+    A dictionary changes single fields of a part.
+    """
+    made = changed(PLAIN, changes)
+    return made if "cell" in changes else dataclasses.replace(made, cell=cell_id(made.identity))
 
 
-def _changed(part: Any, changes: dict[str, Any]) -> Any:
+def changed(part: Any, changes: dict[str, Any]) -> Any:
+    """A part of a record, or a record, with changes; a dictionary changes single fields of a part of it."""
     values = {}
     for name, value in changes.items():
         old = COST if name == "cost" else getattr(part, name)
-        values[name] = _changed(old, value) if dataclasses.is_dataclass(old) and isinstance(value, dict) else value
+        values[name] = changed(old, value) if dataclasses.is_dataclass(old) and isinstance(value, dict) else value
     return dataclasses.replace(part, **values)
 
 
@@ -103,7 +112,7 @@ def test_a_record_comes_back_equal() -> None:
 
 
 def version_2(text: str) -> str:
-    """A record as version 2 wrote it: without cost."""
+    """A record of version 3 as version 2 wrote it: without cost."""
     values = json.loads(text)
     del values["cost"]
     return json.dumps({**values, "schema_version": 2}, indent=2, sort_keys=True) + "\n"
@@ -143,15 +152,46 @@ def test_a_record_without_counted_multiply_adds_has_only_what_is_known() -> None
 )
 def test_a_damaged_record_is_an_error(damage: Any, message: str) -> None:
     with pytest.raises(RecordError, match=message):
-        Record.from_json(damage(record().to_json()))
+        Record.from_json(resealed(damage(record().to_json())))
+
+
+def resealed(text: str) -> str:
+    """A record whose checksum is right, whatever stands in it."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    if isinstance(values, dict):
+        values.pop("checksum", None)
+        values["checksum"] = hashlib.sha256(canonical(values)).hexdigest()
+    return json.dumps(values)
+
+
+def test_a_changed_record_is_told_by_its_checksum() -> None:
+    with pytest.raises(RecordError, match="checksum"):
+        Record.from_json(record().to_json().replace("24.5", "24.6"))
 
 
 def test_reading_a_store_names_what_it_cannot_read(tmp_path: Path) -> None:
-    for name, text in (("good", record().to_json()), ("bad", "{")):
-        folder = tmp_path / "3d" / "identity" / name
-        folder.mkdir(parents=True)
-        (folder / "record.json").write_text(text)
+    good = record()
+    folder = Store(tmp_path).cell("3d", "identity", good.cell)
+    with folder.claimed():
+        folder.begin(rows_of(good))
+        folder.finish(good, [row.image for row in rows_of(good)])
+    bad = tmp_path / "3d" / "identity" / "bad"
+    bad.mkdir()
+    (bad / "record.json").write_text("{")
     records, problems = read_records(tmp_path)
-    assert records == [record()]
+    assert [dataclasses.replace(each, rows_sha256=None) for each in records] == [good]
     assert len(problems) == 1
-    assert str(tmp_path / "3d" / "identity" / "bad" / "record.json") in problems[0]
+    assert str(bad / "record.json") in problems[0]
+
+
+def rows_of(made: Record) -> list[ImageRow]:
+    """Rows that have the counts and means of a record."""
+    means = made.means
+    scores = {name: getattr(means, name) for name in ("psnr", "ssim", "lpips", "input_psnr", "input_ssim")}
+    known = {name: value for name, value in scores.items() if value is not None}
+    return [ImageRow(image=f"image-{i:02d}.png", status="ok", **known) for i in range(made.scored)] + [
+        ImageRow(image=name, status="failed", message=reason) for name, reason in made.failures
+    ]

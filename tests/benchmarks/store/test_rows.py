@@ -14,8 +14,11 @@ from restorebench.benchmarks.store.rows import (
     in_order,
     mean_rows,
     parse_rows,
+    row_check,
+    table,
 )
 
+CELL = "0123456789abcdef"
 ROWS = [
     ImageRow(
         image="a.png",
@@ -43,35 +46,39 @@ ROWS = [
 
 
 def test_rows_come_back_with_every_digit() -> None:
-    text = IMAGE_HEADER + "".join(row.line() for row in ROWS)
-    back = parse_rows(text)
+    back = parse_rows(table(ROWS, CELL).encode(), CELL)
     assert [dataclasses.asdict(row) for row in back[::2]] == [dataclasses.asdict(row) for row in ROWS[::2]]
     assert back[1].message == 'NaN: "quoted", second line'
     assert math.isnan(back[1].psnr)
 
 
 def test_every_row_is_one_line() -> None:
-    assert all(row.line().count("\n") == 1 for row in ROWS)
+    assert all(row.line(CELL).count("\n") == 1 for row in ROWS)
 
 
 @pytest.mark.parametrize("cut", range(0, 130, 7))
 def test_a_line_cut_by_a_killed_process_is_left_out(cut: int) -> None:
-    whole = IMAGE_HEADER + ROWS[0].line() + ROWS[2].line()
+    whole = IMAGE_HEADER + ROWS[0].line(CELL) + ROWS[2].line(CELL)
     text = whole[: len(whole) - cut]
-    names = [row.image for row in parse_rows(text)]
+    names = [row.image for row in parse_rows(text.encode(), CELL)]
     assert names == [row.image for row in (ROWS[0], ROWS[2])][: max(0, text.count("\n") - 1)]
+
+
+def sealed(values: str) -> str:
+    """A line whose checksum is right, whatever stands in it."""
+    return f"{values},{row_check(values, CELL)}\n"
 
 
 def test_a_damaged_whole_line_is_an_error() -> None:
     with pytest.raises(RecordError, match="damaged row"):
-        parse_rows(IMAGE_HEADER + "a.png,ok,not a number,1,1,1,1,whole,,\n")
+        parse_rows((IMAGE_HEADER + sealed("a.png,ok,not a number,1,1,1,1,whole,,")).encode(), CELL)
     with pytest.raises(RecordError, match="damaged row"):
-        parse_rows(IMAGE_HEADER + "a.png,ok\n")
+        parse_rows((IMAGE_HEADER + sealed("a.png,ok")).encode(), CELL)
 
 
 def test_other_columns_are_an_error() -> None:
     with pytest.raises(RecordError, match="unknown columns"):
-        parse_rows("image,psnr\na.png,30\n")
+        parse_rows(b"image,psnr\na.png,30\n", CELL)
 
 
 def test_means_leave_out_infinite_values_and_count_them() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ import pytest
 from restorebench.reports.analysis.cells import groups, read_cells
 from restorebench.reports.page.writer import write_page
 
-from ..stores import write_store
+from ..stores import change_cell, fail_image, write_store
 
 pytestmark = pytest.mark.slow
 
@@ -39,8 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lost = next(path for path in (results / "5d" / "kbnet").glob("*/record.json") if '"lowlight"' in path.read_text())
     lost.write_text("{")
     failed = next(path for path in (results / "5d" / "daair").glob("*/record.json") if '"derain"' in path.read_text())
-    values = json.loads(failed.read_text())
-    failed.write_text(json.dumps({**values, "scored": 7, "failures": [["image-03.png", "NaN in the output"]]}))
+    fail_image(failed.parent, "image-03.png", "NaN in the output")
     cells, problems = read_cells(results)
     return write_page(groups(cells), results / "report", problems=problems)
 
@@ -395,10 +393,7 @@ def test_every_control_has_a_name_and_headings_come_in_order(tab: Tab) -> None:
 def test_names_are_text_and_never_markup(browser: Any, tmp_path: Path) -> None:
     results = write_store(tmp_path, suites=("3d",), gains={"identity": 0, "rbair": 3, "kbnet": 1}, images=3, side=16)
     for path in (results / "3d" / "kbnet").glob("*/record.json"):
-        values = json.loads(path.read_text())
-        path.write_text(
-            json.dumps({**values, "title": "</script><b>K</b><script>alert(1)//", "command": "<img src=x>"})
-        )
+        change_cell(path.parent, title="</script><b>K</b><script>alert(1)//", command="<img src=x>")
     cells, _ = read_cells(results)
     target = write_page(groups(cells), results / "report", problems=["<i>odd</i> & more"])
     opened = Tab(browser, target.as_uri())

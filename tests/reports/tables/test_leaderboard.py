@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
 
+from restorebench.benchmarks.store.parts import cell_id
 from restorebench.reports.analysis.leaderboard import COLUMNS, by_restorer
 from restorebench.reports.tables.leaderboard import markdown, write_leaderboard
 
+from ...benchmarks.store.test_records import rows_of
 from ..analysis.test_leaderboard import TASKS, cell
+from ..stores import store_cell
 
 
 def test_markdown_keeps_suites_and_protocols_apart() -> None:
@@ -37,9 +41,11 @@ def test_publishing_an_empty_store_says_so(tmp_path: Path) -> None:
 
 
 def test_publishing_leaves_no_temporary_files(tmp_path: Path) -> None:
-    folder = tmp_path / "3d" / "identity" / "x"
-    folder.mkdir(parents=True)
-    (folder / "record.json").write_text(cell(TASKS[0], 20.0).to_json())
+    made = cell(TASKS[1], 20.0)
+    made = dataclasses.replace(made, cell=cell_id(made.identity))
+    folder = tmp_path / "3d" / "identity" / made.cell
+    store_cell(folder, made, rows_of(made))
     files = write_leaderboard(tmp_path)
     present = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert present == {*files, folder / "record.json"}
+    assert present == {*files, folder / "record.json", folder / "images.csv"}
+    assert made.cell in files[0].read_text()

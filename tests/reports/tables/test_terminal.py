@@ -8,7 +8,7 @@ from pathlib import Path
 from restorebench.reports.analysis.cells import groups, read_cells
 from restorebench.reports.tables.terminal import terminal_table
 
-from ..stores import write_store
+from ..stores import fail_image, write_store
 
 
 def lines(root: Path) -> list[str]:
@@ -54,7 +54,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         if record["task"] == "deblur":
             path.unlink()
         if record["task"] == "dehaze":
-            path.write_text(json.dumps({**record, "scored": 11, "failures": [["image-03.png", "NaN"]]}))
+            fail_image(path.parent, "image-03.png", "NaN")
     text = "\n".join(lines(tmp_path))
     assert "1 of 12 images failed, first image-03.png: NaN" in text
     assert "missing: dehaze@embedded-256, deblur@embedded-256" in text

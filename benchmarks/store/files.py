@@ -1,0 +1,84 @@
+"""Reading what lies in a results folder, whoever put it there: ordinary files of bounded size, and no links."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from .rows import RecordError
+
+RECORD = "record.json"
+IMAGES = "images.csv"
+LARGEST_RECORD = 16 * 2**20
+LARGEST_TABLE = 256 * 2**20
+"""Bytes beyond which a file is no record, or no table of images, and is not read."""
+
+_KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The content of an ordinary file.
+
+    Anything else is refused before it is opened: a pipe would wait for ever, a link can lead anywhere.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        RecordError: it is no file, larger than `limit` bytes, or cannot be read.
+    """
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise RecordError(f"{_KINDS.get(stat.S_IFMT(status.st_mode), 'something else')}, not a file")
+        if status.st_size > limit:
+            raise RecordError(f"{status.st_size} bytes, more than the {limit} that are read")
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RecordError(f"cannot be read: {error.strerror or error}") from error
+    if len(data) > limit:
+        raise RecordError(f"more than the {limit} bytes that are read")
+    return data
+
+
+def cell_folders(results: Path) -> tuple[list[Path], list[str]]:
+    """Folders ``<suite>/<model>/<cell>`` of a results folder, in a stable order, and a line for each passed over.
+
+    Links are not followed, wherever they lead: a cell is in the folder itself, once.
+    """
+    folders, problems = [results], []
+    for _ in range(3):
+        below: list[Path] = []
+        for folder in folders:
+            found = list(_entries(folder, problems))
+            below += found
+        folders = below
+    return sorted(folders), problems
+
+
+def _entries(folder: Path, problems: list[str]) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield folder / entry.name
+                elif entry.is_symlink() and (folder / entry.name).is_dir():
+                    problems.append(f"{folder / entry.name}: a link to a folder, not followed")
+    except OSError as error:
+        problems.append(f"{folder}: cannot be read: {error.strerror or error}")
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has this name, be it a link to nothing."""
+    return os.path.lexists(path)
