@@ -10,6 +10,7 @@ from ..benchmarks.store.parts import plain
 from ..benchmarks.store.records import Record
 from .analysis.cells import Group
 from .analysis.scoreboard import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
+from .escape import visible
 
 WIDTH = 110
 DIGITS = 12
@@ -47,7 +48,7 @@ def methods_text(groups: Sequence[Group]) -> str:
         "Repeated by: " + "; ".join(sorted({record.command for record in records})) + ".",
     ]
     return "\n\n".join(
-        textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) for text in paragraphs
+        textwrap.fill(visible(text), WIDTH, break_long_words=False, break_on_hyphens=False) for text in paragraphs
     )
 
 

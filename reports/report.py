@@ -10,6 +10,7 @@ from pathlib import Path
 from ..atomic import write_text
 from .analysis.cells import Group, groups, read_cells, stems
 from .errors import ReportError
+from .escape import visible
 from .figures.style import save, styles
 from .figures.training import draw_training
 from .figures.writer import write_figures
@@ -143,5 +144,5 @@ def _stored(results: Path) -> tuple[list[Group], list[str]]:
     """The groups of a results folder, and a line, also logged, for each cell that could not be read."""
     cells, problems = read_cells(results)
     for problem in problems:
-        logger.warning("left out of the report: %s", problem)
+        logger.warning("left out of the report: %s", visible(problem))
     return groups(cells), problems

@@ -82,7 +82,9 @@ def _names(text: str | None) -> list[str]:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    from ...reports.escape import lines
+
+    sys.stdout.write(lines(text.rstrip("\n")) + "\n")
 
 
 def _written(files: Sequence[Path]) -> str:

@@ -198,7 +198,9 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
     for row in rows:
         rivals = [other for other in rows if other[0] == row[0] and other is not row]
         telling = [part for i, part in enumerate(row) if i and part and any(other[i] != part for other in rivals)]
-        labels.append(" ".join([row[0], *telling]))
+        label = " ".join([row[0], *telling])
+        same = sum(other == label or other.startswith(f"{label} #") for other in labels)
+        labels.append(f"{label} #{same + 1}" if same else label)  # of foreign records, whose weights may say anything
     return labels
 
 

@@ -12,7 +12,12 @@ import pandas as pd
 
 from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import Means, Record
+from ..escape import csv_cell
 
+_TEXTS = (
+    *("suite", "task", "dataset", "model", "variant", "provenance", "weights", "protocol"),
+    *("dtype", "device", "device_name", "status", "note", "cell"),
+)
 AVERAGE = "average"
 NOT_AVAILABLE = "n/a"
 NO_MEANS = Means(psnr=None, ssim=None, input_psnr=None, input_ssim=None)
@@ -230,4 +235,6 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         frame[name] = frame[name].astype("Int64")
     for name in ("lpips_alex", "lpips_vgg"):
         frame[name] = [NOT_AVAILABLE if value is None else value for value in (getattr(row, name) for row in rows)]
+    for name in _TEXTS:
+        frame[name] = [csv_cell(getattr(row, name)) for row in rows]
     frame.to_csv(path, index=False)

@@ -12,6 +12,7 @@ from ..analysis.captions import conditions, task_label
 from ..analysis.cells import Group
 from ..analysis.leaderboard import AVERAGE
 from ..analysis.scoreboard import Difference, Interval
+from ..escape import figure as drawn
 from .style import Style, house_style, legend_above, new_figure
 
 GOLDEN = 0.6180339887498949
@@ -103,12 +104,12 @@ def draw_bars(group: Group, looks: Mapping[str, Style]) -> Figure | None:
             hatch=looks[label].hatch,
             edgecolor="black",
             linewidth=0.6,
-            label=label,
+            label=drawn(label),
         )
         for place, bar in zip(places, own, strict=True):
             _whisker(axes, place, bar.gain)
     axes.axhline(0, color="black", linewidth=1.2, gid="input")
-    axes.set_xticks(range(len(tasks)), [_tick(group, task) for task in tasks])
+    axes.set_xticks(range(len(tasks)), [drawn(_tick(group, task)) for task in tasks])
     axes.tick_params(axis="x", length=0)
     if AVERAGE in tasks:
         axes.axvline(len(tasks) - 1.5, color="#999999", linewidth=0.8, linestyle="--")
@@ -137,7 +138,7 @@ def draw_paired(group: Group, looks: Mapping[str, Style]) -> Figure | None:
         axes.set_visible(False)
     for axes, (task, pairs) in zip(grid.flat, panels, strict=False):
         _panel(axes, pairs, looks)
-        axes.set_title(f"{task_label(group, task)}: {pairs[0].best} minus", size=8, loc="left")
+        axes.set_title(drawn(f"{task_label(group, task)}: {pairs[0].best} minus"), size=8, loc="left")
     return figure
 
 
@@ -163,7 +164,7 @@ def _panel(axes: Axes, pairs: Sequence[PairedImages], looks: Mapping[str, Style]
         if low is not None and high is not None:
             axes.plot([low, high], [row, row], color="black", linewidth=1.6, gid="interval")
         axes.plot(pair.difference.mean, row, marker="|", markersize=11, markeredgewidth=1.8, color="black", gid="mean")
-    axes.set_yticks(range(len(pairs)), [pair.rival for pair in pairs])
+    axes.set_yticks(range(len(pairs)), [drawn(pair.rival) for pair in pairs])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlabel("difference (dB)", size=7.5)

@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from ..analysis.pairings import Pairing, pairings
 from ..analysis.scoreboard import SIGNIFICANT, TEST, Difference
+from ..escape import visible
 from .numbers import MISSING
 
 
@@ -31,15 +32,25 @@ def compare(first: str, second: str, results: Path) -> str:
     )
     test = TEST if any(pair.psnr is not None for pair in pairs) else ""
     note = f"PSNR on the images that both have. p: {test}, Holm-adjusted over the lines; * below {SIGNIFICANT}."
-    return "\n".join([f"A: {first}", f"B: {second}", "", table, "", note, *(f"- {line}" for line in lonely)])
+    return "\n".join(
+        [
+            f"A: {visible(first)}",
+            f"B: {visible(second)}",
+            "",
+            table,
+            "",
+            note,
+            *(f"- {visible(line)}" for line in lonely),
+        ]
+    )
 
 
 def _line(pair: Pairing) -> list[str]:
     psnr = pair.psnr
     return [
-        pair.title,
-        *([pair.restorer] if pair.restorer else []),
-        pair.task_key.partition("@")[0],
+        visible(pair.title),
+        *([visible(pair.restorer)] if pair.restorer else []),
+        visible(pair.task_key.partition("@")[0]),
         "0" if psnr is None else str(psnr.images),
         MISSING if psnr is None else f"{psnr.first:.2f}",
         MISSING if psnr is None else f"{psnr.second:.2f}",

@@ -21,6 +21,8 @@ from ..analysis.leaderboard import (
     restorer_rows,
     write_csv,
 )
+from ..escape import markdown as in_markdown
+from ..escape import visible
 from .numbers import MISSING, number, scaled, task_label
 
 logger = logging.getLogger("restorebench")
@@ -30,7 +32,7 @@ def write_leaderboard(results: Path) -> list[Path]:
     """Derive ``leaderboard.csv`` and ``leaderboard.md`` from the records of a results folder; their paths."""
     records, problems = read_records(results)
     for problem in problems:
-        logger.warning("left out of the leaderboard: %s", problem)
+        logger.warning("left out of the leaderboard: %s", visible(problem))
     table = results / "leaderboard.csv"
     with written_whole(table) as part:
         write_csv(leaderboard(records), part)
@@ -44,23 +46,28 @@ def markdown(entries: Sequence[RestorerRecords]) -> str:
     for group in comparable(entries):
         suite, tasks, protocol = group[0].suite, group[0].tasks, group[0].first.protocol
         rows = [row for restorer in group for row in restorer_rows(restorer)]
+        datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
+        title = f"Suite {suite} on {datasets}, protocol {protocol}"
         order = {key.partition("@")[0]: index for index, key in enumerate(tasks)}
         rows.sort(key=lambda row: position(row, order))
-        datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
         backbone = str(group[0].first.lpips.backbone)  # the protocol's, so it is the same in all of them
         body = tabulate(
             [markdown_cells(row) for row in rows],
             headers=[
                 *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
-                f"lpips_{backbone}",
+                f"lpips_{in_markdown(backbone)}",
                 *("params (M)", "MACs 256 (G)", "dtype", "device", "cell"),
             ],
             tablefmt="github",
             disable_numparse=True,
             colalign=("left",) * 4 + ("right",) * 8 + ("left",) * 3,
         )
-        notes = [f"- {task_label(row.task, row.sigma)}, {row.model}: {row.note}" for row in rows if row.note]
-        parts.append("\n".join([f"### Suite {suite} on {datasets}, protocol {protocol}", "", body, *notes]))
+        notes = [
+            f"- {in_markdown(f'{task_label(row.task, row.sigma)}, {row.model}: {row.note}')}"
+            for row in rows
+            if row.note
+        ]
+        parts.append("\n".join([f"### {in_markdown(title)}", "", body, *notes]))
     return "\n\n".join(parts) + "\n" if parts else "No finished cells yet.\n"
 
 
@@ -76,10 +83,8 @@ def markdown_cells(row: Row) -> list[str]:
         row.provenance if row.weights.startswith((row.provenance, "none")) else f"{row.provenance} {row.weights}"
     )
     return [
-        f"**{AVERAGE}**" if row.task == AVERAGE else task_label(row.task, row.sigma),
-        row.model,
-        row.variant,
-        provenance,
+        f"**{AVERAGE}**" if row.task == AVERAGE else in_markdown(task_label(row.task, row.sigma)),
+        *map(in_markdown, (row.model, row.variant, provenance)),
         str(row.images) if row.status == "complete" else f"{row.images} (incomplete)",
         number(row.input_psnr, 2),
         number(row.psnr, 2),
@@ -88,9 +93,7 @@ def markdown_cells(row: Row) -> list[str]:
         NOT_AVAILABLE if row.lpips is None else number(row.lpips, 4),
         scaled(row.params, 1e6, 3),
         scaled(row.macs_256, 1e9, 2),
-        row.dtype,
-        row.device,
-        row.cell,
+        *map(in_markdown, (row.dtype, row.device, row.cell)),
     ]
 
 

@@ -12,7 +12,7 @@ bench.figures = (() => {
   const narrow = window.matchMedia("(max-width: 600px)");
   let group = null;
 
-  const escape = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`); // Plotly reads labels as markup
+  const escape = (text) => text.replace(/[&<>"%{}]/g, (sign) => `&#${sign.charCodeAt(0)};`); // Plotly reads labels as markup
   const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
   const byId = (id) => document.getElementById(id);
   const ranked = () => group.rows.filter((row) => !row.isInput);
