@@ -10,6 +10,7 @@ from ..benchmarks.store.parts import plain
 from ..benchmarks.store.records import Record
 from .analysis.cells import Group
 from .analysis.scoreboard import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
+from .analysis.training import facts_of
 from .escape import visible
 
 WIDTH = 110
@@ -64,7 +65,9 @@ def _protocol(record: Record) -> str:
     parts = [f"{words} {rules[name]}" for name, words in _RULES if rules.get(name) not in (None, "", "none")]
     average = rules.get("average", {})
     means = (
-        f" Over a set: {average['set']}; a suite's average is the plain mean of its tasks." if "set" in average else ""
+        f" Over a set: {average['set']}; a suite's average is the plain mean of its tasks."
+        if isinstance(average, dict) and "set" in average
+        else ""
     )
     return f"Protocol {record.protocol}. {'; '.join(parts)}.{means}"
 
@@ -88,7 +91,7 @@ def _restorers(records: Sequence[Record]) -> str:
             continue
         digest = record.weights.sha256
         weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
-        training = record.weights.training or {}
+        training = facts_of(record)
         trained = f", trained on {training['images']:,} images by recipe {training['recipe']}" if training else ""
         millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
         descriptions.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")

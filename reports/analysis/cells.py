@@ -19,6 +19,7 @@ from ...benchmarks.store.records import (
     previews_key,
     read_records,
 )
+from ..escape import file_stem
 from .leaderboard import RestorerRecords, by_restorer, comparable
 from .scoreboard import Scoreboard
 
@@ -129,7 +130,7 @@ class Group:
     @property
     def stem(self) -> str:
         """The group's name for files; groups that differ in their images alone share it (see `stems`)."""
-        return f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}"
+        return file_stem(f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}")
 
 
 def read_cells(results: Path) -> tuple[list[StoredCell], list[str]]:

@@ -11,8 +11,9 @@ import pandas as pd
 
 from ...benchmarks.store.records import ImageRow
 from ..errors import ReportError
-from .cells import StoredCell, read_cells
+from .cells import StoredCell
 from .leaderboard import COLUMNS, cell_row
+from .vetting import stored_cells
 
 SHARED = ("model", "variant", "provenance", "weights", "suite", "task", "dataset", "sigma", "protocol")
 """Columns that the images of a cell have in common."""
@@ -42,7 +43,7 @@ def read_results(results: str | os.PathLike[str], *, images: bool = False) -> pd
     root = Path(results).expanduser()
     if not root.is_dir():
         raise ReportError(f"there is no results folder {root}")
-    cells, problems = read_cells(root)
+    cells, problems = stored_cells(root)
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return _image_frame(cells) if images else _cell_frame(cells)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ReportError
-from .cells import Group, RestorerResult, groups, read_cells
+from .cells import Group, RestorerResult, groups
 from .scoreboard import Difference, holm
+from .vetting import stored_cells
 
 Place = tuple[str, str, str]
 """Title of the group, label of the restorer, key of the task."""
@@ -69,7 +70,7 @@ def _of_folders(first: Path, second: Path) -> tuple[list[Pairing], list[str]]:
 def _places(folder: Path) -> dict[Place, tuple[Group, RestorerResult]]:
     return {
         (group.title, restorer.label, key): (group, restorer)
-        for group in groups(read_cells(folder)[0])
+        for group in groups(stored_cells(folder)[0])
         for restorer in group.restorers
         for key in restorer.cells
     }
@@ -92,7 +93,7 @@ def _of_restorers(first: str, second: str, results: Path) -> tuple[list[Pairing]
     """Tasks that both have in a group."""
     if not results.is_dir():
         raise ReportError(f"{first} and {second} are no results folders, and {results} is none to look them up in")
-    several = groups(read_cells(results)[0])
+    several = groups(stored_cells(results)[0])
     names = sorted({name for group in several for r in group.restorers for name in (r.record.model, r.label)})
     for name in (first, second):
         if name not in names:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..escape import figure as drawn
-from .error_maps import ERROR_MAP, Crop, Levels, error_map, error_scale, read_alike, read_image
+from .error_maps import ERROR_MAP, Crop, error_map, error_scale
+from .previews import Levels, read_alike, read_image
 from .strip_images import Strip
 from .style import MARGIN, captioned, house_style
 

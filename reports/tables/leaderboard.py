@@ -9,7 +9,6 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ...atomic import write_text, written_whole
-from ...benchmarks.store.records import read_records
 from ..analysis.leaderboard import (
     AVERAGE,
     NOT_AVAILABLE,
@@ -21,6 +20,7 @@ from ..analysis.leaderboard import (
     restorer_rows,
     write_csv,
 )
+from ..analysis.vetting import stored_records
 from ..escape import markdown as in_markdown
 from ..escape import visible
 from .numbers import MISSING, number, scaled, task_label
@@ -28,16 +28,22 @@ from .numbers import MISSING, number, scaled, task_label
 logger = logging.getLogger("restorebench")
 
 
-def write_leaderboard(results: Path) -> list[Path]:
-    """Derive ``leaderboard.csv`` and ``leaderboard.md`` from the records of a results folder; their paths."""
-    records, problems = read_records(results)
+def write_leaderboard(results: Path, output: Path | None = None) -> list[Path]:
+    """Derive ``leaderboard.csv`` and ``leaderboard.md`` from the records of a results folder; their paths.
+
+    Args:
+        results: the store.
+        output: another folder to write them to; it exists.
+    """
+    records, problems = stored_records(results)
+    output = output or results
     for problem in problems:
         logger.warning("left out of the leaderboard: %s", visible(problem))
-    table = results / "leaderboard.csv"
+    table = output / "leaderboard.csv"
     with written_whole(table) as part:
         write_csv(leaderboard(records), part)
     text = "# Leaderboard\n\n" + markdown(by_restorer(records))
-    return [table, write_text(results / "leaderboard.md", text)]
+    return [table, write_text(output / "leaderboard.md", text)]
 
 
 def markdown(entries: Sequence[RestorerRecords]) -> str:

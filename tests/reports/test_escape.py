@@ -163,7 +163,7 @@ def test_bibtex_fields_keep_their_braces_balanced_and_their_text(text: str) -> N
 def test_markdown_is_read_back_and_nothing_in_it_is_markup(text: str) -> None:
     cell = escape.markdown(text)
     # CommonMark 2.4 and 2.5: a backslash before ASCII punctuation, and entities, stand for the character.
-    bare = re.sub(r"\\[!-/:-@\[-`{-~]|&#?\w+;", "", cell)
+    bare = re.sub(r"\\[!-/:-@\[-`{-~]|&#?\w+;", "x", cell)
     assert not set(bare) & set("\\`*[]<>|~$&\n")
     assert not re.search(r"(?<!\w)_|_(?!\w)", re.sub(r"\\[!-/:-@\[-`{-~]", "x", cell))
     assert not re.match(r"([#+=-]|\d+[.)])(\s|$)", bare) or re.match(r"\\|\d+\\", cell)
