@@ -83,7 +83,7 @@ def test_titles_are_text_in_html_and_in_the_page(told: Path) -> None:
     data = re.search(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)
     assert data is not None
     (group,) = json.loads(data[1])["groups"]
-    assert {title for title in TITLES.values()} <= {row["variant"] for row in group["rows"]}
+    assert set(TITLES.values()) <= {row["variant"] for row in group["rows"]}
 
 
 def test_titles_are_text_in_markdown(told: Path) -> None:
