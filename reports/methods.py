@@ -134,10 +134,12 @@ def _revision(revision: str | None) -> str:
 
 def _statistics() -> str:
     return (
-        f"Statistics: {CONFIDENCE:.0%} bootstrap intervals over images ({RESAMPLES:,} resamples, bias-corrected and "
-        f"accelerated where that is defined, for an average resampled within each task); restorers are compared on the "
-        f"same images by a {TEST} ({RESAMPLES:,} flips, all of them where there are fewer), Holm-corrected within a "
-        f"column, significant below {SIGNIFICANT:g}. All random numbers are seeded by the names of what they are for."
+        f"Statistics: {CONFIDENCE:.0%} bootstrap intervals over images ({RESAMPLES:,} resamples of whole clusters, "
+        f"bias-corrected and accelerated where that is defined; a cluster is the scene, photograph or sequence that "
+        f"images come from, the same in all tasks of a data set); restorers are compared on the same images by a "
+        f"{TEST} (signs flip by cluster, {RESAMPLES:,} flips, all of them where there are fewer), Holm-corrected "
+        f"within a column over the restorers that a table shows, significant below {SIGNIFICANT:g}. All random "
+        f"numbers are seeded by the names of what they are for."
     )
 
 

@@ -17,7 +17,7 @@ from scipy import stats
 from .intervals import BATCH, RESAMPLES, Floats, alone, average_interval, finite, generator
 
 SIGNIFICANT = 0.05
-TEST = "paired sign-flip permutation test by cluster, two-sided"
+TEST = "paired sign-flip permutation test, two-sided"
 ROUNDING = 1e-9
 """Differences smaller than this (dB, or SSIM) are rounding of the arithmetic, and none."""
 

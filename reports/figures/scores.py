@@ -85,7 +85,8 @@ def draw_bars(group: Group, looks: Mapping[str, Style]) -> Figure | None:
     tasks = [task for task in (*group.tasks, AVERAGE) if any(bar.task == task for bar in gains)]
     caption = [
         f"{conditions(group)}.",
-        "Mean PSNR gain over the degraded input with its 95\u00a0% bootstrap interval over images; zero: the input.",
+        "Mean PSNR gain over the degraded input with its 95\u00a0% bootstrap interval, by scene, "
+        "photograph or sequence; zero: the input.",
     ]
     width = max(6.3, 1.2 + len(tasks) * (0.35 + 0.2 * len(labels)))
     columns = max(1, min(4, round(width / 1.7)))
@@ -130,7 +131,7 @@ def draw_paired(group: Group, looks: Mapping[str, Style]) -> Figure | None:
     caption = [
         f"{conditions(group)}.",
         "A dot is an image: PSNR of the task's best restorer minus that of the other, right of zero where the best is "
-        "better; black: mean with its 95\u00a0% bootstrap interval over images.",
+        "better; black: mean with its 95\u00a0% bootstrap interval, by scene, photograph or sequence.",
     ]
     figure = new_figure(3.6 * columns, lines * (0.75 + 0.3 * rivals), caption)
     grid = figure.subplots(lines, columns, squeeze=False)

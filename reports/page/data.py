@@ -62,6 +62,7 @@ def group_data(group: Group, folder: Path) -> dict[str, Any]:
             {"key": key, "label": task_label(group, key), "head": _head(key), "dataset": key.partition("@")[2]}
             for key in group.tasks
         ],
+        "clusters": {key: group.scoreboard.clusters(key) for key in group.tasks},
         "headline": headline(group, measured),
         "facts": facts(group, measured),
         "order": list(average.order) if average else [],

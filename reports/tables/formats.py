@@ -20,7 +20,21 @@ from .model import Column, Number, PaperTable, TableRow
 
 EXTENSIONS = {"latex": ".tex", "markdown": ".md", "csv": ".csv", "html": ".html"}
 CSV_HEADER = (
-    *("suite", "method", "model", "kind", "task", "dataset", "metric", "mean", "low", "high", "images", "mark"),
+    *(
+        "suite",
+        "method",
+        "model",
+        "kind",
+        "task",
+        "dataset",
+        "metric",
+        "mean",
+        "low",
+        "high",
+        "images",
+        "clusters",
+        "mark",
+    ),
     *("printed", "source", "notes"),
 )
 
@@ -123,7 +137,7 @@ def tidy_csv(table: PaperTable) -> str:
 
 
 def _line(table: PaperTable, row: TableRow, task: str, dataset: str, metric: str, number: Number) -> list[str]:
-    values = [number.value, number.low, number.high, number.images]
+    values = [number.value, number.low, number.high, number.images, number.clusters]
     exact = ["" if value is None else repr(value) for value in values]
     if row.kind == "published":
         exact[0] = "" if number.value is None else number.text
