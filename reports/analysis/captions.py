@@ -9,6 +9,7 @@ from ...benchmarks.store.records import Record
 from ...datasets.clusters import kind_of
 from .cells import Group
 from .leaderboard import AVERAGE
+from .restoration import otherwise
 from .scoreboard import SIGNIFICANT, Ranking, least_p
 
 INPUT_SHAPE = re.compile(r"\b\d+x\d+x\d+x\d+\b")
@@ -29,6 +30,12 @@ def conditions(group: Group, task: str | None = None) -> str:
     """
     records = measured_records(group, task)
     numerics = [record.identity.numerics for record in records]
+    otherwise_restored = [
+        f"{restorer.label}, {task_label(group, key)}, {text}"
+        for restorer in group.restorers
+        for key, cell in restorer.cells.items()
+        if task in (None, key) and (text := otherwise(cell))
+    ]
     return "; ".join(
         (
             f"{group.suite} on {group.datasets}",
@@ -37,6 +44,7 @@ def conditions(group: Group, task: str | None = None) -> str:
             _listed("device", (record.environment.device_name for record in records)),
             _listed("dtype", (values.dtype for values in numerics)),
             _listed("torch", (torch_version(record) for record in records)),
+            *otherwise_restored,
         )
     )
 

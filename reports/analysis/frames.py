@@ -13,6 +13,7 @@ from ...benchmarks.store.records import ImageRow
 from ..errors import ReportError
 from .cells import StoredCell
 from .leaderboard import COLUMNS, cell_row
+from .restoration import otherwise
 from .vetting import stored_cells
 
 SHARED = ("model", "variant", "provenance", "weights", "suite", "task", "dataset", "sigma", "protocol")
@@ -50,7 +51,7 @@ def read_results(results: str | os.PathLike[str], *, images: bool = False) -> pd
 
 
 def _cell_frame(cells: list[StoredCell]) -> pd.DataFrame:
-    frame = pd.DataFrame([asdict(cell_row(cell.record)) for cell in cells], columns=list(COLUMNS))
+    frame = pd.DataFrame([asdict(cell_row(cell.record, otherwise(cell))) for cell in cells], columns=list(COLUMNS))
     scores = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim")
     return frame.astype({**dict.fromkeys(("sigma", "params", "macs_256"), "Int64"), **dict.fromkeys(scores, "float64")})
 

@@ -14,6 +14,7 @@ from ...datasets.clusters import cluster_of
 from ..published.metrics import Metric
 from .intervals import CONFIDENCE, RESAMPLES, Interval, average_interval
 from .leaderboard import AVERAGE
+from .restoration import deviations
 from .significance import (
     SIGNIFICANT,
     TEST,
@@ -45,6 +46,8 @@ __all__ = [
 
 Quantity = Literal["psnr", "ssim", "gain"]
 Result = TypeVar("Result")
+Samples = list[Mapping[str, float]]
+"""Values by image for each task of a column."""
 
 
 class Scoreboard:
@@ -110,7 +113,8 @@ class Scoreboard:
     def ranking(self, column: str, metric: Metric = "psnr") -> Ranking | None:
         """The restorers with a score in the column, best first, the input left out; None without one.
 
-        None, too, where no image is common to them.
+        None, too, where no image is common to them. Where some were restored otherwise than asked, in tiles or on the
+        CPU for want of memory, they are left out unless all of them were, image by image.
         """
 
         def compute() -> Ranking | None:
@@ -120,6 +124,7 @@ class Scoreboard:
                 if not restorer.is_input
                 and (samples := self._samples(restorer, column, metric, complete=True)) is not None
             }
+            scores = self._alike(scores, column)
             tasks = list(zip(*scores.values(), strict=True))
             if not scores or not all(set.intersection(*(set(task) for task in several)) for several in tasks):
                 return None
@@ -127,6 +132,15 @@ class Scoreboard:
             return rank_averages(scores, seed=seed, clusters=self._clusters(column))
 
         return self._once(compute, "ranking", self._column(column), metric)
+
+    def _alike(self, scores: dict[str, Samples], column: str) -> dict[str, Samples]:
+        """Of the restorers those that were restored alike: all, or else those of which every image went as asked."""
+        ways = {
+            label: [deviations(self._restorers[label].cells[key]) for key in self._keys(column)] for label in scores
+        }
+        if all(way == next(iter(ways.values())) for way in ways.values()):
+            return scores
+        return {label: samples for label, samples in scores.items() if not any(ways[label])}
 
     def mark(self, label: str, column: str, metric: Metric = "psnr") -> Mark | None:
         """``best``: significantly better than every other; ``tie``: one of several best; ``second``; else None."""

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from ...benchmarks.store.records import Record, read_records
+from ...benchmarks.store.records import Record
 from .cells import StoredCell, read_cells
 from .training import facts_of
 
@@ -25,13 +25,6 @@ def stored_cells(results: Path) -> tuple[list[StoredCell], list[str]]:
     odd = {id(cell): reason for cell in cells if (reason := oddity(cell.record))}
     lines = [f"{cell.folder / 'record.json'}: {odd[id(cell)]}" for cell in cells if id(cell) in odd]
     return [cell for cell in cells if id(cell) not in odd], problems + lines
-
-
-def stored_records(results: Path) -> tuple[list[Record], list[str]]:
-    """The records alone of those cells, and a line for each that is left out."""
-    records, problems = read_records(results)
-    odd = [f"{one.suite}/{one.model}/{one.cell}: {reason}" for one in records if (reason := oddity(one))]
-    return [record for record in records if not oddity(record)], problems + odd
 
 
 def oddity(record: Record) -> str:

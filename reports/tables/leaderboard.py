@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -20,7 +20,8 @@ from ..analysis.leaderboard import (
     restorer_rows,
     write_csv,
 )
-from ..analysis.vetting import stored_records
+from ..analysis.restoration import otherwise
+from ..analysis.vetting import stored_cells
 from ..escape import markdown as in_markdown
 from ..escape import visible
 from .numbers import MISSING, number, scaled, task_label
@@ -35,23 +36,30 @@ def write_leaderboard(results: Path, output: Path | None = None) -> list[Path]:
         results: the store.
         output: another folder to write them to; it exists.
     """
-    records, problems = stored_records(results)
+    cells, problems = stored_cells(results)
+    records = [cell.record for cell in cells]
+    notes = {cell.record.cell: text for cell in cells if (text := otherwise(cell))}
     output = output or results
     for problem in problems:
         logger.warning("left out of the leaderboard: %s", visible(problem))
     table = output / "leaderboard.csv"
     with written_whole(table) as part:
-        write_csv(leaderboard(records), part)
-    text = "# Leaderboard\n\n" + markdown(by_restorer(records))
+        write_csv(leaderboard(records, notes), part)
+    text = "# Leaderboard\n\n" + markdown(by_restorer(records), notes)
     return [table, write_text(output / "leaderboard.md", text)]
 
 
-def markdown(entries: Sequence[RestorerRecords]) -> str:
-    """One Markdown table per group of rows that may be compared: same suite, images and protocol."""
+def markdown(entries: Sequence[RestorerRecords], others: Mapping[str, str] | None = None) -> str:
+    """One Markdown table per group of rows that may be compared: same suite, images and protocol.
+
+    Args:
+        entries: the restorers.
+        others: by cell, how images were restored that did not go as asked.
+    """
     parts = []
     for group in comparable(entries):
         suite, tasks, protocol = group[0].suite, group[0].tasks, group[0].first.protocol
-        rows = [row for restorer in group for row in restorer_rows(restorer)]
+        rows = [row for restorer in group for row in restorer_rows(restorer, others)]
         datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
         title = f"Suite {suite} on {datasets}, protocol {protocol}"
         order = {key.partition("@")[0]: index for index, key in enumerate(tasks)}

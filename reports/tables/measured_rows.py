@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from ..analysis.captions import cluster_kind, hopeless, task_label
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE, cell_row
+from ..analysis.restoration import otherwise
 from ..published.metrics import DIGITS, Metric
 from .columns import COSTS
 from .model import Column, Number, TableRow
 from .numbers import number
 
+UNRANKED = "ranked only among rows restored alike"
 WEIGHTS = {
     "official": "the authors' weights",
     "retrained": "weights trained by this suite, not the authors'",
@@ -86,11 +88,16 @@ def _reason(restorer: RestorerResult, key: str, metric: Metric) -> str:
 
 
 def _remarks(restorer: RestorerResult, column: Column) -> tuple[str, ...]:
-    """What a reader must know about a mean: images that are left out of it."""
-    if column.metric != "psnr" or column.key == AVERAGE:
-        return ()
-    note = cell_row(restorer.cells[column.key].record).note
-    return (f"{restorer.label}, {column.label}: {note}",) if note else ()
+    """What a reader must know about a mean: images that are left out of it, or were restored otherwise than asked."""
+    keys = restorer.cells if column.key == AVERAGE else (column.key,)
+    notes = [
+        f"{restorer.label}, {key.partition('@')[0].replace('-', ' ')}: {text} ({UNRANKED})"
+        for key in keys
+        if (text := otherwise(restorer.cells[key]))
+    ]
+    if column.metric == "psnr" and column.key != AVERAGE and (note := cell_row(restorer.cells[column.key].record).note):
+        notes.append(f"{restorer.label}, {column.label}: {note}")
+    return tuple(notes)
 
 
 def _weights(restorer: RestorerResult) -> str:

@@ -117,8 +117,8 @@ def _marks(group: Group, columns: Sequence[Column]) -> list[str]:
         "Among measured rows of a column: bold is the best and significantly better than each other one; a dagger "
         "marks the best ones that cannot be told apart, a tie group; underlined is second, with those not told apart "
         "from it. "
-        f"{TEST[0].upper()}{TEST[1:]}, signs by cluster, on the images common to the rows, Holm's correction within the column "
-        f"{family}, level {SIGNIFICANT}."
+        f"{TEST[0].upper()}{TEST[1:]}, signs by cluster, on the images common to the rows, Holm's correction "
+        f"within the column {family}, level {SIGNIFICANT}."
     ]
     if any(restorer.is_input for restorer in group.restorers):
         remarks.append("The input is not ranked.")

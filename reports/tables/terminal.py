@@ -9,6 +9,7 @@ from tabulate import tabulate
 from ...benchmarks.store.records import Record
 from ..analysis.cells import Group
 from ..analysis.leaderboard import AVERAGE, Row, average_row, cell_row
+from ..analysis.restoration import otherwise
 from ..escape import visible
 from .numbers import MISSING, number, task_label
 
@@ -31,7 +32,7 @@ def _table(group: Group) -> str:
     for restorer in networks or group.restorers:
         columns = [key for key in group.tasks if key in restorer.cells]
         records = [restorer.cells[key].record for key in columns]
-        rows = [cell_row(record) for record in records]
+        rows = [cell_row(cell.record, otherwise(cell)) for cell in (restorer.cells[key] for key in columns)]
         speeds = [images_per_second(record) for record in records]
         if len(group.tasks) > 1:
             rows.append(average_row(restorer.records, rows))
