@@ -10,6 +10,8 @@ from ..benchmarks.store.parts import plain
 from ..benchmarks.store.records import Record
 from .analysis.cells import Group
 from .analysis.scoreboard import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
+from .analysis.training import facts_of
+from .escape import visible
 
 WIDTH = 110
 DIGITS = 12
@@ -47,7 +49,7 @@ def methods_text(groups: Sequence[Group]) -> str:
         "Repeated by: " + "; ".join(sorted({record.command for record in records})) + ".",
     ]
     return "\n\n".join(
-        textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) for text in paragraphs
+        textwrap.fill(visible(text), WIDTH, break_long_words=False, break_on_hyphens=False) for text in paragraphs
     )
 
 
@@ -63,7 +65,9 @@ def _protocol(record: Record) -> str:
     parts = [f"{words} {rules[name]}" for name, words in _RULES if rules.get(name) not in (None, "", "none")]
     average = rules.get("average", {})
     means = (
-        f" Over a set: {average['set']}; a suite's average is the plain mean of its tasks." if "set" in average else ""
+        f" Over a set: {average['set']}; a suite's average is the plain mean of its tasks."
+        if isinstance(average, dict) and "set" in average
+        else ""
     )
     return f"Protocol {record.protocol}. {'; '.join(parts)}.{means}"
 
@@ -87,7 +91,7 @@ def _restorers(records: Sequence[Record]) -> str:
             continue
         digest = record.weights.sha256
         weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
-        training = record.weights.training or {}
+        training = facts_of(record)
         trained = f", trained on {training['images']:,} images by recipe {training['recipe']}" if training else ""
         millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
         descriptions.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
@@ -130,10 +134,12 @@ def _revision(revision: str | None) -> str:
 
 def _statistics() -> str:
     return (
-        f"Statistics: {CONFIDENCE:.0%} bootstrap intervals over images ({RESAMPLES:,} resamples, bias-corrected and "
-        f"accelerated where that is defined, for an average resampled within each task); restorers are compared on the "
-        f"same images by a {TEST} ({RESAMPLES:,} flips, all of them where there are fewer), Holm-corrected within a "
-        f"column, significant below {SIGNIFICANT:g}. All random numbers are seeded by the names of what they are for."
+        f"Statistics: {CONFIDENCE:.0%} bootstrap intervals over images ({RESAMPLES:,} resamples of whole clusters, "
+        f"bias-corrected and accelerated where that is defined; a cluster is the scene, photograph or sequence that "
+        f"images come from, the same in all tasks of a data set); restorers are compared on the same images by a "
+        f"{TEST} (signs flip by cluster, {RESAMPLES:,} flips, all of them where there are fewer), Holm-corrected "
+        f"within a column over the restorers that a table shows, significant below {SIGNIFICANT:g}. All random "
+        f"numbers are seeded by the names of what they are for."
     )
 
 

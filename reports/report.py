@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..atomic import write_text
-from .analysis.cells import Group, groups, read_cells, stems
+from ..messages import one_line
+from .analysis.cells import Group, groups, stems
+from .analysis.vetting import stored_cells
 from .errors import ReportError
+from .escape import visible
 from .figures.style import save, styles
 from .figures.training import draw_training
-from .figures.writer import write_figures
+from .figures.writer import STRIPS, write_figures
 from .methods import methods_text
-from .page.writer import write_page
+from .outputs import inside
+from .page.images import IMAGES
+from .page.writer import ASSETS, write_page
 from .published.results import SETTINGS
 from .tables.formats import render, write_formats
 from .tables.leaderboard import write_leaderboard
@@ -32,38 +38,85 @@ FIGURES = "figures"
 
 @dataclass(frozen=True)
 class Report:
-    """What `write_report` wrote, and the summary that the terminal shows."""
+    """What `write_report` wrote.
+
+    Attributes:
+        summary: what the terminal shows.
+        files: all that was written.
+        left_out: a line for each stored cell that is in none of them, and for each piece that could not be made.
+        whole: whether every piece could be made of the cells that could be read.
+    """
 
     summary: str
     files: list[Path]
+    left_out: list[str]
+    whole: bool
 
 
-def write_report(results: Path) -> Report:
-    """Write leaderboard, tables in all formats, methods, training budgets, figures and page of a results folder."""
+def write_report(results: Path, output: Path | None = None) -> Report:
+    """Write leaderboard, tables in all formats, methods, training budgets, figures and page of a results folder.
+
+    What one piece lacks costs that piece: the others are written.
+
+    Args:
+        results: the store, which is only read where `output` is another folder.
+        output: where everything goes; made if it is not there.
+
+    Raises:
+        OSError: a file could not be written.
+        ReportError: a link inside `output` leads out of it.
+    """
+    output = output or results
+    output.mkdir(parents=True, exist_ok=True)
+    tables, figures, page = (inside(output, name) for name in (TABLES, FIGURES, PAGE))
+    for name in (f"{FIGURES}/{STRIPS}", f"{PAGE}/{IMAGES}", f"{PAGE}/{ASSETS}"):
+        inside(output, name)
     several, problems = _stored(results)
-    files = write_leaderboard(results)
+    failed: list[str] = []
+    files = write_leaderboard(results, output)
+    summaries = []
     for group, stem in zip(several, stems(several), strict=True):
-        files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, results / TABLES)
+        with _alone(f"summary of {group.title}", failed):
+            summaries.append(terminal_table([group]))
+        with _alone(f"tables of {group.title}", failed):
+            files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, tables)
     if several:
-        files.append(write_text(results / "methods.txt", methods_text(several) + "\n"))
-    files += _training(several, results)
-    files += write_figures(several, results / FIGURES)
-    files.append(write_page(several, results / PAGE, problems=problems))
-    return Report(terminal_table(several), files)
+        with _alone("methods.txt", failed):
+            files.append(write_text(output / "methods.txt", methods_text(several) + "\n"))
+    with _alone("what training cost", failed):
+        files += _training(several, output, figures)
+    with _alone("figures", failed):
+        files += write_figures(several, figures)
+    with _alone("the page", failed):
+        files.append(write_page(several, page, problems=[*problems, *failed]))
+    return Report("\n\n".join(summaries) or terminal_table([]), files, [*problems, *failed], whole=not failed)
 
 
-def _training(several: Sequence[Group], results: Path) -> list[Path]:
+@contextmanager
+def _alone(what: str, failed: list[str]) -> Iterator[None]:
+    """Whatever goes wrong with a piece of a report is one line; a file that cannot be written ends the report."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # stored files come from anywhere, and one of them must not cost the other pieces
+        failed.append(f"{what} could not be made: {one_line(error)}")
+        logger.warning("%s", visible(failed[-1]))
+        logger.debug("%s", what, exc_info=error)
+
+
+def _training(several: Sequence[Group], output: Path, figures: Path) -> list[Path]:
     """``training.md``, and for each group with two trainings or more its curves as CSV and figure."""
     written: list[Path] = []
     text = "\n".join(filter(None, map(training_markdown, several)))
     if text:
-        written.append(write_text(results / "training.md", "# What the weights cost\n\n" + text))
+        written.append(write_text(output / "training.md", "# What the weights cost\n\n" + text))
     looks = styles(c.label for group in several for c in group.restorers if not c.is_input)
     for group, stem in zip(several, stems(several), strict=True):
         figure = draw_training(group, looks)
         if figure is not None:
-            written += save(figure, results / FIGURES, f"{stem}-training")
-            written.append(write_text(results / FIGURES / f"{stem}-training.csv", curves_csv(group)))
+            written += save(figure, figures, f"{stem}-training")
+            written.append(write_text(figures / f"{stem}-training.csv", curves_csv(group)))
     return written
 
 
@@ -120,19 +173,24 @@ def methods_of(results: Path) -> str:
     return methods_text(several)
 
 
-def figures_of(results: Path, *, images: Mapping[str, str], count: int) -> list[Path]:
+def figures_of(results: Path, *, images: Mapping[str, str], count: int, output: Path | None = None) -> list[Path]:
     """The figures, with a strip of each image that is named.
 
     Raises:
         ReportError: an image or task that is not there.
     """
-    return write_figures(_groups(results), results / FIGURES, images=images, count=count)
+    folder = inside(output or results, FIGURES)
+    inside(output or results, f"{FIGURES}/{STRIPS}")
+    return write_figures(_groups(results), folder, images=images, count=count)
 
 
-def page_of(results: Path) -> Path:
-    """The static page."""
+def page_of(results: Path, output: Path | None = None) -> Path:
+    """The static page, below the store or another folder."""
+    folder = inside(output or results, PAGE)
+    for name in (IMAGES, ASSETS):
+        inside(output or results, f"{PAGE}/{name}")
     several, problems = _stored(results)
-    return write_page(several, results / PAGE, problems=problems)
+    return write_page(several, folder, problems=problems)
 
 
 def _groups(results: Path) -> list[Group]:
@@ -141,7 +199,7 @@ def _groups(results: Path) -> list[Group]:
 
 def _stored(results: Path) -> tuple[list[Group], list[str]]:
     """The groups of a results folder, and a line, also logged, for each cell that could not be read."""
-    cells, problems = read_cells(results)
+    cells, problems = stored_cells(results)
     for problem in problems:
-        logger.warning("left out of the report: %s", problem)
+        logger.warning("left out of the report: %s", visible(problem))
     return groups(cells), problems

@@ -18,6 +18,8 @@ LEAVES = ("restorebench/atomic", "restorebench/messages")
 """What every file may import."""
 
 STORE = ("benchmarks/store", "benchmarks/errors")
+WORDS = ("reports/errors", "reports/escape", "reports/outputs")
+"""Of reports: errors, text in each format, and where files go."""
 
 RULES: dict[str, tuple[str, ...]] = {
     "restorebench/atomic": (),
@@ -42,6 +44,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "datasets/tasks": ("datasets/errors",),
     "datasets/samples": ("datasets/errors", "datasets/tasks"),
     "datasets/streams": (),
+    "datasets/clusters": ("datasets/tasks",),
     "datasets/degradations": ("datasets/degradations", "datasets/errors", "datasets/tasks"),
     "datasets/files": ("datasets/files", "datasets/errors", "datasets/samples", "datasets/tasks"),
     "datasets": ("datasets",),
@@ -80,16 +83,19 @@ RULES: dict[str, tuple[str, ...]] = {
     "benchmarks/commands": ("benchmarks", "models", "datasets", "reports"),
     # reports read stored records
     "reports/errors": (),
-    "reports/published": ("reports/published", "reports/errors", "datasets/tasks", *STORE),
-    "reports/analysis": ("reports/analysis", "reports/published", "reports/errors", "datasets/tasks", *STORE),
-    "reports/tables": (
-        *("reports/tables", "reports/analysis", "reports/published", "reports/errors", "datasets/tasks", *STORE),
+    "reports/escape": (),
+    "reports/outputs": ("reports/errors", "reports/escape"),
+    "reports/published": ("reports/published", *WORDS, "datasets/tasks", *STORE),
+    "reports/analysis": (
+        *("reports/analysis", "reports/published", *WORDS),
+        *("datasets/clusters", "datasets/tasks", *STORE),
     ),
+    "reports/tables": (*("reports/tables", "reports/analysis", "reports/published", *WORDS, "datasets/tasks", *STORE),),
     "reports/figures": (
-        *("reports/figures", "reports/analysis", "reports/published", "reports/errors", "datasets/tasks", *STORE),
+        *("reports/figures", "reports/analysis", "reports/published", *WORDS, "datasets/tasks", *STORE),
     ),
     "reports/page": (
-        *("reports/page", "reports/figures", "reports/analysis", "reports/published", "reports/errors"),
+        *("reports/page", "reports/figures", "reports/analysis", "reports/published", *WORDS),
         *("datasets/tasks", *STORE),
     ),
     "reports": ("reports", "datasets/tasks", *STORE),

@@ -15,12 +15,23 @@ FORMATS = ("latex", "markdown", "csv", "html")
 def main(arguments: Sequence[str]) -> int:
     """``bench report [table|methods|figures|page|compare]``; without one of these, everything.
 
+    Returns:
+        0, also where odd cells were left out, each in a line; 1 where a file could not be written, or a piece not made.
+
     Raises:
         UserError, ReportError, PublishedError: there is no store, or no such suite, restorer or paper.
     """
     options = parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = options.run
-    return action(options)
+    try:
+        return action(options)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, a folder that is read-only
+        from ...reports.outputs import failure
+
+        sys.stderr.write(f"bench: {failure(error)}\n")
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         description="Derive leaderboard, tables, figures and page from the store. Without an action: all of them.",
     )
     _results(top)
+    _output(top, "folder for all that is written, such as one beside a store that is read-only (default: the store)")
     top.set_defaults(run=everything)
     actions = top.add_subparsers(metavar="table|methods|figures|page|compare")
 
@@ -41,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--rows", help="measured restorers by their names (rbair,anyir); default: all; none: no row")
     table.add_argument("--published", default="", help="papers' rows by their names (PromptIR,AdaIR), or all")
     table.add_argument("--protocol", help="where the store has the suite under several")
-    table.add_argument("--output", type=Path, metavar="DIR", help="folder of table and .bib (default: DIR/tables)")
+    _output(table, "folder of table and .bib (default: DIR/tables)", default=argparse.SUPPRESS)
     table.set_defaults(run=paper_table)
 
     methods = actions.add_parser("methods", help="the paragraph on how it was measured")
@@ -52,10 +64,12 @@ def parser() -> argparse.ArgumentParser:
     _results(figures, default=argparse.SUPPRESS)
     figures.add_argument("--image", action="append", default=[], metavar="TASK=NAME", help="a strip of this image")
     figures.add_argument("--strips", type=int, default=1, metavar="N", help="strips a task, largest spread first")
+    _output(figures, "folder in which figures/ is made (default: the store)", default=argparse.SUPPRESS)
     figures.set_defaults(run=draw_figures)
 
     page = actions.add_parser("page", help="the static page")
     _results(page, default=argparse.SUPPRESS)
+    _output(page, "folder in which report/ is made (default: the store)", default=argparse.SUPPRESS)
     page.set_defaults(run=static_page)
 
     compare = actions.add_parser("compare", help="two restorers, or two results folders, cell by cell")
@@ -70,6 +84,14 @@ def _results(options: argparse.ArgumentParser, default: str = "results") -> None
     options.add_argument("--results", default=default, metavar="DIR", help="the store (default: results)")
 
 
+def _output(options: argparse.ArgumentParser, text: str, default: Path | str | None = None) -> None:
+    options.add_argument("--output", type=_path, default=default, metavar="DIR", help=text)
+
+
+def _path(name: str) -> Path:
+    return Path(name).expanduser()
+
+
 def _folder(options: argparse.Namespace) -> Path:
     results = Path(options.results).expanduser()
     if not results.is_dir():
@@ -82,7 +104,9 @@ def _names(text: str | None) -> list[str]:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    from ...reports.escape import lines
+
+    sys.stdout.write(lines(text.rstrip("\n")) + "\n")
 
 
 def _written(files: Sequence[Path]) -> str:
@@ -91,11 +115,14 @@ def _written(files: Sequence[Path]) -> str:
 
 def everything(options: argparse.Namespace) -> int:
     """All that can be derived."""
+    from ...reports.escape import visible
     from ...reports.report import write_report
 
-    report = write_report(_folder(options))
+    report = write_report(_folder(options), options.output)
     _say(f"{report.summary}\n\n{_written(report.files)}")
-    return 0
+    if report.left_out:
+        _say("\n".join(["", "left out:", *(f"  {visible(line)}" for line in report.left_out)]))
+    return 0 if report.whole else 1
 
 
 def paper_table(options: argparse.Namespace) -> int:
@@ -135,7 +162,8 @@ def draw_figures(options: argparse.Namespace) -> int:
         if not name:
             raise UserError(f"--image {item}: give TASK=NAME, such as dehaze=coffee.png")
         images[task] = name
-    _say(_written(figures_of(_folder(options), images=images, count=options.strips)))
+    files = figures_of(_folder(options), images=images, count=options.strips, output=options.output)
+    _say(_written(files))
     return 0
 
 
@@ -143,7 +171,7 @@ def static_page(options: argparse.Namespace) -> int:
     """The page."""
     from ...reports.report import page_of
 
-    _say(_written([page_of(_folder(options))]))
+    _say(_written([page_of(_folder(options), options.output)]))
     return 0
 
 

@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterable
 
 from ...benchmarks.store.records import Record
+from ...datasets.clusters import kind_of
 from .cells import Group
+from .leaderboard import AVERAGE
+from .restoration import otherwise
+from .scoreboard import SIGNIFICANT, Ranking, least_p
 
 INPUT_SHAPE = re.compile(r"\b\d+x\d+x\d+x\d+\b")
 
@@ -26,6 +30,12 @@ def conditions(group: Group, task: str | None = None) -> str:
     """
     records = measured_records(group, task)
     numerics = [record.identity.numerics for record in records]
+    otherwise_restored = [
+        f"{restorer.label}, {task_label(group, key)}, {text}"
+        for restorer in group.restorers
+        for key, cell in restorer.cells.items()
+        if task in (None, key) and (text := otherwise(cell))
+    ]
     return "; ".join(
         (
             f"{group.suite} on {group.datasets}",
@@ -34,6 +44,7 @@ def conditions(group: Group, task: str | None = None) -> str:
             _listed("device", (record.environment.device_name for record in records)),
             _listed("dtype", (values.dtype for values in numerics)),
             _listed("torch", (torch_version(record) for record in records)),
+            *otherwise_restored,
         )
     )
 
@@ -45,15 +56,58 @@ def measured_records(group: Group, task: str | None = None) -> list[Record]:
 
 
 def image_counts(group: Group, task: str | None = None) -> str:
-    """``12 images a task``, or the number for each task where they differ."""
+    """``12 images a task``, or the number for each task where they differ; and what they are clustered in.
+
+    ``8 images a task, of the same 5 scenes``, ``images: dehaze 500 of 492 clean images, derain 100``.
+    """
     counts: dict[str, int] = {}
     for record in measured_records(group, task):
         counts[record.task_key] = max(record.expected, counts.get(record.task_key, 0))
-    if len(counts) == 1:
-        return f"{next(iter(counts.values()))} images"
-    if len(set(counts.values())) == 1:
+    scores, kinds = group.scoreboard, {key: kind_of(key.partition("@")[2]) for key in counts}
+    if len(set(counts.values())) == 1 and len({key.partition("@")[2] for key in counts}) == 1:
+        first = next(iter(counts))
+        whole = AVERAGE if task is None and len(counts) == len(group.tasks) else first
+        text = f"{counts[first]} images" + (" a task" if len(counts) > 1 else "")
+        same = " the same" if len(counts) > 1 else ""
+        return f"{text}, of{same} {scores.clusters(whole)} {kinds[first]}" if kinds[first] else text
+    if len(set(counts.values())) == 1 and not any(kinds.values()):
         return f"{next(iter(counts.values()))} images a task"
-    return "images: " + ", ".join(f"{task_label(group, key)} {counts[key]}" for key in group.tasks if key in counts)
+    listed = [
+        f"{task_label(group, key)} {counts[key]}" + (f" of {scores.clusters(key)} {kinds[key]}" if kinds[key] else "")
+        for key in group.tasks
+        if key in counts
+    ]
+    return f"images: {', '.join(listed)}"
+
+
+def hopeless(ranking: Ranking, kind: str) -> str:
+    """Why no difference in a ranking can be significant, in words; empty where one can.
+
+    Args:
+        ranking: of a column.
+        kind: what its clusters are (`cluster_kind`).
+    """
+    if not ranking.hopeless:
+        return ""
+    comparisons = len(ranking.order) - 1
+    corrected = f", corrected for {comparisons} comparisons," if comparisons > 1 else ""
+    least = least_p(ranking.clusters, comparisons)
+    return (
+        f"{ranking.clusters} {kind}: no difference can be significant at {SIGNIFICANT:g} (the least possible p"
+        f"{corrected} is {least:.2g})"
+    )
+
+
+def cluster_kind(group: Group, column: str) -> str:
+    """What the clusters of a column's images are, in the plural."""
+    keys = group.tasks if column == AVERAGE else (column,)
+    kinds = {kind_of(key.partition("@")[2]) or "images" for key in keys}
+    return kinds.pop() if len(kinds) == 1 else "independent images, scenes or sequences"
+
+
+def restorers_shown(ranking: Ranking) -> str:
+    """The family of a Holm correction: ``over the 4 restorers shown``."""
+    return f"over the {len(ranking.order)} restorers shown"
 
 
 def macs_size(group: Group) -> str:

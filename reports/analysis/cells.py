@@ -12,6 +12,7 @@ from pathlib import Path
 from ...benchmarks.store import cells as store
 from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import ImageRow, Record, preview_name, previews_key
+from ..escape import file_stem
 from .leaderboard import RestorerRecords, by_restorer, comparable
 from .scoreboard import Scoreboard
 
@@ -119,7 +120,7 @@ class Group:
     @property
     def stem(self) -> str:
         """The group's name for files; groups that differ in their images alone share it (see `stems`)."""
-        return f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}"
+        return file_stem(f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}")
 
 
 def read_cells(results: Path) -> tuple[list[StoredCell], list[str]]:
@@ -177,11 +178,13 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
         return [name, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
 
     rows = [parts(member) for member in members]
-    labels = []
+    labels: list[str] = []
     for row in rows:
         rivals = [other for other in rows if other[0] == row[0] and other is not row]
         telling = [part for i, part in enumerate(row) if i and part and any(other[i] != part for other in rivals)]
-        labels.append(" ".join([row[0], *telling]))
+        label = " ".join([row[0], *telling])
+        same = sum(other == label or other.startswith(f"{label} #") for other in labels)
+        labels.append(f"{label} #{same + 1}" if same else label)  # of foreign records, whose weights may say anything
     return labels
 
 

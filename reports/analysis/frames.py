@@ -11,8 +11,10 @@ import pandas as pd
 
 from ...benchmarks.store.records import ImageRow
 from ..errors import ReportError
-from .cells import StoredCell, read_cells
+from .cells import StoredCell
 from .leaderboard import COLUMNS, cell_row
+from .restoration import otherwise
+from .vetting import stored_cells
 
 SHARED = ("model", "variant", "provenance", "weights", "suite", "task", "dataset", "sigma", "protocol")
 """Columns that the images of a cell have in common."""
@@ -42,14 +44,14 @@ def read_results(results: str | os.PathLike[str], *, images: bool = False) -> pd
     root = Path(results).expanduser()
     if not root.is_dir():
         raise ReportError(f"there is no results folder {root}")
-    cells, problems = read_cells(root)
+    cells, problems = stored_cells(root)
     for problem in problems:
         warnings.warn(f"left out: {problem}", stacklevel=2)
     return _image_frame(cells) if images else _cell_frame(cells)
 
 
 def _cell_frame(cells: list[StoredCell]) -> pd.DataFrame:
-    frame = pd.DataFrame([asdict(cell_row(cell.record)) for cell in cells], columns=list(COLUMNS))
+    frame = pd.DataFrame([asdict(cell_row(cell.record, otherwise(cell))) for cell in cells], columns=list(COLUMNS))
     scores = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim")
     return frame.astype({**dict.fromkeys(("sigma", "params", "macs_256"), "Int64"), **dict.fromkeys(scores, "float64")})
 

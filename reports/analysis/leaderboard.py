@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,13 @@ import pandas as pd
 
 from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import Means, Record
+from ..escape import csv_cell
+from .restoration import OTHERWISE
 
+_TEXTS = (
+    *("suite", "task", "dataset", "model", "variant", "provenance", "weights", "protocol"),
+    *("dtype", "device", "device_name", "status", "note", "cell"),
+)
 AVERAGE = "average"
 NOT_AVAILABLE = "n/a"
 NO_MEANS = Means(psnr=None, ssim=None, input_psnr=None, input_ssim=None)
@@ -147,14 +153,20 @@ def weights_label(record: Record) -> str:
     return f"untrained (seed {record.identity.seed})" if record.provenance == "untrained" else "none"
 
 
-def cell_row(record: Record) -> Row:
-    """The leaderboard's line for a cell."""
+def cell_row(record: Record, otherwise: str = "") -> Row:
+    """The leaderboard's line for a cell.
+
+    Args:
+        record: of the cell.
+        otherwise: how images were restored that did not go as asked (`restoration.otherwise`).
+    """
     notes = []
     if record.failures:
         name, reason = record.failures[0]
         notes.append(f"{len(record.failures)} of {record.expected} images failed, first {name}: {reason}")
     if record.means.infinite:
         notes.append(f"{record.means.infinite} restored images equal the clean ones (infinite PSNR, not in the mean)")
+    notes += [otherwise] if otherwise else []
     means = record.means if record.complete else NO_MEANS
     return Row(
         suite=record.suite,
@@ -194,6 +206,11 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row]) -> Row:
     """The suite's average: the plain mean over its tasks, given only when all of them are complete."""
     datasets = sorted({key.partition("@")[2] for key in restorer.tasks})
     missing = [key for key in restorer.tasks if key not in restorer.records or not restorer.records[key].complete]
+    others = [row.task if row.sigma is None else f"{row.task} {row.sigma}" for row in rows if OTHERWISE in row.note]
+    notes = [
+        f"missing: {', '.join(missing)}" if missing else "",
+        f"with images {OTHERWISE} in {', '.join(others)}" if others else "",
+    ]
     values = {
         **asdict(rows[0]),
         "task": AVERAGE,
@@ -202,7 +219,7 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row]) -> Row:
         "images": sum(row.images for row in rows),
         "device_name": "+".join(sorted({row.device_name for row in rows})),
         "status": "complete" if restorer.complete else "incomplete",
-        "note": f"missing: {', '.join(missing)}" if missing else "",
+        "note": "; ".join(filter(None, notes)),
         "cell": "",
     }
     for name in ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim"):
@@ -210,17 +227,23 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row]) -> Row:
     return Row(**values)
 
 
-def restorer_rows(restorer: RestorerRecords) -> list[Row]:
-    """The lines of a restorer: its tasks in the suite's order, then the average where the suite has several tasks."""
-    rows = [cell_row(restorer.records[key]) for key in restorer.tasks if key in restorer.records]
+def restorer_rows(restorer: RestorerRecords, otherwise: Mapping[str, str] | None = None) -> list[Row]:
+    """The lines of a restorer: its tasks in the suite's order, then the average where the suite has several tasks.
+
+    Args:
+        restorer: its records.
+        otherwise: by cell, how images were restored that did not go as asked.
+    """
+    records = [restorer.records[key] for key in restorer.tasks if key in restorer.records]
+    rows = [cell_row(record, (otherwise or {}).get(record.cell, "")) for record in records]
     if len(restorer.tasks) > 1:
         rows.append(average_row(restorer, rows))
     return rows
 
 
-def leaderboard(records: Iterable[Record]) -> list[Row]:
-    """All lines, grouped by suite, data, protocol and restorer."""
-    return [row for restorer in by_restorer(records) for row in restorer_rows(restorer)]
+def leaderboard(records: Iterable[Record], otherwise: Mapping[str, str] | None = None) -> list[Row]:
+    """All lines, grouped by suite, data, protocol and restorer; `otherwise` as of `restorer_rows`."""
+    return [row for restorer in by_restorer(records) for row in restorer_rows(restorer, otherwise)]
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
@@ -230,4 +253,6 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         frame[name] = frame[name].astype("Int64")
     for name in ("lpips_alex", "lpips_vgg"):
         frame[name] = [NOT_AVAILABLE if value is None else value for value in (getattr(row, name) for row in rows)]
+    for name in _TEXTS:
+        frame[name] = [csv_cell(getattr(row, name)) for row in rows]
     frame.to_csv(path, index=False)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ReportError
-from .cells import Group, RestorerResult, groups, read_cells
+from .cells import Group, RestorerResult, groups
 from .scoreboard import Difference, holm
+from .vetting import stored_cells
 
 Place = tuple[str, str, str]
 """Title of the group, label of the restorer, key of the task."""
@@ -24,6 +25,7 @@ class Pairing:
         task_key: the task.
         psnr, ssim: the differences (dB; -1..1).
         p: of `psnr`, corrected by Holm over all pairings; None without a difference.
+        cells: ids of the two; of a cell that is in several suites, the title names all of them.
     """
 
     title: str
@@ -32,6 +34,7 @@ class Pairing:
     psnr: Difference | None
     ssim: Difference | None
     p: float | None = None
+    cells: tuple[str, str] = ("", "")
 
 
 def pairings(first: str, second: str, results: Path) -> tuple[list[Pairing], list[str]]:
@@ -53,7 +56,7 @@ def pairings(first: str, second: str, results: Path) -> tuple[list[Pairing], lis
         raise ReportError(
             f"{first} and {second} have no cell in common: the same task on the same images under one protocol"
         )
-    return _corrected(pairs), lonely
+    return _corrected(_once(pairs)), lonely
 
 
 def _of_folders(first: Path, second: Path) -> tuple[list[Pairing], list[str]]:
@@ -69,7 +72,7 @@ def _of_folders(first: Path, second: Path) -> tuple[list[Pairing], list[str]]:
 def _places(folder: Path) -> dict[Place, tuple[Group, RestorerResult]]:
     return {
         (group.title, restorer.label, key): (group, restorer)
-        for group in groups(read_cells(folder)[0])
+        for group in groups(stored_cells(folder)[0])
         for restorer in group.restorers
         for key in restorer.cells
     }
@@ -92,7 +95,7 @@ def _of_restorers(first: str, second: str, results: Path) -> tuple[list[Pairing]
     """Tasks that both have in a group."""
     if not results.is_dir():
         raise ReportError(f"{first} and {second} are no results folders, and {results} is none to look them up in")
-    several = groups(read_cells(results)[0])
+    several = groups(stored_cells(results)[0])
     names = sorted({name for group in several for r in group.restorers for name in (r.record.model, r.label)})
     for name in (first, second):
         if name not in names:
@@ -123,7 +126,18 @@ def _named(group: Group, name: str) -> RestorerResult | None:
 
 def _pairing(group: Group, first: str, second: str, key: str, *, restorer: str = "") -> Pairing:
     psnr = group.scoreboard.difference(first, second, key)
-    return Pairing(group.title, restorer, key, psnr, group.scoreboard.difference(first, second, key, "ssim"))
+    ids = [r.cells[key].record.cell for label in (first, second) for r in group.restorers if r.label == label]
+    ssim = group.scoreboard.difference(first, second, key, "ssim")
+    return Pairing(group.title, restorer, key, psnr, ssim, cells=(ids[0], ids[1]))
+
+
+def _once(pairs: Sequence[Pairing]) -> list[Pairing]:
+    """Each two cells once, however many suites have their task."""
+    several: dict[tuple[str, str, str], list[Pairing]] = {}
+    for pair in pairs:
+        several.setdefault((*pair.cells, pair.restorer), []).append(pair)
+    titles = {key: list(dict.fromkeys(pair.title for pair in same)) for key, same in several.items()}
+    return [replace(same[0], title="; ".join(titles[key])) for key, same in several.items()]
 
 
 def _corrected(pairs: Sequence[Pairing]) -> list[Pairing]:

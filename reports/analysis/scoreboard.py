@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from ...datasets.clusters import cluster_of
 from ..published.metrics import Metric
 from .intervals import CONFIDENCE, RESAMPLES, Interval, average_interval
 from .leaderboard import AVERAGE
-from .significance import SIGNIFICANT, TEST, Difference, Mark, Ranking, holm, paired_average_difference, rank_averages
+from .restoration import deviations
+from .significance import (
+    SIGNIFICANT,
+    TEST,
+    Difference,
+    Mark,
+    Ranking,
+    holm,
+    least_p,
+    paired_average_difference,
+    rank_averages,
+)
 
 if TYPE_CHECKING:
     from .cells import Group, RestorerResult, StoredCell
@@ -29,10 +41,13 @@ __all__ = [
     "Ranking",
     "Scoreboard",
     "holm",
+    "least_p",
 ]
 
 Quantity = Literal["psnr", "ssim", "gain"]
 Result = TypeVar("Result")
+Samples = list[Mapping[str, float]]
+"""Values by image for each task of a column."""
 
 
 class Scoreboard:
@@ -46,8 +61,8 @@ class Scoreboard:
       over the images of which both have finite scores, with interval and p value from the same images. Gains and
       differences are also given for unfinished cells, by themselves and never in an average. Those who compare several
       restorers at once (`ranking`) use the images that all of them have.
-    - What is resampled, and whose sign is flipped, is an image (`_columns` has them by name; every statistic is made
-      from it).
+    - What is resampled, and whose sign is flipped, is a cluster of images (`datasets.clusters`): what an image shows is
+      not independent of what another one of the same scene shows. A cluster of a data set is the same in all tasks.
     - Random numbers are seeded by what they are for (`_seed`) and by nothing else.
     """
 
@@ -85,7 +100,8 @@ class Scoreboard:
             a, b = (self._samples(self._restorers[label], column, metric, complete=False) for label in (first, second))
             if a is None or b is None or not all(one.keys() & other.keys() for one, other in zip(a, b, strict=True)):
                 return None
-            return paired_average_difference(a, b, seed=self._seed((first, second), column, metric))
+            seed = self._seed((first, second), column, metric)
+            return paired_average_difference(a, b, seed=seed, clusters=self._clusters(column))
 
         return self._once(compute, "difference", first, second, self._column(column), metric)
 
@@ -97,7 +113,8 @@ class Scoreboard:
     def ranking(self, column: str, metric: Metric = "psnr") -> Ranking | None:
         """The restorers with a score in the column, best first, the input left out; None without one.
 
-        None, too, where no image is common to them.
+        None, too, where no image is common to them. Where some were restored otherwise than asked, in tiles or on the
+        CPU for want of memory, they are left out unless all of them were, image by image.
         """
 
         def compute() -> Ranking | None:
@@ -107,12 +124,23 @@ class Scoreboard:
                 if not restorer.is_input
                 and (samples := self._samples(restorer, column, metric, complete=True)) is not None
             }
+            scores = self._alike(scores, column)
             tasks = list(zip(*scores.values(), strict=True))
             if not scores or not all(set.intersection(*(set(task) for task in several)) for several in tasks):
                 return None
-            return rank_averages(scores, seed=self._seed((), column, metric))
+            seed = self._seed((), column, metric)
+            return rank_averages(scores, seed=seed, clusters=self._clusters(column))
 
         return self._once(compute, "ranking", self._column(column), metric)
+
+    def _alike(self, scores: dict[str, Samples], column: str) -> dict[str, Samples]:
+        """Of the restorers those that were restored alike: all, or else those of which every image went as asked."""
+        ways = {
+            label: [deviations(self._restorers[label].cells[key]) for key in self._keys(column)] for label in scores
+        }
+        if all(way == next(iter(ways.values())) for way in ways.values()):
+            return scores
+        return {label: samples for label, samples in scores.items() if not any(ways[label])}
 
     def mark(self, label: str, column: str, metric: Metric = "psnr") -> Mark | None:
         """``best``: significantly better than every other; ``tie``: one of several best; ``second``; else None."""
@@ -129,7 +157,9 @@ class Scoreboard:
             if samples is None:
                 return None
             values = [list(sample.values()) for sample in samples]
-            return average_interval(values, seed=self._seed((label,), column, quantity))
+            pairs = zip(samples, self._clusters(column), strict=True)
+            clusters = [[cluster(image) for image in sample] for sample, cluster in pairs]
+            return average_interval(values, seed=self._seed((label,), column, quantity), clusters=clusters)
 
         return self._once(compute, "interval", label, self._column(column), quantity)
 
@@ -154,6 +184,22 @@ class Scoreboard:
         levels = (cell.record.means.input_psnr for cell in cells if cell.record.complete)
         return next((level for level in levels if level is not None), None)
 
+    def clusters(self, column: str) -> int:
+        """How many clusters the images of a column come from."""
+        return len(
+            {
+                cluster(row.image)
+                for key, cluster in zip(self._keys(column), self._clusters(column), strict=True)
+                for restorer in self._group.restorers
+                if key in restorer.cells
+                for row in restorer.cells[key].rows
+            }
+        )
+
+    def _clusters(self, column: str) -> list[Callable[[str], str]]:
+        """For each task of a column, what names the cluster of an image."""
+        return [partial(_cluster, key.partition("@")[2]) for key in self._keys(column)]
+
     def _keys(self, column: str) -> tuple[str, ...]:
         return self._group.tasks if column == AVERAGE else (column,)
 
@@ -162,10 +208,12 @@ class Scoreboard:
         return self._group.tasks[0] if column == AVERAGE and len(self._group.tasks) == 1 else column
 
     def _seed(self, labels: Sequence[str], column: str, quantity: Quantity) -> str:
-        """The text that seeds a statistic: group, restorers, task (none for the average), and what is not PSNR."""
+        """The text that seeds a statistic: what it is of, restorers, and what is not PSNR.
+
+        A task is the same in every suite that has it.
+        """
         column = self._column(column)
-        parts = [self._group.title, *labels]
-        parts += [] if column == AVERAGE else [column]
+        parts = [self._group.title if column == AVERAGE else f"{column}, {self._group.protocol}", *labels]
         parts += [] if quantity == "psnr" else [quantity]
         return "/".join(parts)
 
@@ -173,6 +221,10 @@ class Scoreboard:
         if key not in self._known:
             self._known[key] = compute()
         return self._known[key]  # type: ignore[return-value]
+
+
+def _cluster(dataset: str, image: str) -> str:
+    return f"{dataset}/{cluster_of(dataset, image)}"
 
 
 def _gains(cell: StoredCell) -> dict[str, float]:

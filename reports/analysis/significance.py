@@ -7,14 +7,14 @@ procedure", 1979) within a column of a table. Every random choice is seeded by a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
-from .intervals import BATCH, RESAMPLES, Floats, average_interval, finite, generator
+from .intervals import BATCH, RESAMPLES, Floats, alone, average_interval, finite, generator
 
 SIGNIFICANT = 0.05
 TEST = "paired sign-flip permutation test, two-sided"
@@ -22,6 +22,8 @@ ROUNDING = 1e-9
 """Differences smaller than this (dB, or SSIM) are rounding of the arithmetic, and none."""
 
 Mark = Literal["best", "tie", "second"]
+ClusterOf = Callable[[str], str]
+"""The cluster of an image of a task; the same name in two tasks is one cluster."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Difference:
 
     Attributes:
         first, second: their means on these images.
-        mean, low, high, images: of the difference, as of an `Interval`.
-        p: two-sided p value of the hypothesis that the images' differences are symmetric about 0.
+        mean, low, high, images, clusters: of the difference, as of an `Interval`.
+        p: two-sided p value of the hypothesis that the clusters' differences are symmetric about 0.
         test: its name.
     """
 
@@ -41,6 +43,7 @@ class Difference:
     low: float | None
     high: float | None
     images: int
+    clusters: int
     p: float
     test: str
 
@@ -56,7 +59,8 @@ class Ranking:
 
     Every restorer is tested against the first one, and the p values are corrected by Holm over all these comparisons;
     worse means p below 0.05 then. A restorer with widely spread differences may so tie with the first one although
-    another between them is significantly worse. With few images no p can be below 0.05 (`can_be_significant`): all tie.
+    another between them is significantly worse. With few clusters no p can be below 0.05 (`least_p`): all
+    tie.
 
     Attributes:
         order: names by mean on the common images, best first; equal means by name.
@@ -66,6 +70,7 @@ class Ranking:
             corrected over the comparisons within the rest. Empty if all are best.
         adjusted: Holm-adjusted p of the first one against each other: {(first, other): p}.
         images: common images, over all tasks for an average.
+        clusters: how many these come from; one in several tasks counts once.
         test: its name.
     """
 
@@ -74,6 +79,7 @@ class Ranking:
     second: frozenset[str]
     adjusted: dict[tuple[str, str], float]
     images: int
+    clusters: int
     test: str
 
     def mark(self, name: str) -> Mark | None:
@@ -86,21 +92,27 @@ class Ranking:
 
     @property
     def hopeless(self) -> bool:
-        """Whether there are too few images for any difference to be significant."""
-        return not can_be_significant(self.images, len(self.order) - 1)
+        """Whether there are too few clusters for any difference to be significant."""
+        return len(self.order) > 1 and not can_be_significant(self.clusters, len(self.order) - 1)
 
 
-def paired_difference(a: Mapping[str, float], b: Mapping[str, float], *, seed: str) -> Difference:
+def paired_difference(
+    a: Mapping[str, float], b: Mapping[str, float], *, seed: str, cluster: ClusterOf | None = None
+) -> Difference:
     """Mean of a - b over the images that both have, with interval and test.
 
     Raises:
         ValueError: no common image.
     """
-    return paired_average_difference([a], [b], seed=seed)
+    return paired_average_difference([a], [b], seed=seed, clusters=None if cluster is None else [cluster])
 
 
 def paired_average_difference(
-    a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]], *, seed: str
+    a: Sequence[Mapping[str, float]],
+    b: Sequence[Mapping[str, float]],
+    *,
+    seed: str,
+    clusters: Sequence[ClusterOf] | None = None,
 ) -> Difference:
     """The same for averages: mean over tasks of the mean difference on the common images of each task.
 
@@ -108,7 +120,8 @@ def paired_average_difference(
         ValueError: a task without common images.
     """
     differences = _paired(a, b)
-    interval = average_interval([part.tolist() for part in differences], seed=seed)
+    labels = _labels(a, b, differences, clusters)
+    interval = average_interval([part.tolist() for part in differences], seed=seed, clusters=labels)
     first, second = (
         float(np.mean([np.mean([task[image] for image in task if image in other]) for task, other in pairs]))
         for pairs in (list(zip(a, b, strict=True)), list(zip(b, a, strict=True)))
@@ -120,7 +133,8 @@ def paired_average_difference(
         low=interval.low,
         high=interval.high,
         images=interval.images,
-        p=_sign_flip_p(differences, seed),
+        clusters=interval.clusters,
+        p=_sign_flip_p(differences, labels, seed),
         test=TEST,
     )
 
@@ -135,12 +149,31 @@ def _paired(a: Sequence[Mapping[str, float]], b: Sequence[Mapping[str, float]]) 
     return differences
 
 
-def _sign_flip_p(differences: Sequence[Floats], seed: str) -> float:
-    """Two-sided p of the mean over tasks of mean differences when every image's sign may flip."""
-    if all(not part.any() for part in differences) or sum(map(len, differences)) == 1:
+def _labels(
+    a: Sequence[Mapping[str, float]],
+    b: Sequence[Mapping[str, float]],
+    differences: Sequence[Floats],
+    clusters: Sequence[ClusterOf] | None,
+) -> list[list[str]]:
+    """The cluster of each difference of `_paired`."""
+    if clusters is None:
+        return alone([part.tolist() for part in differences])
+    return [
+        [cluster(image) for image in sorted(first.keys() & second.keys())]
+        for first, second, cluster in zip(a, b, clusters, strict=True)
+    ]
+
+
+def _sign_flip_p(differences: Sequence[Floats], labels: Sequence[Sequence[str]], seed: str) -> float:
+    """Two-sided p of the mean over tasks of mean differences when every cluster's sign may flip."""
+    # A mean of means is one weighted sum over all images, and so one sum over clusters.
+    sums: dict[str, float] = {}
+    for part, names in zip(differences, labels, strict=True):
+        for value, name in zip(part / (len(part) * len(differences)), names, strict=True):
+            sums[name] = sums.get(name, 0.0) + float(value)
+    weighted = np.array(list(sums.values()))
+    if all(not part.any() for part in differences) or len(weighted) == 1:
         return 1.0  # scipy refuses a single observation, of which both signs are as extreme
-    # A task's mean of means is one weighted sum over all images, so that one call serves one task and several.
-    weighted = np.concatenate([part / (len(part) * len(differences)) for part in differences])
     if len(weighted) > math.log2(RESAMPLES):
         return _random_flips_p(weighted, generator(seed + " test"))
     test = stats.permutation_test(
@@ -160,13 +193,17 @@ def _random_flips_p(weighted: Floats, draws: np.random.Generator) -> float:
     return (extreme + 1) / (RESAMPLES + 1)
 
 
-def can_be_significant(images: int, comparisons: int) -> bool:
-    """Whether any of so many comparisons on so many images can be significant after Holm's correction.
+def least_p(clusters: int, comparisons: int) -> float:
+    """The smallest p that any of so many comparisons on so many clusters can have after Holm's correction.
 
-    The smallest two-sided p of n sign flips is 2 / 2^n, and Holm multiplies the smallest of k by k: one comparison
-    needs 6 images, eleven need 9.
+    The smallest two-sided p of n sign flips is 2 / 2^n, and Holm multiplies the smallest of k by k.
     """
-    return comparisons * 2.0 ** (1 - images) < SIGNIFICANT
+    return min(1.0, comparisons * 2.0 ** (1 - clusters))
+
+
+def can_be_significant(clusters: int, comparisons: int) -> bool:
+    """Whether any of so many comparisons can be significant: one needs 6 clusters, eleven need 9."""
+    return least_p(clusters, comparisons) < SIGNIFICANT
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -179,7 +216,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def rank(columns: Mapping[str, Mapping[str, float]], *, seed: str) -> Ranking:
+def rank(columns: Mapping[str, Mapping[str, float]], *, seed: str, cluster: ClusterOf | None = None) -> Ranking:
     """Rank restorers by their means on the images that all of them have; higher is better.
 
     Args:
@@ -189,10 +226,14 @@ def rank(columns: Mapping[str, Mapping[str, float]], *, seed: str) -> Ranking:
     Raises:
         ValueError: nothing to rank, or no common image.
     """
-    return rank_averages({name: [scores] for name, scores in columns.items()}, seed=seed)
+    return rank_averages(
+        {name: [scores] for name, scores in columns.items()}, seed=seed, clusters=None if cluster is None else [cluster]
+    )
 
 
-def rank_averages(averages: Mapping[str, Sequence[Mapping[str, float]]], *, seed: str) -> Ranking:
+def rank_averages(
+    averages: Mapping[str, Sequence[Mapping[str, float]]], *, seed: str, clusters: Sequence[ClusterOf] | None = None
+) -> Ranking:
     """Rank restorers by their averages over tasks; scores by image for each task, in one order of tasks.
 
     Raises:
@@ -216,20 +257,32 @@ def rank_averages(averages: Mapping[str, Sequence[Mapping[str, float]]], *, seed
         for name, tasks in averages.items()
     }
     order = tuple(sorted(means, key=lambda name: (-means[name], name)))
-    adjusted = _against_first(order, shared, seed)
+    adjusted = _against_first(order, shared, seed, clusters)
     best = frozenset(name for name in order if name == order[0] or adjusted[order[0], name] >= SIGNIFICANT)
     rest = tuple(name for name in order if name not in best)
     second: frozenset[str] = frozenset()
     if rest:
-        against = _against_first(rest, shared, seed)
+        against = _against_first(rest, shared, seed, clusters)
         second = frozenset(name for name in rest if name == rest[0] or against[rest[0], name] >= SIGNIFICANT)
-    return Ranking(order, best, second, adjusted, sum(map(len, common)), TEST)
+    number = (
+        sum(map(len, common))
+        if clusters is None
+        else len({cluster(image) for cluster, images in zip(clusters, common, strict=True) for image in images})
+    )
+    return Ranking(order, best, second, adjusted, sum(map(len, common)), number, TEST)
 
 
 def _against_first(
-    order: Sequence[str], shared: Mapping[str, Sequence[Mapping[str, float]]], seed: str
+    order: Sequence[str],
+    shared: Mapping[str, Sequence[Mapping[str, float]]],
+    seed: str,
+    clusters: Sequence[ClusterOf] | None,
 ) -> dict[tuple[str, str], float]:
     """Holm-adjusted p of the first name against each other one."""
     first = order[0]
-    p_values = [_sign_flip_p(_paired(shared[first], shared[name]), seed=f"{seed} {first} {name}") for name in order[1:]]
+    p_values = []
+    for name in order[1:]:
+        differences = _paired(shared[first], shared[name])
+        labels = _labels(shared[first], shared[name], differences, clusters)
+        p_values.append(_sign_flip_p(differences, labels, seed=f"{seed} {first} {name}"))
     return {(first, name): p for name, p in zip(order[1:], holm(p_values), strict=True)}

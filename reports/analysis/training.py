@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...benchmarks.store.records import Record
 from .cells import Group, RestorerResult
 from .leaderboard import AVERAGE
 
@@ -44,18 +45,30 @@ def training_costs(group: Group) -> list[TrainingCost]:
 
 
 def _cost(group: Group, restorer: RestorerResult) -> TrainingCost:
-    facts: dict[str, Any] = restorer.record.weights.training or {}
-    return TrainingCost(
-        label=restorer.label,
-        recipe=str(facts.get("recipe", "not recorded")),
-        data_sha256=str(facts.get("lists_sha256", "")),
-        images=int(facts["images"]),
-        steps=int(facts.get("steps", 0)),
-        seconds=float(facts.get("seconds", 0.0)),
-        machine=str(facts.get("machine", "not recorded")),
-        gain=group.scoreboard.mean_gain(restorer.label, AVERAGE) if restorer.complete else None,
-        history=tuple((int(p["images"]), float(p["seconds"]), float(p["gain"])) for p in facts.get("history") or ()),
-    )
+    gain = group.scoreboard.mean_gain(restorer.label, AVERAGE) if restorer.complete else None
+    return TrainingCost(label=restorer.label, gain=gain, **facts_of(restorer.record))
+
+
+def facts_of(record: Record) -> dict[str, Any]:
+    """What a record's weights say of their training, by the fields of `TrainingCost`; empty where they say nothing.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError, OverflowError: they are not what the trainer writes.
+    """
+    facts: dict[str, Any] | None = record.weights.training
+    if not facts:
+        return {}
+    if int(facts["images"]) < 1:
+        raise ValueError("no image seen")
+    return {
+        "recipe": str(facts.get("recipe", "not recorded")),
+        "data_sha256": str(facts.get("lists_sha256", "")),
+        "images": int(facts["images"]),
+        "steps": int(facts.get("steps", 0)),
+        "seconds": float(facts.get("seconds", 0.0)),
+        "machine": str(facts.get("machine", "not recorded")),
+        "history": tuple((int(p["images"]), float(p["seconds"]), float(p["gain"])) for p in facts.get("history") or ()),
+    }
 
 
 def equality(several: Sequence[TrainingCost]) -> str:

@@ -8,11 +8,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from ..errors import ReportError
+from .previews import Levels, read_alike, read_image
 
-Levels = NDArray[np.uint8]
 Crop = tuple[int, int, int, int]
 """Top, left, height and width in pixels."""
 
@@ -63,36 +61,6 @@ def find_crop(restored: Iterable[Path], clean: Path) -> Crop:
         return (target.shape[0] - height) // 2, (target.shape[1] - width) // 2, height, width
     top, left = np.unravel_index(int(boxes.argmax()), boxes.shape)
     return int(top), int(left), height, width
-
-
-def read_image(path: Path) -> Levels:
-    """An 8-bit image, (H, W, 3).
-
-    Raises:
-        ReportError: it cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise ReportError(
-            f"{path}: not a readable preview ({error}); delete it and run again with previews=all"
-        ) from error
-
-
-def read_alike(path: Path, clean: Levels) -> Levels:
-    """An image of the size of another.
-
-    Raises:
-        ReportError: it cannot be read, or has another size.
-    """
-    image = read_image(path)
-    if image.shape != clean.shape:
-        raise ReportError(
-            f"{path}: {image.shape[1]}x{image.shape[0]} pixels, the clean image has {clean.shape[1]}x{clean.shape[0]}; "
-            "delete it and run again with previews=all"
-        )
-    return image
 
 
 def _errors(image: Levels, clean: Levels) -> NDArray[np.float32]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
+from ..escape import figure as drawn
+
 _DISTANCES = (7, 10, 13, 18, 24, 32, 42, 54, 70, 90)
 """Points (1/72 inch) between a marker and its label, tried in this order."""
 _ANGLES = (0, 180, 90, 270, 30, 150, 330, 210, 60, 120, 300, 240)
@@ -46,7 +48,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], *, marker: float, lines: S
     frame = axes.get_window_extent()
     for label, (x, y) in zip(labels, centres, strict=True):
         text = axes.annotate(
-            label.text,
+            drawn(label.text),
             (label.x, label.y),
             xytext=(0, 0),
             textcoords="offset points",

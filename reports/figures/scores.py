@@ -12,6 +12,7 @@ from ..analysis.captions import conditions, task_label
 from ..analysis.cells import Group
 from ..analysis.leaderboard import AVERAGE
 from ..analysis.scoreboard import Difference, Interval
+from ..escape import figure as drawn
 from .style import Style, house_style, legend_above, new_figure
 
 GOLDEN = 0.6180339887498949
@@ -84,7 +85,8 @@ def draw_bars(group: Group, looks: Mapping[str, Style]) -> Figure | None:
     tasks = [task for task in (*group.tasks, AVERAGE) if any(bar.task == task for bar in gains)]
     caption = [
         f"{conditions(group)}.",
-        "Mean PSNR gain over the degraded input with its 95\u00a0% bootstrap interval over images; zero: the input.",
+        "Mean PSNR gain over the degraded input with its 95\u00a0% bootstrap interval, by scene, "
+        "photograph or sequence; zero: the input.",
     ]
     width = max(6.3, 1.2 + len(tasks) * (0.35 + 0.2 * len(labels)))
     columns = max(1, min(4, round(width / 1.7)))
@@ -103,12 +105,12 @@ def draw_bars(group: Group, looks: Mapping[str, Style]) -> Figure | None:
             hatch=looks[label].hatch,
             edgecolor="black",
             linewidth=0.6,
-            label=label,
+            label=drawn(label),
         )
         for place, bar in zip(places, own, strict=True):
             _whisker(axes, place, bar.gain)
     axes.axhline(0, color="black", linewidth=1.2, gid="input")
-    axes.set_xticks(range(len(tasks)), [_tick(group, task) for task in tasks])
+    axes.set_xticks(range(len(tasks)), [drawn(_tick(group, task)) for task in tasks])
     axes.tick_params(axis="x", length=0)
     if AVERAGE in tasks:
         axes.axvline(len(tasks) - 1.5, color="#999999", linewidth=0.8, linestyle="--")
@@ -129,7 +131,7 @@ def draw_paired(group: Group, looks: Mapping[str, Style]) -> Figure | None:
     caption = [
         f"{conditions(group)}.",
         "A dot is an image: PSNR of the task's best restorer minus that of the other, right of zero where the best is "
-        "better; black: mean with its 95\u00a0% bootstrap interval over images.",
+        "better; black: mean with its 95\u00a0% bootstrap interval, by scene, photograph or sequence.",
     ]
     figure = new_figure(3.6 * columns, lines * (0.75 + 0.3 * rivals), caption)
     grid = figure.subplots(lines, columns, squeeze=False)
@@ -137,7 +139,7 @@ def draw_paired(group: Group, looks: Mapping[str, Style]) -> Figure | None:
         axes.set_visible(False)
     for axes, (task, pairs) in zip(grid.flat, panels, strict=False):
         _panel(axes, pairs, looks)
-        axes.set_title(f"{task_label(group, task)}: {pairs[0].best} minus", size=8, loc="left")
+        axes.set_title(drawn(f"{task_label(group, task)}: {pairs[0].best} minus"), size=8, loc="left")
     return figure
 
 
@@ -163,7 +165,7 @@ def _panel(axes: Axes, pairs: Sequence[PairedImages], looks: Mapping[str, Style]
         if low is not None and high is not None:
             axes.plot([low, high], [row, row], color="black", linewidth=1.6, gid="interval")
         axes.plot(pair.difference.mean, row, marker="|", markersize=11, markeredgewidth=1.8, color="black", gid="mean")
-    axes.set_yticks(range(len(pairs)), [pair.rival for pair in pairs])
+    axes.set_yticks(range(len(pairs)), [drawn(pair.rival) for pair in pairs])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_xlabel("difference (dB)", size=7.5)

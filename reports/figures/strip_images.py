@@ -13,7 +13,9 @@ from ...messages import nearest
 from ..analysis.captions import conditions, task_label
 from ..analysis.cells import Group, RestorerResult
 from ..errors import ReportError
+from ..escape import file_stem, visible
 from .error_maps import Crop, find_crop
+from .previews import read_alike, read_image
 
 logger = logging.getLogger("restorebench")
 
@@ -63,7 +65,7 @@ def pick(group: Group, count: int = 1, images: Mapping[str, str] | None = None) 
         images: image by task key; the key's part before @ does where it is clear.
 
     Raises:
-        ReportError: an unknown task or image, or one without previews.
+        ReportError: an unknown task or image, or a named one without previews that can be read.
     """
     named = {_task(group, task): image for task, image in (images or {}).items()}
     strips = []
@@ -74,8 +76,8 @@ def pick(group: Group, count: int = 1, images: Mapping[str, str] | None = None) 
             continue
         pictured = _with_previews(task, restorers)
         spreads = {image: _spread(pictured, task, image) for image in _candidates(task, pictured)}
-        best = sorted(spreads, key=lambda image: (-spreads[image], image))[:count]
-        strips += [_strip(group, task, pictured, image, chosen=False) for image in best]
+        best = sorted(spreads, key=lambda image: (-spreads[image], image))
+        strips += _readable(group, task, pictured, best, count)
     return strips
 
 
@@ -89,8 +91,10 @@ def knows(group: Group, task: str, image: str) -> bool:
 
 def strip_stem(group: Group, strip: Strip) -> str:
     """A strip's name for files: its task and its image, safe for any file system."""
-    text = f"{task_label(group, strip.task_key)}-{Path(strip.image).stem if '/' not in strip.image else strip.image}"
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in text)
+    task = task_label(group, strip.task_key).replace(", ", "-").replace(" ", "-")
+    # A set's sub-folders, as sequences have them, are part of the name.
+    image = strip.image.replace("/", "-") if "/" in strip.image else Path(strip.image).stem
+    return file_stem(f"{task}-{image}")
 
 
 def _task(group: Group, name: str) -> str:
@@ -149,6 +153,7 @@ def _strip(group: Group, task: str, restorers: list[RestorerResult], image: str,
     degraded, clean = cell.degraded_preview(image), cell.clean_preview(image)
     assert degraded is not None
     assert clean is not None
+    read_alike(degraded, read_image(clean))
     return Strip(
         title=group.title,
         task_key=task,
@@ -172,6 +177,19 @@ def _psnrs(restorer: RestorerResult, task: str) -> dict[str, float]:
 def _spread(restorers: list[RestorerResult], task: str, image: str) -> float:
     scores = [score for c in restorers if np.isfinite(score := _psnrs(c, task)[image])]
     return max(scores) - min(scores) if scores else 0.0
+
+
+def _readable(group: Group, task: str, restorers: list[RestorerResult], images: list[str], count: int) -> list[Strip]:
+    """Strips of the first images whose previews can all be read; a logged line for each other one."""
+    strips: list[Strip] = []
+    for image in images:
+        if len(strips) == count:
+            break
+        try:
+            strips.append(_strip(group, task, restorers, image, chosen=False))
+        except ReportError as error:
+            logger.warning("no strip of %s, %s: %s", visible(task), visible(image), error)
+    return strips
 
 
 def _has_preview(restorer: RestorerResult, task: str, image: str) -> bool:

@@ -11,7 +11,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .error_maps import ERROR_MAP, Crop, Levels, error_map, error_scale, read_alike, read_image
+from ..escape import figure as drawn
+from .error_maps import ERROR_MAP, Crop, error_map, error_scale
+from .previews import Levels, read_alike, read_image
 from .strip_images import Strip
 from .style import MARGIN, captioned, house_style
 
@@ -30,7 +32,7 @@ def draw_strip(strip: Strip) -> Figure:
     """
     columns = [("degraded", strip.degraded, strip.input_psnr), *strip.restored, ("clean", strip.clean, None)]
     clean, scale = read_image(strip.clean), error_scale(strip.restored_images, strip.clean)
-    names = [_wrapped(label) for label, _, _ in columns]
+    names = [_wrapped(drawn(label)) for label, _, _ in columns]
     figure, grid = _grid(strip, clean, scale, lines=max(name.count("\n") for name in names) + 1)
     for index, (_, path, psnr) in enumerate(columns):
         image = read_alike(path, clean)

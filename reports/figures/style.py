@@ -19,6 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
 from ...atomic import written_whole
+from ..escape import figure as drawn
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999999")
 """Okabe and Ito's palette for all kinds of colour vision, without the yellow that white paper swallows."""
@@ -45,6 +46,7 @@ _RC = {
     "hatch.linewidth": 0.6,
     "pdf.fonttype": 42,
     "image.resample": True,
+    "text.parse_math": False,  # a dollar in a name is a dollar
 }
 
 
@@ -91,7 +93,9 @@ def captioned(width: float, height: float, caption: Iterable[str]) -> tuple[Figu
         caption: sentences, each beginning a line.
     """
     lines = [
-        line for sentence in caption for line in textwrap.wrap(sentence, width=round(width * _CHARACTERS_PER_INCH))
+        line
+        for sentence in caption
+        for line in textwrap.wrap(drawn(sentence), width=round(width * _CHARACTERS_PER_INCH))
     ]
     below = len(lines) * _LINE_HEIGHT + 2 * MARGIN
     figure = Figure(figsize=(width, height + below))

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ..analysis.cells import Group
 from ..analysis.training import equality, training_costs
+from ..escape import figure as drawn
 from .style import Style, house_style, legend_above, new_figure
 
 WIDTH, HEIGHT = 6.6, 2.9
@@ -38,7 +39,13 @@ def draw_training(group: Group, looks: Mapping[str, Style]) -> Figure | None:
             (by_time, [seconds / 60 for _, seconds, _ in cost.history]),
         ):
             axes.plot(
-                spent, gains, color=look.colour, marker=look.marker, markersize=4, linewidth=1.2, label=cost.label
+                spent,
+                gains,
+                color=look.colour,
+                marker=look.marker,
+                markersize=4,
+                linewidth=1.2,
+                label=drawn(cost.label),
             )
     by_images.set(xlabel="training images seen (thousands)", ylabel="gain over the input (dB)")
     by_time.set(xlabel="training time (minutes)")

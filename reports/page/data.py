@@ -15,6 +15,7 @@ from ..analysis.captions import task_label
 from ..analysis.cells import Group, RestorerResult, StoredCell, stems
 from ..analysis.costs import CostName, CostPoint, cost_points, cost_statement, pareto
 from ..analysis.leaderboard import AVERAGE, average_row, cell_row, weights_label
+from ..analysis.restoration import otherwise
 from ..analysis.scoreboard import Difference, Interval
 from .summary import facts, headline
 
@@ -62,6 +63,7 @@ def group_data(group: Group, folder: Path) -> dict[str, Any]:
             {"key": key, "label": task_label(group, key), "head": _head(key), "dataset": key.partition("@")[2]}
             for key in group.tasks
         ],
+        "clusters": {key: group.scoreboard.clusters(key) for key in group.tasks},
         "headline": headline(group, measured),
         "facts": facts(group, measured),
         "order": list(average.order) if average else [],
@@ -81,7 +83,8 @@ def _row(
     cost: CostPoint | None,
 ) -> dict[str, Any]:
     record = restorer.record
-    rows = [cell_row(restorer.cells[key].record) for key in group.tasks if key in restorer.cells]
+    cells = [restorer.cells[key] for key in group.tasks if key in restorer.cells]
+    rows = [cell_row(cell.record, otherwise(cell)) for cell in cells]
     whole = average_row(restorer.records, rows)
     point = None if cost is None else _cost(cost)
     score = group.scoreboard.score(restorer.label, AVERAGE)
@@ -199,8 +202,8 @@ def _mark(group: Group, restorer: RestorerResult, column: str) -> str | None:
 
 
 def _noted(restorer: RestorerResult, group: Group) -> list[tuple[Any, Any]]:
-    records = [restorer.cells[key].record for key in group.tasks if key in restorer.cells]
-    return [(record, row) for record in records if (row := cell_row(record)).note]
+    cells = [restorer.cells[key] for key in group.tasks if key in restorer.cells]
+    return [(cell.record, row) for cell in cells if (row := cell_row(cell.record, otherwise(cell))).note]
 
 
 def _alike(group: Group, cells: Sequence[StoredCell], of: Callable[[StoredCell], Any]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from PIL import Image
 from ..analysis.captions import task_label
 from ..analysis.cells import Group
 from ..figures.error_maps import error_map, error_scale
+from ..figures.previews import read_file, read_image
 from ..figures.strip_images import Strip, pick
 
 IMAGES = "images"
@@ -34,8 +35,7 @@ class ImageFiles:
         return [self._strip(group, strip) for strip in pick(group)]
 
     def _strip(self, group: Group, strip: Strip) -> dict[str, Any]:
-        with Image.open(strip.clean) as clean:
-            width, height = clean.size
+        height, width = read_image(strip.clean).shape[:2]
         scale = error_scale(strip.restored_images, strip.clean)
         return {
             "task": task_label(group, strip.task_key),
@@ -45,13 +45,13 @@ class ImageFiles:
             "spread": strip.spread,
             "errorScale": scale,
             "inputPsnr": strip.input_psnr,
-            "degraded": self._add(strip, "degraded", strip.degraded.read_bytes()),
-            "clean": self._add(strip, "clean", strip.clean.read_bytes()),
+            "degraded": self._add(strip, "degraded", read_file(strip.degraded)),
+            "clean": self._add(strip, "clean", read_file(strip.clean)),
             "restored": [
                 {
                     "label": label,
                     "psnr": psnr,
-                    "url": self._add(strip, label, path.read_bytes()),
+                    "url": self._add(strip, label, read_file(path)),
                     "error": self._add(strip, f"{label} error", _png(error_map(path, strip.clean, scale))),
                 }
                 for label, path, psnr in strip.restored

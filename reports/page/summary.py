@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..analysis.captions import image_counts, task_label
+from ..analysis.captions import cluster_kind, hopeless, image_counts, restorers_shown, task_label
 from ..analysis.cells import Group
 from ..analysis.costs import CostPoint, incomplete
 from ..analysis.leaderboard import AVERAGE
@@ -23,6 +23,9 @@ def headline(group: Group, measured: Mapping[str, CostPoint]) -> str:
     if len(average.order) == 1:
         return f"{leader}: {score} on average over {group.suite}, the only complete result"
     tied = _tied(average)
+    if average.hopeless:
+        few = f"{average.clusters} {cluster_kind(group, AVERAGE)}"
+        return f"{leader} leads {group.suite} with {score} on average; with {few} no difference can be significant"
     if tied:
         return f"{leader} leads {group.suite} with {score} on average, but not significantly over {listed(tied)}"
     return f"{leader} is best on {group.suite}: {score} on average, significantly more than {_others(group)}"
@@ -69,14 +72,16 @@ def _bracket(interval: Interval | None) -> str:
 
 
 def _certainty(group: Group, average: Ranking) -> str:
-    counts = f"{average.images} images in all, {image_counts(group)}"
+    counts = image_counts(group)
     leader, others = average.order[0], average.order[1:]
     if not others:
         return f"Nothing to compare it with yet ({counts})."
     tied = _tied(average)
     beaten = [name for name in others if name not in average.best]
     sentences = []
-    if tied:
+    if reason := hopeless(average, cluster_kind(group, AVERAGE)):
+        sentences.append(f"{reason[0].upper()}{reason[1:]}.")
+    elif tied:
         values = [p for name in tied if (p := _adjusted(average, leader, name)) is not None]
         strength = f" ({_probability(min(values))})" if values else ""
         sentences.append(f"{leader} cannot be told apart from {listed(tied)}{strength}.")
@@ -85,7 +90,8 @@ def _certainty(group: Group, average: Ranking) -> str:
         strength = f" ({_probability(max(values), 'at most ')})" if values else ""
         whom = _others(group) if not tied else f"the other {_count(len(beaten))}"
         sentences.append(f"It is significantly better than {whom}{strength}.")
-    return " ".join(sentences) + f" {average.test.capitalize()}, Holm-corrected; {counts}."
+    family = f"Holm-corrected {restorers_shown(average)}"
+    return " ".join(sentences) + f" {average.test.capitalize()}, {family}; {counts}."
 
 
 def _others(group: Group) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from typing import Any
 
 from ...atomic import written_whole
 from ..analysis.cells import Group
+from ..escape import html, json_in_html
 from .data import page_data
 from .images import IMAGES, ImageFiles
 
@@ -60,23 +61,26 @@ def _copy_assets(folder: Path) -> None:
 def _fill(groups: Sequence[Group], data: dict[str, Any], problems: Sequence[str]) -> str:
     template = Template((files(__package__) / TEMPLATE / PAGE).read_text(encoding="utf-8"))
     return template.substitute(
-        title=html.escape(groups[0].title if groups else "no results"),
-        version=html.escape(_version()),
+        title=html(groups[0].title if groups else "no results"),
+        version=html(_version()),
         notes=_notes(problems),
-        data=_script_json(data),
+        data=json_in_html(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))),
     )
 
 
-def _script_json(data: dict[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in, nor open a comment there."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+def _finite(value: Any) -> Any:
+    """Data as JSON can say it: numbers that are none, which a record's configuration may hold, as their names."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _notes(problems: Sequence[str]) -> str:
     if not problems:
         return ""
-    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
+    items = "".join(f"<li>{html(problem)}</li>" for problem in problems)
     count = "One stored file" if len(problems) == 1 else f"{len(problems)} stored files"
     return f'<div class="notice" role="note" id="problems"><p>{count} could not be read:</p><ul>{items}</ul></div>'
 

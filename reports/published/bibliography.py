@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import PublishedError
+from ..escape import bibtex as in_bibtex
 from .results import load_sources
 
 JOURNALS = ("Pattern Recognition", "TMLR", "TIP", "TPAMI", "IJCV")
@@ -17,14 +18,6 @@ _VENUE = re.compile(r"^(?P<venue>[A-Z][A-Za-z .&-]*?) (?P<year>(?:19|20)\d\d)(?:
 _ARXIV = re.compile(r"^arXiv (?P<number>(?P<year>\d\d)\d\d\.\d{4,5})$")
 _REPOSITORY = re.compile(r"^github\.com/(?P<place>[\w.-]+/[\w.-]+)(?: issue (?P<issue>\d+))?$")
 _YEAR = re.compile(r"\(((?:19|20)\d\d)\)")
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "{": r"\{",
-    "}": r"\}",
-    **{character: "\\" + character for character in "&%$#_"},
-}
 
 
 def bibtex(keys: Sequence[str]) -> str:
@@ -43,13 +36,13 @@ def bibtex(keys: Sequence[str]) -> str:
 def entry(key: str, citation: str) -> str:
     """The BibTeX entry of one citation, such as ``AdaIR, arXiv 2403.14614, ICLR 2025, Table 2``."""
     title, *parts = [part.strip() for part in citation.split(", ")]
-    fields: dict[str, str] = {"key": _escape(title), "title": f"{{{_escape(title)}}}"}
+    fields: dict[str, str] = {"key": in_bibtex(title), "title": f"{{{in_bibtex(title)}}}"}
     kind, rest = "misc", []
     for part in parts:
         venue, arxiv = _VENUE.match(part), _ARXIV.match(part)
         if venue:
             kind = "article" if venue["venue"] in JOURNALS else "inproceedings"
-            fields["journal" if kind == "article" else "booktitle"] = _escape(venue["venue"])
+            fields["journal" if kind == "article" else "booktitle"] = in_bibtex(venue["venue"])
             fields["year"] = venue["year"]
             rest += [venue["remark"]] if venue["remark"] else []
         elif arxiv:
@@ -61,7 +54,7 @@ def entry(key: str, citation: str) -> str:
     if (year := _YEAR.search(title)) is not None:
         fields.setdefault("year", year[1])
     if rest:
-        fields["note"] = _escape(", ".join(rest))
+        fields["note"] = in_bibtex(", ".join(rest))
     return _printed(kind, key, fields)
 
 
@@ -71,13 +64,9 @@ def _address(title: str) -> Mapping[str, str]:
     if address is None:
         return {}
     issue = f"/issues/{address['issue']}" if address["issue"] else ""
-    return {"howpublished": f"https://github.com/{_escape(address['place'])}{issue}"}
+    return {"howpublished": f"https://github.com/{in_bibtex(address['place'])}{issue}"}
 
 
 def _printed(kind: str, key: str, fields: Mapping[str, str]) -> str:
     lines: Iterable[str] = (f"  {name} = {{{value}}}," for name, value in fields.items())
     return "\n".join([f"@{kind}{{{key},", *lines, "}", ""])
-
-
-def _escape(text: str) -> str:
-    return "".join(_SPECIAL.get(character, character) for character in text)

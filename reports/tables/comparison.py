@@ -7,7 +7,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from ..analysis.pairings import Pairing, pairings
-from ..analysis.scoreboard import SIGNIFICANT, TEST, Difference
+from ..analysis.scoreboard import SIGNIFICANT, TEST, Difference, least_p
+from ..escape import visible
 from .numbers import MISSING
 
 
@@ -22,25 +23,40 @@ def compare(first: str, second: str, results: Path) -> str:
     table = tabulate(
         [_line(pair) for pair in pairs],
         headers=[
-            *("suite, data, protocol", *folders, "task", "images"),
+            *("suite, data, protocol", *folders, "task", "images", "clusters"),
             *("A (dB)", "B (dB)", "A - B", "95 %", "p", "SSIM A - B"),
         ],
         tablefmt="simple",
         disable_numparse=True,
-        colalign=("left",) * (2 + len(folders)) + ("right",) * 7,
+        colalign=("left",) * (2 + len(folders)) + ("right",) * 8,
     )
     test = TEST if any(pair.psnr is not None for pair in pairs) else ""
-    note = f"PSNR on the images that both have. p: {test}, Holm-adjusted over the lines; * below {SIGNIFICANT}."
-    return "\n".join([f"A: {first}", f"B: {second}", "", table, "", note, *(f"- {line}" for line in lonely)])
+    note = f"PSNR on the images that both have. p: {test}, signs by cluster, Holm-adjusted "
+    note += f"over the {len(pairs)} lines; * below {SIGNIFICANT}."
+    least = [pair.psnr.clusters for pair in pairs if pair.psnr is not None]
+    if least and least_p(max(least), len(least)) >= SIGNIFICANT:
+        note += f" With at most {max(least)} clusters no difference can be significant at {SIGNIFICANT:g}."
+    return "\n".join(
+        [
+            f"A: {visible(first)}",
+            f"B: {visible(second)}",
+            "",
+            table,
+            "",
+            note,
+            *(f"- {visible(line)}" for line in lonely),
+        ]
+    )
 
 
 def _line(pair: Pairing) -> list[str]:
     psnr = pair.psnr
     return [
-        pair.title,
-        *([pair.restorer] if pair.restorer else []),
-        pair.task_key.partition("@")[0],
+        visible(pair.title),
+        *([visible(pair.restorer)] if pair.restorer else []),
+        visible(pair.task_key.partition("@")[0]),
         "0" if psnr is None else str(psnr.images),
+        "0" if psnr is None else str(psnr.clusters),
         MISSING if psnr is None else f"{psnr.first:.2f}",
         MISSING if psnr is None else f"{psnr.second:.2f}",
         MISSING if psnr is None else f"{psnr.mean:+.3f}",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ...atomic import write_text
 from ..errors import ReportError
+from ..escape import csv_cell, file_stem
+from ..escape import markdown as in_markdown
 from ..published.bibliography import bibtex
 from ..published.metrics import DIGITS, HEADS
 from ..published.results import load_sources
@@ -18,7 +20,21 @@ from .model import Column, Number, PaperTable, TableRow
 
 EXTENSIONS = {"latex": ".tex", "markdown": ".md", "csv": ".csv", "html": ".html"}
 CSV_HEADER = (
-    *("suite", "method", "model", "kind", "task", "dataset", "metric", "mean", "low", "high", "images", "mark"),
+    *(
+        "suite",
+        "method",
+        "model",
+        "kind",
+        "task",
+        "dataset",
+        "metric",
+        "mean",
+        "low",
+        "high",
+        "images",
+        "clusters",
+        "mark",
+    ),
     *("printed", "source", "notes"),
 )
 
@@ -51,39 +67,41 @@ def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> li
         if fmt not in EXTENSIONS:
             raise ReportError(f"--format {fmt}: give one of {', '.join(EXTENSIONS)}")
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
+    files, stem = [], file_stem(table.stem)
     for fmt in formats:
-        files.append(write_text(folder / f"{table.stem}{EXTENSIONS[fmt]}", render(table, fmt)))
+        files.append(write_text(folder / f"{stem}{EXTENSIONS[fmt]}", render(table, fmt)))
         if fmt == "latex":
-            files.append(write_text(folder / f"{table.stem}-body.tex", render(table, "latex-body")))
+            files.append(write_text(folder / f"{stem}-body.tex", render(table, "latex-body")))
     if table.citations:
-        files.append(write_text(folder / f"{table.stem}.bib", bibtex(table.citations)))
+        files.append(write_text(folder / f"{stem}.bib", bibtex(table.citations)))
     return files
 
 
 def markdown(table: PaperTable) -> str:
     """A pipe table with its footnotes; intervals stand behind the means."""
     signs = table.footnotes()
-    heads = ["method", *(cost.heading + _signs(cost.notes, signs) for cost in table.costs)]
+    heads = ["method", *(in_markdown(cost.heading) + _signs(cost.notes, signs) for cost in table.costs)]
     heads += [_head(column, table) + _signs(column.notes, signs) for column in table.columns]
     lines = [_pipes(heads), _pipes(["---"] + ["---:"] * (len(heads) - 1))]
     for block in table.blocks:
         if block.heading:
-            lines.append(_pipes([f"*{block.heading}*{_signs(block.notes, signs)}"] + [""] * (len(heads) - 1)))
+            lines.append(
+                _pipes([f"*{in_markdown(block.heading)}*{_signs(block.notes, signs)}"] + [""] * (len(heads) - 1))
+            )
         lines += [_pipes(_markdown_cells(row, table, signs)) for row in block.rows]
-    notes = [f"- <sup>{sign}</sup> {_plain(text)}" for text, sign in signs.items()]
-    sources = [f"- [{key}] {_plain(load_sources()[key])}" for key in table.citations]
-    parts = [[f"**{_plain(table.caption)}**"], lines, [" ".join(map(_plain, table.remarks))], notes, sources]
+    notes = [f"- <sup>{sign}</sup> {in_markdown(text)}" for text, sign in signs.items()]
+    sources = [f"- [{key}] {in_markdown(load_sources()[key])}" for key in table.citations]
+    parts = [[f"**{in_markdown(table.caption)}**"], lines, [" ".join(map(in_markdown, table.remarks))], notes, sources]
     return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
 
 
 def _head(column: Column, table: PaperTable) -> str:
     dataset = f" ({column.dataset})" if column.dataset and not table.one_dataset else ""
-    return f"{column.label}{dataset} {HEADS[column.metric]}"
+    return f"{in_markdown(column.label + dataset)} {HEADS[column.metric]}"
 
 
 def _markdown_cells(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> list[str]:
-    name = row.method + (f" [{row.citation}]" if row.citation else "") + _signs(row.notes, signs)
+    name = in_markdown(row.method) + (f" [{row.citation}]" if row.citation else "") + _signs(row.notes, signs)
     scores = [
         " ".join(filter(None, (_marked(score), score.bounds(DIGITS[column.metric])))) + _signs(score.notes, signs)
         for column, score in zip(table.columns, row.scores, strict=True)
@@ -102,12 +120,7 @@ def _signs(notes: Iterable[str], signs: Mapping[str, str]) -> str:
 
 
 def _pipes(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _plain(text: str) -> str:
-    """Text on one line that Markdown does not take for marks."""
-    return " ".join(text.replace("+-", "±").replace("*", "\\*").replace("<", "&lt;").split())
+    return "| " + " | ".join(cells) + " |"
 
 
 def tidy_csv(table: PaperTable) -> str:
@@ -124,12 +137,11 @@ def tidy_csv(table: PaperTable) -> str:
 
 
 def _line(table: PaperTable, row: TableRow, task: str, dataset: str, metric: str, number: Number) -> list[str]:
-    values = [number.value, number.low, number.high, number.images]
+    values = [number.value, number.low, number.high, number.images, number.clusters]
     exact = ["" if value is None else repr(value) for value in values]
     if row.kind == "published":
         exact[0] = "" if number.value is None else number.text
     where = row.citation if row.kind == "published" else "restorebench"
-    return [
-        *(table.suite, row.method, row.model, row.kind, task, dataset, metric, *exact, number.mark or ""),
-        *("" if number.value is None else number.text, where, "; ".join((*row.notes, *number.notes))),
-    ]
+    named = [table.suite, row.method, row.model, row.kind, task, dataset, metric]
+    printed = ["" if number.value is None else number.text, where, "; ".join((*row.notes, *number.notes))]
+    return [*map(csv_cell, named), *exact, number.mark or "", *map(csv_cell, printed)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from html import escape
 
+from ..escape import html
 from ..published.metrics import DIGITS, HEADS
 from ..published.results import load_sources
 from .model import Block, Number, PaperTable, TableRow
@@ -23,13 +23,13 @@ def html_document(table: PaperTable) -> str:
     signs = table.footnotes()
     body = [html_table(table), "<footer>"]
     if table.remarks:
-        body.append(f"<p>{' '.join(map(_text, table.remarks))}</p>")
+        body.append(f"<p>{' '.join(map(html, table.remarks))}</p>")
     if signs:
-        items = "\n".join(f'<dt id="note-{sign}">{sign}</dt><dd>{_text(text)}</dd>' for text, sign in signs.items())
+        items = "\n".join(f'<dt id="note-{sign}">{sign}</dt><dd>{html(text)}</dd>' for text, sign in signs.items())
         body.append(f"<dl>\n{items}\n</dl>")
     if table.citations:
         sources = load_sources()
-        items = "\n".join(f'<li id="source-{escape(key)}">{_text(sources[key])}</li>' for key in table.citations)
+        items = "\n".join(f'<li id="source-{html(key)}">{html(sources[key])}</li>' for key in table.citations)
         body.append(f"<ol>\n{items}\n</ol>")
     body.append("</footer>")
     return "\n".join(
@@ -38,7 +38,7 @@ def html_document(table: PaperTable) -> str:
             '<html lang="en">',
             "<head>",
             '<meta charset="utf-8">',
-            f"<title>{_text(table.caption)}</title>",
+            f"<title>{html(table.caption)}</title>",
             f"<style>{STYLE}</style>",
             "</head>",
             "<body>",
@@ -53,16 +53,16 @@ def html_document(table: PaperTable) -> str:
 def html_table(table: PaperTable) -> str:
     """The table element alone."""
     signs = table.footnotes()
-    first = ["Method", *(cost.title + _signs(cost.notes, signs) for cost in table.costs)]
+    first = ["Method", *(html(cost.title) + _signs(cost.notes, signs) for cost in table.costs)]
     tasks = [
-        f'<th scope="colgroup" colspan="{size}">{_text(column.label)}{_signs(column.notes, signs)}'
-        + (f"<small>{_text(column.dataset)}</small>" if column.dataset and not table.one_dataset else "")
+        f'<th scope="colgroup" colspan="{size}">{html(column.label)}{_signs(column.notes, signs)}'
+        + (f"<small>{html(column.dataset)}</small>" if column.dataset and not table.one_dataset else "")
         + "</th>"
         for column, size in table.spans()
     ]
     lines = [
         "<table>",
-        f"<caption>{_text(table.caption)}</caption>",
+        f"<caption>{html(table.caption)}</caption>",
         "<thead>",
         "<tr>" + "".join(f'<th scope="col" rowspan="2">{name}</th>' for name in first) + "".join(tasks) + "</tr>",
         "<tr>" + "".join(f'<th scope="col">{HEADS[column.metric]}</th>' for column in table.columns) + "</tr>",
@@ -76,18 +76,18 @@ def html_table(table: PaperTable) -> str:
 
 def _block(block: Block, table: PaperTable, signs: Mapping[str, str], width: int) -> Iterable[str]:
     if block.heading:
-        heading = _text(block.heading) + _signs(block.notes, signs)
+        heading = html(block.heading) + _signs(block.notes, signs)
         yield f'<tr><th scope="rowgroup" colspan="{width}">{heading}</th></tr>'
     for row in block.rows:
         yield _row(row, table, signs)
 
 
 def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> str:
-    name = _text(row.method) + _signs(row.notes, signs)
+    name = html(row.method) + _signs(row.notes, signs)
     if row.citation:
         place = table.citations.index(row.citation) + 1
-        name += f' <a href="#source-{escape(row.citation)}">[{place}]</a>'
-    cells = [f"<td>{_text(number.text)}{_signs(number.notes, signs)}</td>" for number in row.costs]
+        name += f' <a href="#source-{html(row.citation)}">[{place}]</a>'
+    cells = [f"<td>{html(number.text)}{_signs(number.notes, signs)}</td>" for number in row.costs]
     for column, score in zip(table.columns, row.scores, strict=True):
         bounds = score.bounds(DIGITS[column.metric])
         small = f"<small>{bounds}</small>" if bounds else ""
@@ -96,7 +96,7 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> str:
 
 
 def _marked(score: Number) -> str:
-    text = _text(score.text)
+    text = html(score.text)
     marks = {"best": f"<strong>{text}</strong>", "tie": f"{text}†", "second": f"<u>{text}</u>"}
     return marks[score.mark] if score.mark else text
 
@@ -104,7 +104,3 @@ def _marked(score: Number) -> str:
 def _signs(notes: Iterable[str], signs: Mapping[str, str]) -> str:
     links = ",".join(f'<a href="#note-{signs[note]}">{signs[note]}</a>' for note in notes)
     return f"<sup>{links}</sup>" if links else ""
-
-
-def _text(text: str) -> str:
-    return escape(text.replace("+-", "±"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..escape import file_stem, latex
 from ..published.metrics import DIGITS, HEADS
 from .model import Number, PaperTable, TableRow
 from .numbers import MISSING
@@ -11,26 +12,12 @@ from .numbers import MISSING
 WIDE = 8
 """More columns of scores than this are scaled to the width of the text."""
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
-    **{character: "\\" + character for character in "&%$#_{}"},
-}
-
-
-def latex_escape(text: str) -> str:
-    """Text with LaTeX's special characters made harmless, on one line; ``+-`` becomes the sign."""
-    escaped = "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
-    return escaped.replace("+-", r"$\pm$").replace("±", r"$\pm$")
-
 
 def latex_document(table: PaperTable) -> str:
     """A document that compiles as it is; BibTeX finds the ``.bib`` beside it."""
-    bibliography = [r"\bibliographystyle{plain}", rf"\bibliography{{{table.stem}}}"] if table.citations else []
+    bibliography = (
+        [r"\bibliographystyle{plain}", rf"\bibliography{{{file_stem(table.stem)}}}"] if table.citations else []
+    )
     return "\n".join(
         [
             r"\documentclass{article}",
@@ -53,14 +40,14 @@ def latex_body(table: PaperTable) -> str:
     numbers = len(table.costs) + len(table.columns)
     wide = len(table.columns) > WIDE
     rows = [line for block in _blocks(table, signs) for line in block]
-    notes = [rf"\textsuperscript{{{sign}}}~{latex_escape(text)}" for text, sign in signs.items()]
+    notes = [rf"\textsuperscript{{{sign}}}~{latex(text)}" for text, sign in signs.items()]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
             r"\begin{table*}[tp]",
             r"\centering",
-            rf"\caption{{{latex_escape(table.caption)}}}",
-            rf"\label{{tab:{table.stem}}}",
+            rf"\caption{{{latex(table.caption)}}}",
+            rf"\label{{tab:{file_stem(table.stem)}}}",
             *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
             rf"\begin{{tabular}}{{l{'r' * numbers}}}",
             r"\toprule",
@@ -70,7 +57,7 @@ def latex_body(table: PaperTable) -> str:
             r"\end{tabular}" + ("}" if wide else ""),
             r"\par\smallskip",
             r"\begin{minipage}{\textwidth}\footnotesize\raggedright",
-            *(rf"{latex_escape(remark)}" for remark in table.remarks),
+            *(rf"{latex(remark)}" for remark in table.remarks),
             *([r"\par " + "; ".join(notes) + "."] if notes else []),
             r"\end{minipage}",
             r"\end{table*}",
@@ -81,13 +68,13 @@ def latex_body(table: PaperTable) -> str:
 
 def _header(table: PaperTable, signs: Mapping[str, str]) -> list[str]:
     spans = table.spans()
-    names = [_span(size, latex_escape(column.label) + _signs(column.notes, signs)) for column, size in spans]
-    sets = [_span(size, latex_escape(column.dataset)) for column, size in spans]
+    names = [_span(size, latex(column.label) + _signs(column.notes, signs)) for column, size in spans]
+    sets = [_span(size, latex(column.dataset)) for column, size in spans]
     rules, start = [], len(table.costs) + 2
     for _, size in spans:
         rules.append(rf"\cmidrule(lr){{{start}-{start + size - 1}}}")
         start += size
-    heads = ["Method", *(cost.title + _signs(cost.notes, signs) for cost in table.costs)]
+    heads = ["Method", *(latex(cost.title) + _signs(cost.notes, signs) for cost in table.costs)]
     heads += [HEADS[column.metric] for column in table.columns]
     empty = [""] * (1 + len(table.costs))
     below = [] if table.one_dataset else [_line([*empty, *sets])]
@@ -102,7 +89,7 @@ def _blocks(table: PaperTable, signs: Mapping[str, str]) -> Iterable[list[str]]:
     for block in table.blocks:
         lines = [r"\midrule"]
         if block.heading:
-            heading = rf"\textit{{{latex_escape(block.heading)}}}{_signs(block.notes, signs)}"
+            heading = rf"\textit{{{latex(block.heading)}}}{_signs(block.notes, signs)}"
             lines.append(rf"\multicolumn{{{1 + len(table.costs) + len(table.columns)}}}{{l}}{{{heading}}} \\")
         for row in block.rows:
             lines += _row(row, table, signs)
@@ -111,7 +98,7 @@ def _blocks(table: PaperTable, signs: Mapping[str, str]) -> Iterable[list[str]]:
 
 def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> list[str]:
     """The row, and below it its intervals where it has any."""
-    name = latex_escape(row.method)
+    name = latex(row.method)
     # A bracket or star at the beginning would be taken for an argument of the line end before it.
     name = f"{{{name[0]}}}{name[1:]}" if name[:1] in ("[", "*") else name
     name += rf"~\cite{{{row.citation}}}" if row.citation else ""
@@ -135,7 +122,7 @@ def _marked(score: Number) -> str:
 def _text(number: Number) -> str:
     if number.text == MISSING:
         return "--"
-    return latex_escape(number.text) if number.text[0] not in "+-" else f"${number.text}$"
+    return latex(number.text) if number.text[0] not in "+-" else f"${latex(number.text)}$"
 
 
 def _signs(notes: Iterable[str], signs: Mapping[str, str]) -> str:

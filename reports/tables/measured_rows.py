@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..analysis.captions import task_label
+from ..analysis.captions import cluster_kind, hopeless, task_label
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE, cell_row
+from ..analysis.restoration import otherwise
 from ..published.metrics import DIGITS, Metric
 from .columns import COSTS
 from .model import Column, Number, TableRow
 from .numbers import number
 
+UNRANKED = "ranked only among rows restored alike"
 WEIGHTS = {
     "official": "the authors' weights",
     "retrained": "weights trained by this suite, not the authors'",
@@ -37,16 +39,14 @@ def measured_rows(group: Group, columns: Sequence[Column]) -> list[TableRow]:
     ]
 
 
-def few_images(group: Group, columns: Sequence[Column]) -> list[str]:
-    """Columns in which no difference can be significant, with their numbers of images, for a remark."""
-    rankings = [(column, group.scoreboard.ranking(column.key, column.metric)) for column in columns]
-    return list(
-        dict.fromkeys(
-            f"{column.label} ({ranking.images})"
-            for column, ranking in rankings
-            if ranking is not None and len(ranking.order) > 1 and ranking.hopeless
-        )
-    )
+def hopeless_columns(group: Group, columns: Sequence[Column]) -> list[str]:
+    """A sentence for each number of clusters with which no difference can be significant, with its columns."""
+    reasons: dict[str, list[str]] = {}
+    for column in columns:
+        ranking = group.scoreboard.ranking(column.key, column.metric)
+        if ranking is not None and (reason := hopeless(ranking, cluster_kind(group, column.key))):
+            reasons.setdefault(reason, []).append(column.label)
+    return [f"{reason}, so all tie: {', '.join(dict.fromkeys(names))}." for reason, names in reasons.items()]
 
 
 def _score(group: Group, restorer: RestorerResult, column: Column) -> Number:
@@ -60,6 +60,7 @@ def _score(group: Group, restorer: RestorerResult, column: Column) -> Number:
         high=interval.high,
         mark=group.scoreboard.mark(restorer.label, column.key, column.metric),
         images=interval.images,
+        clusters=interval.clusters,
         notes=_remarks(restorer, column),
     )
 
@@ -87,11 +88,16 @@ def _reason(restorer: RestorerResult, key: str, metric: Metric) -> str:
 
 
 def _remarks(restorer: RestorerResult, column: Column) -> tuple[str, ...]:
-    """What a reader must know about a mean: images that are left out of it."""
-    if column.metric != "psnr" or column.key == AVERAGE:
-        return ()
-    note = cell_row(restorer.cells[column.key].record).note
-    return (f"{restorer.label}, {column.label}: {note}",) if note else ()
+    """What a reader must know about a mean: images that are left out of it, or were restored otherwise than asked."""
+    keys = restorer.cells if column.key == AVERAGE else (column.key,)
+    notes = [
+        f"{restorer.label}, {key.partition('@')[0].replace('-', ' ')}: {text} ({UNRANKED})"
+        for key in keys
+        if (text := otherwise(restorer.cells[key]))
+    ]
+    if column.metric == "psnr" and column.key != AVERAGE and (note := cell_row(restorer.cells[column.key].record).note):
+        notes.append(f"{restorer.label}, {column.label}: {note}")
+    return tuple(notes)
 
 
 def _weights(restorer: RestorerResult) -> str:

@@ -68,6 +68,7 @@ class Number:
         low, high: 95 % interval; None where there is none.
         mark: of the column's ranking.
         images: how many it is a mean over; None where that is not known.
+        clusters: how many scenes, photographs or sequences these come from.
         notes: footnotes.
     """
 
@@ -77,6 +78,7 @@ class Number:
     high: float | None = None
     mark: Mark | None = None
     images: int | None = None
+    clusters: int | None = None
     notes: tuple[str, ...] = ()
 
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...messages import nearest
-from ..analysis.captions import conditions
+from ..analysis.captions import conditions, restorers_shown
 from ..analysis.cells import Group
 from ..analysis.scoreboard import RESAMPLES, SIGNIFICANT, TEST
 from ..errors import ReportError
@@ -15,7 +15,7 @@ from ..published.places import places
 from ..published.rows import published_rows
 from .beside_published import blocks
 from .columns import COSTS, score_columns
-from .measured_rows import few_images, measured_rows
+from .measured_rows import hopeless_columns, measured_rows
 from .model import Column, PaperTable
 
 
@@ -57,7 +57,10 @@ def paper_table(
         columns=tuple(heads),
         blocks=tuple(blocks(chosen, measured, printed, heads, named=rows is not None)),
         costs=tuple(cost.head(chosen) for cost in COSTS),
-        remarks=tuple(_remarks(chosen, heads, bool(printed))),
+        remarks=(
+            *_remarks(chosen, heads, bool(printed)),
+            *(_others(group, chosen, heads) if group is not None and chosen is not None else ()),
+        ),
     )
 
 
@@ -96,8 +99,8 @@ def _remarks(group: Group | None, columns: Sequence[Column], printed: bool) -> l
     if group is not None:
         remarks.append(f"Measured: {conditions(group)}.")
         remarks.append(
-            f"Brackets: 95 % bootstrap interval over images ({RESAMPLES:,} resamples within each task; BCa where it is "
-            "defined)."
+            f"Brackets: 95 % bootstrap interval ({RESAMPLES:,} resamples of whole clusters, which are the scenes, "
+            "photographs or sequences that images come from; BCa where it is defined)."
         )
         remarks += _marks(group, columns)
     if printed:
@@ -109,17 +112,33 @@ def _marks(group: Group, columns: Sequence[Column]) -> list[str]:
     rankings = [group.scoreboard.ranking(column.key, column.metric) for column in columns]
     if not any(ranking is not None and len(ranking.order) > 1 for ranking in rankings):
         return ["No marks: no column has two restorers to compare."]
+    family = " or ".join(dict.fromkeys(restorers_shown(r) for r in rankings if r is not None and len(r.order) > 1))
     remarks = [
         "Among measured rows of a column: bold is the best and significantly better than each other one; a dagger "
         "marks the best ones that cannot be told apart, a tie group; underlined is second, with those not told apart "
         "from it. "
-        f"{TEST[0].upper()}{TEST[1:]}, on the images common to the rows, Holm's correction within the column, level "
-        f"{SIGNIFICANT}."
+        f"{TEST[0].upper()}{TEST[1:]}, signs by cluster, on the images common to the rows, Holm's correction "
+        f"within the column {family}, level {SIGNIFICANT}."
     ]
     if any(restorer.is_input for restorer in group.restorers):
         remarks.append("The input is not ranked.")
-    if few := few_images(group, columns):
-        remarks.append(
-            f"Too few images (in brackets) for any difference to be significant, so all tie: {', '.join(few)}."
+    return remarks + hopeless_columns(group, columns)
+
+
+def _others(whole: Group, shown: Group, columns: Sequence[Column]) -> list[str]:
+    """Which measured restorers are not shown, and where the marks would be others with them."""
+    labels = {restorer.label for restorer in shown.restorers}
+    hidden = [r.label for r in whole.restorers if r.label not in labels and not r.is_input]
+    if not hidden:
+        return []
+    changed = [
+        f"{column.label} {HEADS[column.metric]}"
+        for column in columns
+        if any(
+            whole.scoreboard.mark(label, column.key, column.metric)
+            != shown.scoreboard.mark(label, column.key, column.metric)
+            for label in labels
         )
-    return remarks
+    ]
+    text = f"Measured, but neither shown nor compared: {', '.join(hidden)}"
+    return [f"{text}; with them the marks are others in {', '.join(changed)}." if changed else f"{text}."]

@@ -9,6 +9,8 @@ from tabulate import tabulate
 from ...benchmarks.store.records import Record
 from ..analysis.cells import Group
 from ..analysis.leaderboard import AVERAGE, Row, average_row, cell_row
+from ..analysis.restoration import otherwise
+from ..escape import visible
 from .numbers import MISSING, number, task_label
 
 LPIPS = "LPIPS"
@@ -30,7 +32,7 @@ def _table(group: Group) -> str:
     for restorer in networks or group.restorers:
         columns = [key for key in group.tasks if key in restorer.cells]
         records = [restorer.cells[key].record for key in columns]
-        rows = [cell_row(record) for record in records]
+        rows = [cell_row(cell.record, otherwise(cell)) for cell in (restorer.cells[key] for key in columns)]
         speeds = [images_per_second(record) for record in records]
         if len(group.tasks) > 1:
             rows.append(average_row(restorer.records, rows))
@@ -47,7 +49,7 @@ def _table(group: Group) -> str:
         disable_numparse=True,
         colalign=("left", "left") + ("right",) * (len(kept) - 2),
     )
-    return "\n".join([group.title, "", body, *missing])
+    return "\n".join([visible(group.title), "", body, *map(visible, missing)])
 
 
 def images_per_second(record: Record) -> float | None:
@@ -57,8 +59,8 @@ def images_per_second(record: Record) -> float | None:
 
 def _line(label: str, row: Row, gain: float | None, speed: float | None) -> list[str]:
     return [
-        label,
-        _task(row),
+        visible(label),
+        visible(_task(row)),
         str(row.images),
         number(row.input_psnr, 2),
         number(row.input_ssim, 3),

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from ..analysis.cells import Group
 from ..analysis.training import equality, training_costs
+from ..escape import csv_cell, markdown
 from .numbers import MISSING, number
 
 CURVE_COLUMNS = ("restorer", "images", "seconds", "validation_gain_db")
@@ -22,8 +23,8 @@ def training_markdown(group: Group) -> str:
     body = tabulate(
         [
             [
-                cost.label,
-                f"{cost.recipe}, {cost.data_sha256[:12]}",
+                markdown(cost.label),
+                markdown(f"{cost.recipe}, {cost.data_sha256[:12]}"),
                 f"{cost.images:,}",
                 f"{cost.steps:,}",
                 f"{cost.seconds / 60:.1f}",
@@ -31,7 +32,7 @@ def training_markdown(group: Group) -> str:
                 number(cost.gain, 2),
                 MISSING if cost.gain is None else f"{cost.gain / cost.images * 1000:.3f}",
                 MISSING if cost.gain is None or not cost.seconds else f"{cost.gain / cost.seconds * 60:.3f}",
-                cost.machine,
+                markdown(cost.machine),
             ]
             for cost in several
         ],
@@ -43,7 +44,7 @@ def training_markdown(group: Group) -> str:
         disable_numparse=True,
         colalign=("left", "left", *("right",) * 7, "left"),
     )
-    return f"### Training budgets, {group.title}\n\n{body}\n\n{equality(several)}\n"
+    return f"### Training budgets, {markdown(group.title)}\n\n{body}\n\n{equality(several)}\n"
 
 
 def curves_csv(group: Group) -> str:
@@ -52,5 +53,5 @@ def curves_csv(group: Group) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CURVE_COLUMNS)
     for cost in training_costs(group):
-        writer.writerows((cost.label, images, seconds, gain) for images, seconds, gain in cost.history)
+        writer.writerows((csv_cell(cost.label), images, seconds, gain) for images, seconds, gain in cost.history)
     return text.getvalue()

@@ -12,7 +12,7 @@ bench.figures = (() => {
   const narrow = window.matchMedia("(max-width: 600px)");
   let group = null;
 
-  const escape = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`); // Plotly reads labels as markup
+  const escape = (text) => text.replace(/[&<>"%{}]/g, (sign) => `&#${sign.charCodeAt(0)};`); // Plotly reads labels as markup
   const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
   const byId = (id) => document.getElementById(id);
   const ranked = () => group.rows.filter((row) => !row.isInput);
@@ -131,7 +131,7 @@ bench.figures = (() => {
       axis(gain ? "gain over the input, dB" : "PSNR, dB"), { barmode: "group", bargap: 0.25, bargroupgap: 0.08 });
     note("tasks", gain
       ? "PSNR gained over the degraded input, mean over the images of a task; lines are 95 % intervals of that gain."
-      : "Mean PSNR of each task; lines are 95 % intervals over images, which hold how much images differ, not only restorers.");
+      : "Mean PSNR of each task; lines are 95 % intervals, by scene, photograph or sequence, which hold how much images differ, not only restorers.");
     bench.numbers("tasks-numbers", gain ? "Gain over the input, dB" : "PSNR, dB",
       ["Restorer", ...group.tasks.map((task) => task.label)],
       ranked().map((row) => [row.label, ...group.tasks.map((task) => {

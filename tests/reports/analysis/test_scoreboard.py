@@ -172,8 +172,8 @@ def test_the_inputs_level_is_that_of_whole_cells() -> None:
     assert group(partial).scoreboard.input_level("deblur@embedded-256") is not None
 
 
-def test_a_score_is_the_interval_of_the_cells_values_seeded_by_group_restorer_and_task() -> None:
-    """This text seeds the tables that are in print: it stays."""
+def test_a_score_is_the_interval_of_the_cells_values_seeded_by_task_protocol_and_restorer() -> None:
+    """A cell has one interval in every suite that has its task."""
     cell = next(r for r in group().restorers if r.label == RBAIR).cells[DERAIN]
-    expected = mean_interval(list(cell.values("psnr").values()), seed=f"{group().title}/{RBAIR}/{DERAIN}")
+    expected = mean_interval(list(cell.values("psnr").values()), seed=f"{DERAIN}, {group().protocol}/{RBAIR}")
     assert group().scoreboard.score(RBAIR, DERAIN) == expected

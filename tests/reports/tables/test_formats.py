@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from restorebench.reports.escape import latex
 from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render, write_formats
-from restorebench.reports.tables.latex import latex_escape
 from restorebench.reports.tables.model import Block, Column, CostHead, Number, PaperTable, TableRow
 from restorebench.reports.tables.paper import paper_table
 
@@ -163,9 +163,9 @@ def test_the_parser_of_these_tests_sees_damage(damage: tuple[str, str, int]) -> 
 
 
 def test_latex_specials_are_harmless() -> None:
-    assert latex_escape("50 % & a_b") == r"50 \% \& a\_b"
-    assert latex_escape("x^2 ~ \\ {}") == r"x\textasciicircum{}2 \textasciitilde{} \textbackslash{} \{\}"
-    assert latex_escape("+-1.9") == r"$\pm$1.9"
+    assert latex("50 % & a_b") == r"50 \% \& a\_b"
+    assert latex("x^2 ~ \\ {}") == r"x\textasciicircum{}2 \textasciitilde{} \textbackslash{} \{\}"
+    assert latex("+-1.9") == r"$\pm$1.9"
 
 
 def test_markdown_has_a_cell_for_every_column() -> None:
