@@ -53,13 +53,25 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
             "%s %s, %s: %s, %d of %d images computed now%s",
             *(plan.card.name, plan.variant, outcome.task, outcome.state, outcome.computed, outcome.expected, speed),
         )
+        if outcome.unsaved:
+            logger.error(
+                "%s %s, %s: the files of %d images could not be written; the same command writes them",
+                *(plan.card.name, plan.variant, outcome.task, outcome.unsaved),
+            )
+        if outcome.otherwise:
+            logger.warning(
+                "%s %s, %s: restored otherwise than asked for want of memory: %s",
+                *(plan.card.name, plan.variant, outcome.task, outcome.otherwise),
+            )
     write_leaderboard(plan.store.root)
     return outcomes
 
 
 def incomplete(outcomes: Sequence[CellOutcome]) -> str:
-    """The cells of a job that lack scores, in words; empty where all are complete."""
-    return ", ".join(f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state != "complete")
+    """The cells of a job that lack scores or files, in words; empty where all are complete."""
+    lacking = [f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state != "complete"]
+    lacking += [f"{outcome.task} lacks {outcome.unsaved} files" for outcome in outcomes if outcome.unsaved]
+    return ", ".join(lacking)
 
 
 def show_results(results: Path, ran: set[tuple[str, str]]) -> None:
