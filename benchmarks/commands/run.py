@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     """``bench run``: run the jobs that Hydra overrides ask for.
 
     Returns:
-        0 if every cell is complete, 1 if not.
+        0 if every cell is complete and every file that was asked for is there, 1 if not.
 
     Raises:
         UserError, ModelError, DataError: if an override is wrong, before anything runs.
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     outcomes = jobs.launch()
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         show_results(results, {(plan.suite.suite.name, str(plan.protocol)) for plan in jobs.plans})
-    return 1 if any(map(incomplete, outcomes)) else 0
+    return 1 if jobs.failures or any(map(incomplete, outcomes)) else 0
 
 
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
