@@ -42,12 +42,27 @@ class SizeRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Whether an image may be restored in overlapping tiles, and how (sizes in pixels)."""
+    """Whether an image may be restored in overlapping tiles where memory does not suffice, and how (sizes in pixels).
+
+    ``tile=`` of a configuration forces tiles of any size, whatever stands here: that is then part of the cell.
+
+    Attributes:
+        allowed: False where a network needs the whole image: without the memory for it, it runs on the CPU.
+        tile: the smallest side of tiles that is safe: larger ones are tried first, smaller ones never.
+        overlap: pixels that neighbouring tiles share, at most a quarter of a tile.
+        loss_db: the most that tiles of that side cost an image, in dB of PSNR, as measured; None where nobody has.
+        note: what was measured, or why it is not allowed.
+    """
 
     allowed: bool = True
     tile: int = 512
     overlap: int = 64
+    loss_db: float | None = None
     note: str = ""
+
+    def overlap_of(self, tile: int) -> int:
+        """The overlap in pixels of tiles of that side."""
+        return min(self.overlap, tile // 4)
 
 
 @dataclass(frozen=True, kw_only=True)

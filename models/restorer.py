@@ -53,7 +53,8 @@ class Restorer(nn.Module):
             Restored images, (B, 3, H, W), in the dtype that the network gives.
 
         Raises:
-            ModelError: `x` has another shape or an integer dtype, or the network does not keep the shape.
+            ModelError: `x` has another shape or an integer dtype, or what the network gives is no floating tensor of
+                the padded shape on the device of `x`.
         """
         if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
             raise ModelError(f"{self.card.name} takes images (B, 3, H, W), got shape {tuple(x.shape)}")
@@ -63,12 +64,21 @@ class Restorer(nn.Module):
             )
         height, width = x.shape[-2:]
         padded = pad(x, self.card.size)
-        restored: torch.Tensor = self.network(padded)
+        return self._checked(self.network(padded), padded)[..., :height, :width]
+
+    def _checked(self, restored: object, padded: torch.Tensor) -> torch.Tensor:
+        """What the network gave, if it is an image for each of `padded`."""
+        if not isinstance(restored, torch.Tensor):
+            raise ModelError(f"{self.card.name} gave a {type(restored).__name__}, not a tensor")
         if restored.shape != padded.shape:
             raise ModelError(
                 f"{self.card.name} gave shape {tuple(restored.shape)} for an input of shape {tuple(padded.shape)}"
             )
-        return restored[..., :height, :width]
+        if not restored.is_floating_point():
+            raise ModelError(f"{self.card.name} gave {restored.dtype}, not floating values in [0, 1]")
+        if restored.device != padded.device:
+            raise ModelError(f"{self.card.name} gave a tensor on {restored.device} for an input on {padded.device}")
+        return restored
 
     @property
     def parameters_count(self) -> int:

@@ -37,6 +37,17 @@ def _machine() -> str:
 
 
 @contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An `OSError` of the block that names no file (a write to a full disk does not) names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; what lies there when the block ends takes the place of `path`, synced.
 
@@ -48,10 +59,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(part_name(path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""))
     try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with naming(path):
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+    except OSError as error:
+        if error.filename in (part, str(part)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         part.unlink(missing_ok=True)
 

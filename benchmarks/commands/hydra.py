@@ -7,13 +7,18 @@ once beforehand, where a mistake becomes one line that names the nearest right n
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
+import logging
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+import traceback
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from hydra import compose, initialize_config_module, version
 from hydra._internal.utils import _run_hydra, get_args_parser
@@ -24,16 +29,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ...messages import nearest
+from ...messages import nearest, one_line
 from ..errors import UserError
 from ..evaluation.config import CONFIG_MODULE
 from .logs import set_up_logging
-from .mistakes import is_user_error
+from .mistakes import in_words, is_told
+
+logger = logging.getLogger("restorebench")
 
 Schema = TypeVar("Schema")
 Plan = TypeVar("Plan")
 Outcome = TypeVar("Outcome")
 
+FULL_ERROR = "HYDRA_FULL_ERROR"
+LAUNCHERS = ("joblib", "submitit", "ray", "concurrent")
+"""Packages whose errors are those of processes that a launcher started."""
 MOST_COMPOSED = 500
 """Jobs of a sweep that are composed beforehand; those of a larger one meet their mistakes when they start."""
 
@@ -185,8 +195,63 @@ class HydraCommand(Generic[Schema]):
         return f"{group}={choice}: no such choice{nearest(choice, options)}; there are {', '.join(options)}"
 
 
-class JobFailedError(Exception):
-    """Raised by a job in another process, whose outcome this one cannot see otherwise."""
+Kind = Literal["done", "incomplete", "fault", "mistake"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a job in a process of a launcher, whose outcome stays there.
+
+    Attributes:
+        jobs: the `Jobs` that wait for it, by their key.
+        kind: ``done``; ``incomplete``: its outcome lacks something; ``fault``: a file or folder could not be read or
+            written; ``mistake``: of the user.
+        text: one line about it.
+        key: of this report.
+    """
+
+    jobs: str
+    kind: Kind
+    text: str
+    key: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Hydra drops what its jobs return. Unpickled, as every launcher does with it, it is handed in.
+        return _handed_in, (self.jobs, self.kind, self.text, self.key)
+
+
+_reports: dict[str, dict[str, Report]] = {}
+"""By the `Jobs` that wait for them: reports that have come back from other processes."""
+
+
+def _handed_in(jobs: str, kind: Kind, text: str, key: str) -> Report:
+    report = Report(jobs, kind, text, key)
+    if jobs in _reports:
+        _reports[jobs][key] = report
+    return report
+
+
+class FaultElsewhereError(OSError):
+    """A fault that another process met; its text is the whole line."""
+
+
+@contextlib.contextmanager
+def _errors_as_they_are() -> Iterator[None]:
+    """Hydra hands errors on in the block, rather than print them with a traceback and end the process."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
+        else:
+            os.environ[FULL_ERROR] = before
+
+
+def _line(error: ValueError | OSError) -> str:
+    text = in_words(error) if isinstance(error, OSError) else str(error)
+    return " ".join(text.split())
 
 
 def no_failure(outcome: object) -> str:
@@ -198,12 +263,14 @@ class Jobs(Generic[Schema, Plan, Outcome]):
     """The jobs of one command line: planned here, run wherever Hydra's launcher wants them.
 
     Hydra calls this object once for every configuration. A launcher with processes of its own (joblib, submitit)
-    pickles it: what was planned and collected stays behind, the copy plans its job anew, and says a failure by an
-    exception. What it is made of are therefore functions of modules, which pickle finds by their names.
+    pickles it: what was planned and collected stays behind, the copy plans its job anew, and returns a `Report`.
+    What it is made of are therefore functions of modules, which pickle finds by their names.
 
     Attributes:
         plans: of all jobs, in order; none where Hydra is only asked to show something.
         outcomes: of the jobs that this process ran, in order.
+        failures: what is wrong with outcomes of jobs that other processes ran, one line each.
+        faults: files and folders that jobs could not read or write; the other jobs still run.
         mistakes: errors of the user that only a running job could meet; the other jobs still run.
     """
 
@@ -230,11 +297,13 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         """
         self.command, self.arguments = command, list(arguments)
         self._plan, self._run, self._failure = plan, run, failure
-        self._process = os.getpid()
+        self._process, self._key = os.getpid(), uuid.uuid4().hex
         composed = command.compose(arguments)
         configs = [] if composed.only_shown else composed.configs
         self._planned = {repr(config): plan(config) for config in configs}
         self.outcomes: list[Outcome] = []
+        self.failures: list[str] = []
+        self.faults: list[OSError] = []
         self.mistakes: list[ValueError] = []
 
     @property
@@ -245,46 +314,80 @@ class Jobs(Generic[Schema, Plan, Outcome]):
     def launch(self) -> list[Outcome]:
         """Let Hydra run all jobs; outcomes of those that ran in this process.
 
-        Where Hydra is only asked to show something, it does so and ends the process, as it does when a job fails.
+        Where Hydra is only asked to show something, it does so and ends the process; so does a job that fails by a
+        defect, with its traceback, when the others are done.
 
         Raises:
-            ValueError: the first of `mistakes`.
+            ValueError: the first of `mistakes`, when the others have been said.
+            OSError: the first of `faults`, the same.
         """
         parser = self.command.parser()
         version.setbase("1.3")
-        # Not `hydra.main`, which reads `sys.argv`: that stays as it was typed, for those who start processes by it.
-        _run_hydra(
-            args=parser.parse_args(self.arguments),
-            args_parser=parser,
-            task_function=self,
-            config_path=f"pkg://{CONFIG_MODULE}",
-            config_name=self.command.name,
-        )
-        if self.mistakes:
-            raise self.mistakes[0]
+        _reports[self._key] = {}
+        try:
+            # Not `hydra.main`, which reads `sys.argv`: that stays as it was typed, for those who start processes by it.
+            with _errors_as_they_are():
+                _run_hydra(
+                    args=parser.parse_args(self.arguments),
+                    args_parser=parser,
+                    task_function=self,
+                    config_path=f"pkg://{CONFIG_MODULE}",
+                    config_name=self.command.name,
+                )
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.faults.append(error)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in LAUNCHERS:
+                traceback.print_exc()  # a defect of ours, or of the network's constructor
+                sys.exit(1)
+            self.failures.append(f"a process of the launcher ended early ({one_line(error)}); the same command goes on")
+            logger.error("%s", self.failures[-1])
+        finally:
+            self._take(_reports.pop(self._key).values())
+        errors: list[ValueError | OSError] = [*self.mistakes, *self.faults]
+        for text in dict.fromkeys(_line(error) for error in errors[1:]):
+            if text != _line(errors[0]):
+                logger.error("%s", text)
+        if errors:
+            raise errors[0]
         return self.outcomes
 
-    def __call__(self, config: DictConfig) -> None:
-        """Run one job, in this process or in a launcher's.
+    def _take(self, reports: Iterable[Report]) -> None:
+        """Count reports of other processes with what this one has met itself."""
+        for report in reports:
+            if report.kind == "mistake":
+                self.mistakes.append(UserError(report.text))
+            elif report.kind == "fault":
+                self.faults.append(FaultElsewhereError(report.text))
+            elif report.kind == "incomplete":
+                self.failures.append(report.text)
+                logger.error("%s", report.text)
 
-        Raises:
-            JobFailedError: it failed, in another process than the one that planned it.
-        """
+    def __call__(self, config: DictConfig) -> Report | None:
+        """Run one job, in this process or in a launcher's; there it says what became of it."""
         set_up_logging()
         asked = self.command.typed(config)
         here = os.getpid() == self._process
+        kind: Kind = "done"
+        text = ""
         try:
             planned = self._planned.get(repr(asked))
             outcome = self._run(self._plan(asked) if planned is None else planned)
-        except ValueError as error:
-            if not here or not is_user_error(error):
+            text = self._failure(outcome)
+            kind = "incomplete" if text else "done"
+            if here:
+                self.outcomes.append(outcome)
+        except (ValueError, OSError) as error:
+            if not is_told(error):
                 raise
-            self.mistakes.append(error)
-            return
-        if here:
-            self.outcomes.append(outcome)
-        elif self._failure(outcome):
-            raise JobFailedError(self._failure(outcome))
+            kind, text = ("fault", _line(error)) if isinstance(error, OSError) else ("mistake", _line(error))
+            if here and isinstance(error, OSError):
+                self.faults.append(error)
+            elif here and isinstance(error, ValueError):
+                self.mistakes.append(error)
+        return None if here else Report(self._key, kind, text, uuid.uuid4().hex)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_planned": {}, "outcomes": [], "mistakes": []}
+        return {**vars(self), "_planned": {}, "outcomes": [], "failures": [], "faults": [], "mistakes": []}

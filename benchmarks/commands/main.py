@@ -12,8 +12,9 @@ from importlib import import_module
 from importlib.metadata import version
 
 from .logs import set_up_logging
-from .mistakes import is_user_error
+from .mistakes import in_words, is_user_error
 
+EXIT_INCOMPLETE = 1
 EXIT_USER_ERROR = 2
 
 DESCRIPTION = "The comparative benchmark of all-in-one image restorers: resumable sweeps under named protocols."
@@ -77,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def guarded(action: Callable[[], int]) -> int:
-    """Run a command; a mistake of the user becomes one line on standard error and exit code 2."""
+    """Run a command; a mistake of the user becomes one line on standard error and exit code 2, a file or folder that
+    cannot be read or written (disk full, read-only) one line and 1."""
     try:
         return action()
     except KeyboardInterrupt:
@@ -87,6 +89,9 @@ def guarded(action: Callable[[], int]) -> int:
         # The reader of a pipe (head, less) went away; keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        sys.stderr.write(f"bench: {' '.join(in_words(error).split())}\n")
+        return EXIT_INCOMPLETE
     except ValueError as error:
         if not is_user_error(error):
             raise

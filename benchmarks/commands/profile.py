@@ -6,6 +6,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from ...models.fit import check_fit
+from ...models.registry import check_variant, get_card
+from ...models.weights import choose_weights
 from ..profiling.config import ProfileConfig
 from ..profiling.job import ProfileJob, make_job, measured_row, row_key
 from ..profiling.table import as_text
@@ -27,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError, ModelError: if an override is wrong, before anything runs.
     """
-    jobs = Jobs(COMMAND, arguments, plan=make_job, run=measure)
+    jobs = Jobs(COMMAND, arguments, plan=planned, run=measure)
     for job in jobs.plans:
         Store(job.file.parent).prepare()
         read_rows(job.file)
@@ -37,7 +40,16 @@ def main(arguments: Sequence[str]) -> int:
     rows = [row for job in jobs.plans for row in read_rows(job.file) if row.key == row_key(job)]
     files = "\n".join(f"  {path}" for path in dict.fromkeys(job.file for job in jobs.plans))
     sys.stdout.write(f"\n{as_text(rows)}\n\nwritten:\n{files}\n")
-    return 1 if any(row.note for row in rows) else 0
+    return 1 if jobs.failures or any(row.note for row in rows) else 0
+
+
+def planned(config: ProfileConfig) -> ProfileJob:
+    """The workload of a configuration, whose network can be built and whose weights fit it."""
+    card = get_card(config.model)
+    check_variant(card, config.variant)
+    choice = choose_weights(card, config.variant, config.weights, 0)
+    check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides})
+    return make_job(config)
 
 
 def measure(job: ProfileJob) -> None:

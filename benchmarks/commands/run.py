@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     """``bench run``: run the jobs that Hydra overrides ask for.
 
     Returns:
-        0 if every cell is complete, 1 if not.
+        0 if every cell is complete and every file that was asked for is there, 1 if not.
 
     Raises:
         UserError, ModelError, DataError: if an override is wrong, before anything runs.
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     outcomes = jobs.launch()
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         show_results(results, {(plan.suite.suite.name, str(plan.protocol)) for plan in jobs.plans})
-    return 1 if any(map(incomplete, outcomes)) else 0
+    return 1 if jobs.failures or any(map(incomplete, outcomes)) else 0
 
 
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
@@ -56,13 +56,25 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
             "%s %s, %s: %s, %d of %d images computed now%s",
             *(plan.card.name, plan.variant, outcome.task, outcome.state, outcome.computed, outcome.expected, speed),
         )
+        if outcome.unsaved:
+            logger.error(
+                "%s %s, %s: the files of %d images could not be written; the same command writes them",
+                *(plan.card.name, plan.variant, outcome.task, outcome.unsaved),
+            )
+        if outcome.otherwise:
+            logger.warning(
+                "%s %s, %s: restored otherwise than asked for want of memory: %s",
+                *(plan.card.name, plan.variant, outcome.task, outcome.otherwise),
+            )
     write_leaderboard(plan.store.root)
     return outcomes
 
 
 def incomplete(outcomes: Sequence[CellOutcome]) -> str:
-    """The cells of a job that lack scores, in words; empty where all are complete."""
-    return ", ".join(f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state != "complete")
+    """The cells of a job that lack scores or files, in words; empty where all are complete."""
+    lacking = [f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state != "complete"]
+    lacking += [f"{outcome.task} lacks {outcome.unsaved} files" for outcome in outcomes if outcome.unsaved]
+    return ", ".join(lacking)
 
 
 def show_results(results: Path, ran: set[tuple[str, str]]) -> None:

@@ -6,7 +6,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from ...models.fit import check_fit
 from ...models.registry import check_variant, get_card
+from ...models.weights import choose_weights
 from ..training.checks import check
 from ..training.config import RENAMED_KEYS, TRAIN_CONFIG, TrainConfig
 from .hydra import HydraCommand, Jobs
@@ -25,14 +27,17 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError, ModelError, DataError: if an override is wrong, before anything runs, or training data are.
     """
-    reasons = Jobs(COMMAND, arguments, plan=checked, run=train, failure=str).launch()
-    return 1 if any(reasons) else 0
+    jobs = Jobs(COMMAND, arguments, plan=checked, run=train, failure=str)
+    reasons = jobs.launch()
+    return 1 if jobs.failures or any(reasons) else 0
 
 
 def checked(config: TrainConfig) -> TrainConfig:
     """A configuration that can be trained, as far as that is known without images."""
     check(config)
-    check_variant(get_card(config.model), config.variant)
+    card = get_card(config.model)
+    choice = choose_weights(card, check_variant(card, config.variant), config.weights, config.seed)
+    check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides})
     return config
 
 

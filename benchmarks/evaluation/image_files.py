@@ -143,19 +143,23 @@ class SavedImages:
     def save(self, name: str, restored: Tensor, size: tuple[int, int]) -> None:
         """Write a sample's restored image (3, H', W'), less the padding beyond `size` (H, W).
 
-        Where nothing is saved, an image that an earlier computation left is removed: it need not be this one's.
+        Where nothing is saved, or nothing can be, an image that an earlier computation left is removed: it need not be
+        this one's.
 
         Raises:
             OSError: if it cannot be written.
         """
-        if self.kind is not None:
-            image = restored[:, : size[0], : size[1]].permute(1, 2, 0).float().cpu().numpy()
-            write_image(self._file(name, self.kind), image, self.kind)
-        kept = None if self.kind is None else self._file(name, self.kind)
-        if self.path.is_dir():
-            for kind in get_args(ImageFormat):
-                if self._file(name, kind) != kept:
-                    self._file(name, kind).unlink(missing_ok=True)
+        kept = None
+        try:
+            if self.kind is not None:
+                image = restored[:, : size[0], : size[1]].permute(1, 2, 0).float().cpu().numpy()
+                write_image(self._file(name, self.kind), image, self.kind)
+                kept = self._file(name, self.kind)
+        finally:
+            if self.path.is_dir():
+                for kind in get_args(ImageFormat):
+                    if self._file(name, kind) != kept:
+                        self._file(name, kind).unlink(missing_ok=True)
 
     def take(self, other: Path) -> None:
         """Copy the images from another folder of the same cell."""

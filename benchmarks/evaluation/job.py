@@ -12,16 +12,20 @@ from typing import Literal
 
 from torch import nn
 
+from ...atomic import naming
 from ...datasets.samples import TaskData
+from ...messages import one_line
 from ...models import ModelCard, WeightsInfo, build_network, create_model
 from ..environment import describe_environment
 from ..errors import UserError
 from ..inference.cost import cost_of
 from ..inference.numerics import check_dtype
+from ..inference.out_of_memory import is_out_of_memory
 from ..inference.runner import Runner
 from ..profiling.macs import count_macs
 from ..protocols.lpips import Lpips, LpipsChoice
-from ..store.folders import CellBusyError, CellFolder
+from ..store.folders import IMAGES, CellBusyError, CellFolder
+from ..store.how import described, deviations
 from ..store.parts import (
     ComplexityRecord,
     CostRecord,
@@ -54,6 +58,8 @@ class CellOutcome:
         computed: images computed by this job.
         expected: images of the data set.
         seconds: wall time spent on them.
+        unsaved: images that have scores, but whose file that was asked for could not be written.
+        otherwise: how images were restored, where that is not what was asked for, in words; "" where it is.
     """
 
     task: str
@@ -61,6 +67,8 @@ class CellOutcome:
     computed: int
     expected: int
     seconds: float
+    unsaved: int = 0
+    otherwise: str = ""
 
 
 class Job:
@@ -96,7 +104,13 @@ class Job:
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
         restorer = create_model(plan.card.name, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
-        return Runner(restorer, plan.numerics)
+        try:
+            return Runner(restorer, plan.numerics)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            where = f"{plan.card.name} {plan.variant} does not fit the memory of {plan.numerics.device}"
+            raise UserError(f"{where} ({one_line(error)}); use device=cpu, or a smaller variant") from error
 
     @property
     def card(self) -> ModelCard:
@@ -116,7 +130,7 @@ class Job:
             network = functools.partial(build_network, plan.card.name, variant=plan.variant, **plan.overrides)
         try:
             cost = count_macs(network, COMPLEXITY_SIZE)
-        except (UserError, RuntimeError) as error:
+        except Exception as error:  # the network's own, of any kind
             logger.warning("%s: multiply-adds not counted: %s", plan.card.name, error)
             built = network if isinstance(network, nn.Module) else network()
             parameters = sum(p.numel() for p in built.parameters() if p.requires_grad)
@@ -161,7 +175,7 @@ class Job:
         plan, cell = self.plan, self.plan.cell(data)
         folder = plan.store.cell(cell.suite, cell.model, cell.id)
         if plan.overwrite != "always" and self._finished(folder, data):
-            return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
+            return self._already(folder, data)
         if plan.overwrite == "never" and folder.begun:
             return CellOutcome(data.task.key, "left alone", 0, len(data), 0.0)
         with folder.claimed(wait_seconds):
@@ -170,7 +184,7 @@ class Job:
     def _claimed_cell(self, cell: Cell, folder: CellFolder, data: TaskData) -> CellOutcome:
         if self.plan.overwrite != "always":
             if self._finished(folder, data):  # another process may have finished it before the lock was ours
-                return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
+                return self._already(folder, data)
             accept = functools.partial(self._finished, data=data)
             twin = self.plan.store.twin(cell.suite, cell.model, cell.id, accept)
             if twin is not None:
@@ -182,15 +196,21 @@ class Job:
         missing = [name for name in data.names if name not in kept]
         started = datetime.now(UTC)
         folder.begin(keep)
-        computed = Computed(0, 0.0)
+        computed, unsaved = Computed(0, 0.0), 0
         if missing:
-            scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data), self._previews(folder, data))
+            previews = self._previews(folder, data)
+            scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data), previews)
             self.runner.forget_passes()
-            computed = compute_rows(folder, data, missing, self.runner, scorer, progress=self.plan.progress)
-        record = self._record(cell, data, folder.rows(), computed, started)
+            with naming(folder.path / IMAGES):
+                computed = compute_rows(folder, data, missing, self.runner, scorer, progress=self.plan.progress)
+            lacking = scorer.unsaved.names
+            unsaved = len({*lacking["restored image"], *(lacking["preview"] if previews.insisted else ())})
+        rows = folder.rows()
+        record = self._record(cell, data, rows, computed, started)
         folder.finish(record, data.names)
         state: State = "complete" if record.complete else "incomplete"
-        return CellOutcome(data.task.key, state, computed.images, len(data), computed.seconds)
+        otherwise = described(deviations(rows, self.plan.numerics.tile))
+        return CellOutcome(data.task.key, state, computed.images, len(data), computed.seconds, unsaved, otherwise)
 
     def _adopt(self, cell: Cell, folder: CellFolder, twin: CellFolder, data: TaskData) -> CellOutcome:
         checked = twin.checked()
@@ -200,7 +220,12 @@ class Job:
         self._images(folder, data).take(twin.images)
         self._previews(folder, data).take(twin.path / PREVIEWS)
         folder.adopt(dataclasses.replace(record, suite=cell.suite, suite_tasks=cell.suite_tasks), twin)
-        return CellOutcome(data.task.key, "complete", 0, len(data), 0.0)
+        return self._already(folder, data)
+
+    def _already(self, folder: CellFolder, data: TaskData) -> CellOutcome:
+        """The outcome of a cell that needs nothing."""
+        otherwise = described(deviations(folder.rows(), self.plan.numerics.tile))
+        return CellOutcome(data.task.key, "complete", 0, len(data), 0.0, otherwise=otherwise)
 
     def _record(
         self, cell: Cell, data: TaskData, rows: Sequence[ImageRow], computed: Computed, started: datetime

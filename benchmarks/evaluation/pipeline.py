@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...datasets.samples import TaskData
-from ..errors import RestorationError
+from ...messages import one_line
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..protocols.protocol import Pair, Protocol
@@ -51,6 +51,23 @@ class Computed:
     seconds: float
 
 
+class Unsaved:
+    """Restored images and previews that could not be written; the first one of each kind is said at once.
+
+    Attributes:
+        names: the images by the kind of file that they lack, ``restored image`` and ``preview``.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, list[str]] = {"restored image": [], "preview": []}
+
+    def note(self, name: str, kind: str, error: Exception) -> None:
+        """An image whose file of that kind could not be written."""
+        if not self.names[kind]:
+            logger.error("%s: %s not saved, its scores are kept: %s", name, kind, one_line(error))
+        self.names[kind].append(name)
+
+
 @dataclass(frozen=True)
 class Scorer:
     """What happens to a restored image: it is scored under the protocol, and saved before its row is.
@@ -60,12 +77,14 @@ class Scorer:
         lpips: computed beside them; None if it is not available or not wanted.
         images: where images are saved; None leaves saved images alone.
         previews: small pictures for reports; None keeps none.
+        unsaved: notes what could not be written.
     """
 
     protocol: Protocol
     lpips: Lpips | None = None
     images: SavedImages | None = None
     previews: Previews | None = None
+    unsaved: Unsaved = field(default_factory=Unsaved)
 
     def row(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor, how: str) -> ImageRow:
         """The row of an image: degraded and restored (3, H', W') on one device, clean (3, H, W) uint8 there too."""
@@ -73,12 +92,9 @@ class Scorer:
             scores = self.protocol.score(restored, clean, self.lpips)
             # The floor of the table: the identity's scores need no second pass.
             floor = scores if torch.equal(restored, degraded) else self.protocol.score(degraded, clean)
-            if self.images is not None:
-                self.images.save(name, restored, (clean.shape[-2], clean.shape[-1]))
-            if self.previews is not None:
-                self.previews.save(name, degraded, clean, restored)
-        except (RestorationError, RuntimeError, MemoryError, ValueError, OSError) as error:
+        except Exception as error:  # of one image, whatever it is
             return failed(name, error)
+        self._write(name, degraded, clean, restored)
         row = ImageRow(
             image=name,
             status="ok",
@@ -91,6 +107,19 @@ class Scorer:
             lpips_by=self.lpips.label if self.lpips else "",
         )
         return failed(name, ValueError(row.problem)) if row.problem else row
+
+    def _write(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor) -> None:
+        """Save the image and its previews; what cannot be written is noted, and costs no scores."""
+        if self.images is not None:
+            try:
+                self.images.save(name, restored, (clean.shape[-2], clean.shape[-1]))
+            except Exception as error:
+                self.unsaved.note(name, "restored image", error)
+        if self.previews is not None:
+            try:
+                self.previews.save(name, degraded, clean, restored)
+            except Exception as error:
+                self.unsaved.note(name, "preview", error)
 
 
 def failed(name: str, error: Exception) -> ImageRow:
@@ -107,7 +136,7 @@ def loaded(data: TaskData, indices: Sequence[int], protocol: Protocol) -> Iterat
     def prepare(index: int) -> Pair | Exception:
         try:
             return protocol.prepare(data[index])
-        except (ValueError, OSError) as error:
+        except Exception as error:  # decoders and degradations of other packages can raise anything
             return error
 
     with ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="loader") as pool:
@@ -142,6 +171,26 @@ def batched(
         yield group
 
 
+def restored_group(
+    group: Sequence[tuple[int, Pair | Exception]], runner: Runner, device: torch.device
+) -> list[tuple[int, Tensor, Tensor, tuple[Tensor, str] | Exception]]:
+    """A group of `batched` restored: index, degraded and clean on the device, and what `restore_several` gave; an
+    image that is none, or that the device has no memory for, comes with the exception."""
+    nothing = torch.empty(0)
+    placed: list[tuple[int, Tensor, Tensor]] = []
+    errors: dict[int, Exception] = {}
+    for index, pair in group:
+        try:
+            if isinstance(pair, Exception):
+                raise pair
+            placed.append((index, pair.degraded.to(device), pair.clean.to(device)))
+        except Exception as error:
+            errors[index] = error
+    results = runner.restore_several([degraded for _, degraded, _ in placed])
+    done = {index: (index, *images, result) for (index, *images), result in zip(placed, results, strict=True)}
+    return [done[index] if index in done else (index, nothing, nothing, errors[index]) for index, _ in group]
+
+
 def restored_rows(
     groups: Iterable[list[tuple[int, Pair | Exception]]], names: Sequence[str], runner: Runner, scorer: Scorer
 ) -> Iterator[ImageRow]:
@@ -151,15 +200,10 @@ def restored_rows(
         work_alone(pool)
         waiting: deque[ImageRow | Future[ImageRow]] = deque()
         for group in groups:
-            pairs = [pair for _, pair in group if isinstance(pair, Pair)]
-            waiting.extend(failed(names[index], pair) for index, pair in group if isinstance(pair, Exception))
-            degraded = [pair.degraded.to(device) for pair in pairs]
-            results = runner.restore_several(degraded) if pairs else []
-            for (index, _), pair, given, result in zip(group, pairs, degraded, results, strict=False):
+            for index, given, clean, result in restored_group(group, runner, device):
                 if isinstance(result, Exception):
                     waiting.append(failed(names[index], result))
                 else:
-                    clean = pair.clean.to(device)
                     waiting.append(pool.submit(scorer.row, names[index], given, clean, *result))
             while waiting and (len(waiting) > SCORED_BEHIND or is_done(waiting[0])):
                 yield result_of(waiting.popleft())

@@ -12,6 +12,7 @@ from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
 from ...messages import nearest
 from ...models import ModelCard, WeightsInfo, get_card
+from ...models.fit import check_fit
 from ...models.restorer import Restorer
 from ...models.weights import WeightsChoice, choose_weights
 from ..errors import UserError
@@ -164,6 +165,7 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     if restorer is None:
         card = get_card(config.model)
         choice = choose_weights(card, config.variant, config.weights, config.seed)
+        check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides})
     else:
         card, choice = restorer.card, WeightsChoice(restorer.variant, restorer.weights, restorer.overrides)
     if config.overwrite not in get_args(Overwrite):

@@ -62,7 +62,11 @@ class Previews:
             return
         file = preview_name(name)
         size = (slice(None), slice(clean.shape[-2]), slice(clean.shape[-1]))
-        _write(self.restored / file, _levels(restored[size]))
+        try:
+            _write(self.restored / file, _levels(restored[size]))
+        except OSError:
+            (self.restored / file).unlink(missing_ok=True)  # what an earlier computation left need not be this one's
+            raise
         for kind, image in (("degraded", degraded[size]), ("clean", clean)):
             path = self.pairs / kind / file
             if not path.exists():

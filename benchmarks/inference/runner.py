@@ -15,14 +15,10 @@ from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
 from .numerics import Numerics
-from .tiles import restore_in_tiles
+from .out_of_memory import is_out_of_memory
+from .tiles import fallback_tiles, restore_in_tiles
 
 logger = logging.getLogger("restorebench")
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch failed for want of memory, on whatever device."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 class Runner:
@@ -45,16 +41,15 @@ class Runner:
         self._taken.clear()
 
     def peak_memory(self, size: tuple[int, int]) -> tuple[float, str] | None:
-        """Memory of one pass over an image of that size (see `cost.peak_memory`); None where it does not suffice."""
+        """Memory of one pass over an image of that size (see `cost.peak_memory`); None where that pass fails."""
         image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(self.numerics.device)
         if self.numerics.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         try:
             with self.numerics.applied():
                 return peak_memory(self.restorer, image)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
+        except Exception as error:  # a network that restored the images may fail here: its scores stand
+            logger.warning("%s: memory of a pass not measured: %s", self.restorer.card.name, one_line(error))
             self._free()
             return None
 
@@ -96,7 +91,7 @@ class Runner:
                     restored = self._forward(batch)
                 if restored.shape == batch.shape:
                     return [(image, "whole") for image in restored]
-            except (RuntimeError, MemoryError, ValueError) as error:
+            except Exception as error:  # code of the network's author can raise anything
                 logger.warning("a batch of %d failed (%s): its images go one by one", len(degraded), one_line(error))
                 self._free()
         results: list[tuple[Tensor, str] | Exception] = []
@@ -106,7 +101,7 @@ class Runner:
                 if restored.shape != (1, *image.shape):
                     raise RestorationError(f"restored shape {tuple(restored.shape)}, expected {(1, *image.shape)}")
                 results.append((restored[0], how))
-            except (RuntimeError, MemoryError, ValueError) as error:
+            except Exception as error:  # as above: that image's failure
                 results.append(error)
         return results
 
@@ -121,20 +116,19 @@ class Runner:
             degraded = degraded.contiguous(memory_format=torch.channels_last)
         with numerics.applied():
             if numerics.tile is not None:
-                overlap = min(tiling.overlap, numerics.tile // 4)
-                return self._tiled(degraded, numerics.tile, overlap)
+                return self._tiled(degraded, numerics.tile, tiling.overlap_of(numerics.tile))
             try:
                 return self._forward(degraded), "whole"
-            except RuntimeError as error:
+            except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                reason = str(error).splitlines()[0]
+                reason = one_line(error)
             self._free()
-            if tiling.allowed and max(degraded.shape[-2:]) > tiling.tile:
-                logger.warning("out of memory (%s): the image is restored in tiles of %d", reason, tiling.tile)
+            for tile in fallback_tiles(tiling, degraded.shape[-2:]):
+                logger.warning("out of memory (%s): the image is restored in tiles of %d", reason, tile)
                 try:
-                    return self._tiled(degraded, tiling.tile, tiling.overlap)
-                except RuntimeError as error:
+                    return self._tiled(degraded, tile, tiling.overlap_of(tile))
+                except Exception as error:
                     if not is_out_of_memory(error):
                         raise
                 self._free()
@@ -146,7 +140,9 @@ class Runner:
     def _on_cpu(self, degraded: Tensor, reason: str) -> tuple[Tensor, str]:
         device = degraded.device
         if device.type == "cpu":
-            raise MemoryError(f"out of memory on the CPU ({reason}); try tile=256")
+            tiling = self.restorer.card.tiling
+            warning = "" if tiling.allowed else f", which changes the scores of {self.restorer.card.title}"
+            raise MemoryError(f"out of memory on the CPU ({reason}); tile=256 restores it in tiles{warning}")
         logger.warning("out of memory (%s): the image is restored on the CPU", reason)
         self.restorer.to("cpu")
         try:

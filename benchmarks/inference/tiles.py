@@ -7,7 +7,22 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ...models.card import Tiling
 from ...models.restorer import Restorer
+
+SIDES = (1024, 768, 512, 384, 256)
+"""Sides of tiles in pixels that are tried where memory does not suffice, and then the card's smallest."""
+
+
+def fallback_tiles(tiling: Tiling, size: tuple[int, ...]) -> list[int]:
+    """Sides of tiles for an image of `size` (height, width) that memory does not suffice for, the largest first.
+
+    None is smaller than the card's, none as large as the image; there is none where the card allows no tiles.
+    """
+    if not tiling.allowed:
+        return []
+    sides = sorted({*SIDES, tiling.tile}, reverse=True)
+    return [side for side in sides if tiling.tile <= side < max(size)]
 
 
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:

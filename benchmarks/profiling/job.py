@@ -19,7 +19,7 @@ from ..environment import device_name
 from ..errors import UserError
 from ..inference.config import numerics_of
 from ..inference.numerics import check_dtype
-from ..inference.runner import is_out_of_memory
+from ..inference.out_of_memory import is_out_of_memory
 from ..store.profiles import FILE_NAME, KEY, ProfileRow
 from .config import ProfileConfig
 from .latency import Latency, Memory, Workload, measure_latency, measure_memory
@@ -131,7 +131,7 @@ def measured_row(job: ProfileJob) -> ProfileRow:
         # First the memory: what timing leaves behind in caches would count as the network's.
         memory = measure_memory(job.workload, restorer)
         latency = measure_latency(job.workload, restorer, warmup=job.warmup, repeats=job.repeats, seconds=job.seconds)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         notes.append(f"out of memory ({one_line(error)})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import pickle
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 from omegaconf import OmegaConf
 
-from restorebench.benchmarks.commands.hydra import HydraCommand, JobFailedError, Jobs
+from restorebench.benchmarks.commands.hydra import HydraCommand, Jobs
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.profiling.config import ProfileConfig
 
@@ -40,6 +41,8 @@ def run(planned: Sizes) -> int:
     (size,) = planned.sizes
     if size == 13:
         raise UserError("size=13 brings bad luck")
+    if size == 28:
+        raise OSError(errno.ENOSPC, "No space left on device", "/full/disk")
     if size == 14:
         raise ValueError("a defect")
     return size
@@ -56,11 +59,8 @@ def jobs(*arguments: str) -> Jobs[ProfileConfig, Sizes, int]:
 def in_another_process(pickled: bytes, size: int) -> str:
     """What becomes of a job in a process that a launcher started."""
     copy = pickle.loads(pickled)
-    try:
-        copy(OmegaConf.structured(ProfileConfig(model="identity", size=size)))
-    except (JobFailedError, UserError) as error:
-        return f"{type(error).__name__}: {error}"
-    return f"done, {len(copy.outcomes)} kept"
+    report = copy(OmegaConf.structured(ProfileConfig(model="identity", size=size)))
+    return f"{report.kind}: {report.text}, {len(copy.outcomes)} kept"
 
 
 @pytest.fixture
@@ -100,12 +100,30 @@ def test_our_own_errors_are_not_taken_for_the_users(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.usefixtures("anywhere")
-def test_in_a_process_of_a_launcher_a_failure_is_an_exception_and_nothing_planned_goes_along() -> None:
+def test_in_a_process_of_a_launcher_a_failure_is_reported_and_nothing_planned_goes_along() -> None:
     pickled = pickle.dumps(jobs("-m", "size=2,3"))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        results = [pool.submit(in_another_process, pickled, size).result() for size in (2, 3, 13)]
+        results = [pool.submit(in_another_process, pickled, size).result() for size in (2, 3, 13, 28)]
     assert results == [
-        "done, 0 kept",
-        "JobFailedError: 3 is odd",
-        "UserError: size=13 brings bad luck",
+        "done: , 0 kept",
+        "incomplete: 3 is odd, 0 kept",
+        "mistake: size=13 brings bad luck, 0 kept",
+        "fault: /full/disk: No space left on device; what is complete is kept, and the same command goes on, 0 kept",
     ]
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_a_file_that_cannot_be_written_is_said_when_the_other_jobs_are_done() -> None:
+    sweep = jobs("-m", "size=2,28,4")
+    with pytest.raises(OSError, match="No space left on device: '/full/disk'"):
+        sweep.launch()
+    assert sweep.outcomes == [2, 4]
+
+
+@pytest.mark.usefixtures("anywhere")
+def test_every_mistake_of_a_sweep_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    sweep = jobs("-m", "size=13,28,15,13")
+    with pytest.raises(UserError, match="bad luck"):
+        sweep.launch()
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["/full/disk"]
+    assert sweep.outcomes == [15]

@@ -119,7 +119,9 @@ def test_images_of_an_older_computation_do_not_outlive_it(tmp_path: Path) -> Non
     assert saved(tmp_path) == {}
 
 
-def test_a_disk_that_refuses_is_that_images_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_refuses_a_restored_image_costs_no_scores_and_the_next_run_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from restorebench.benchmarks.evaluation import image_files
 
     write, refused = image_files.write_image, []
@@ -132,12 +134,15 @@ def test_a_disk_that_refuses_is_that_images_failure(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(image_files, "write_image", full)
     (outcome,) = run(tmp_path, save_images=True)
-    assert outcome.state == "incomplete"
-    failed = [row for row in CellFolder(cell(tmp_path)).rows() if row.status == "failed"]
-    assert [row.image for row in failed] == refused
-    assert "No space left" in failed[0].message
+    assert (outcome.state, outcome.unsaved) == ("complete", 1)
+    rows = (cell(tmp_path) / "images.csv").read_text()
+    assert {row.status for row in CellFolder(cell(tmp_path)).rows()} == {"ok"}
+    assert f"{refused[0]}: restored image not saved" in caplog.text
+    assert "No space left" in caplog.text
     (outcome,) = run(tmp_path, save_images=True)
-    assert (outcome.state, outcome.computed) == ("complete", 1)
+    assert (outcome.state, outcome.computed, outcome.unsaved) == ("complete", 1, 0)
+    assert (cell(tmp_path) / "images.csv").read_text() == rows
+    assert len(saved(tmp_path)) == outcome.expected
 
 
 def test_a_cell_of_another_suite_lends_its_images(tmp_path: Path) -> None:
