@@ -123,6 +123,8 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
             size=crop_size(config.data.size),
             root=Path(root).expanduser() if root else None,
             partial=config.data.partial,
+            max_pixels=config.data.max_pixels,
+            verify=config.data.verify,
         )
     if config.dataset != "folder":
         raise UserError(
@@ -131,7 +133,8 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
         )
     folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
     task = OWN_TASK if config.tasks is None else config.tasks
-    return folder_suite(folders["degraded"], folders["clean"], task, config.sigma)
+    reading = {"max_pixels": config.data.max_pixels, "verify": config.data.verify}
+    return folder_suite(folders["degraded"], folders["clean"], task, config.sigma, **reading)
 
 
 def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
