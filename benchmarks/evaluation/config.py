@@ -49,6 +49,7 @@ class LpipsConfig:
 class RunConfig(NumericsConfig, RestorerConfig):
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
+    label: str | None = None
     tasks: str | None = None
     protocol: str = MISSING
     data: DataConfig = field(default_factory=DataConfig)

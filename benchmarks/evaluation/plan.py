@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -30,6 +30,7 @@ Overwrite = Literal["missing", "always", "never"]
 DEFAULT_SUITE = "5d"
 """What is run where ``tasks`` is not given; images of the user's own are then one task, ``OWN_TASK``."""
 OWN_TASK = "restore"
+MOST_LABEL = 60
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,21 @@ def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
         raise UserError(f"protocol={protocol} is for {only} only, not for {tasks}")
 
 
+def labelled(weights: WeightsInfo, label: str | None) -> WeightsInfo:
+    """The weights under the name that the user gives them.
+
+    Raises:
+        UserError: they are no file, or the name is none that a table can print.
+    """
+    if label is None:
+        return weights
+    if weights.kind != "file":
+        raise UserError(f"label={label} names a weights file: give one with weights=PATH, or leave label= out")
+    if not label.strip() or not label.isprintable() or len(label) > MOST_LABEL:
+        raise UserError(f"label= takes 1 to {MOST_LABEL} printable characters")
+    return replace(weights, label=label.strip())
+
+
 def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     """Resolve every name of a configuration.
 
@@ -181,7 +197,7 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         card=card,
         variant=choice.variant,
         overrides={**choice.overrides, **config.overrides},
-        weights=choice.info,
+        weights=labelled(choice.info, config.label),
         seed=config.seed,
         suite=suite,
         protocol=protocol,

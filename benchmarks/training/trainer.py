@@ -307,5 +307,5 @@ class Trainer:
             self.restorer.weights.training,
         )
         metadata = {f"restorebench.{key}": metadata_text(value) for key, value in facts.items()}
-        save_weights(result.network.state_dict(), self.folder.weights, metadata)
+        save_weights(result.network.state_dict(), self.folder.weights, metadata, trained=True)
         self.folder.save_facts({**facts, "environment": describe_environment(device), "config": asdict(self.config)})

@@ -102,7 +102,7 @@ def decode(data: bytes, path: Path, max_pixels: float | None = None) -> NDArray[
 
 
 def _is_whole(image: Image.Image, data: bytes) -> bool:
-    """Whether a decoded PNG had all its rows; only where the last one is as Pillow leaves a missing one, is it counted."""
+    """Whether a decoded PNG had all its rows. They are counted where the last is as Pillow leaves a missing one."""
     if not is_interlaced(data) and image.crop((0, image.height - 1, image.width, image.height)).getbbox() is not None:
         return True
     return has_all_rows(data)

@@ -17,12 +17,12 @@ from torch import nn
 from restorebench.models import ModelCard, ModelError, Variant, save_weights
 from restorebench.models.checkpoint import (
     canonical_state_dict,
-    file_sha256,
     load_state,
     read_checkpoint,
     read_metadata,
 )
 from restorebench.models.factory import published_sizes
+from restorebench.models.files import file_sha256
 from restorebench.models.registry import Registration
 
 State = dict[str, torch.Tensor]
@@ -317,11 +317,10 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     path = tmp_path / "small.safetensors"
     save_weights({"a": torch.ones(2)}, path, {})
 
-    def full_disk(tensors: State, target: Path, metadata: dict[str, str]) -> None:
-        target.write_bytes(b"half")
+    def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("restorebench.models.checkpoint.save_file", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_weights({"a": torch.zeros(2)}, path, {})
     assert list(tmp_path.iterdir()) == [path]
@@ -329,6 +328,8 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
 
 
 def test_an_invented_provenance_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"restorebench\.provenance is 'best', must be one of official, retrained"):
+    with pytest.raises(
+        ModelError, match=r"restorebench\.provenance is 'best', must be one of official, retrained, bundled, file"
+    ):
         save_weights({"a": torch.ones(2)}, tmp_path / "x.safetensors", {"restorebench.provenance": "best"})
     assert not list(tmp_path.iterdir())

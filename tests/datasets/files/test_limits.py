@@ -32,9 +32,8 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def png(width: int, height: int, *chunks: bytes, depth: int = 8, rows: int | None = None) -> bytes:
     """A black RGB PNG of that size, compressed a thousandfold; ``rows`` of it are there."""
     row = bytes(1 + width * 3 * depth // 8)
-    packer, parts = zlib.compressobj(9), []
-    for _ in range(height if rows is None else rows):
-        parts.append(packer.compress(row))
+    packer = zlib.compressobj(9)
+    parts = [packer.compress(row) for _ in range(height if rows is None else rows)]
     body = b"".join(parts) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
     chunks = (chunk(b"IHDR", header), *chunks, chunk(b"IDAT", body), chunk(b"IEND", b""))
