@@ -8,7 +8,7 @@ from pathlib import Path
 from .errors import DataError, unknown
 from .files.hashes import file_hashes
 from .files.pairing import Listing, list_folder, list_pairs
-from .files.task import FileTask, members
+from .files.task import FileTask, Reading, members
 from .suites import ResolvedSuite
 from .tasks import NOISE_LEVELS, TASK_NAMES, Suite, Task
 
@@ -16,7 +16,13 @@ SUITE_NAME = "folder"
 
 
 def folder_suite(
-    degraded: Path | None, clean: Path | None, task: str = "restore", sigma: int | None = None
+    degraded: Path | None,
+    clean: Path | None,
+    task: str = "restore",
+    sigma: int | None = None,
+    *,
+    max_pixels: float | None = None,
+    verify: bool = False,
 ) -> ResolvedSuite:
     """Images of the user's as a suite; pairs are found by name, see `pairing.Partners`.
 
@@ -28,6 +34,8 @@ def folder_suite(
         clean: folder of clean images.
         task: one of `TASK_NAMES`.
         sigma: standard deviation of the noise in grey levels (0 to 255), without `degraded`; None for 15, 25 and 50.
+        max_pixels: the largest image that is read; None: see `files.limits.pixel_limit`.
+        verify: hash all files anew, whatever is remembered of them.
 
     Raises:
         DataError: a folder is missing or has no images, an unknown task, or noise asked for on degraded images.
@@ -39,14 +47,15 @@ def folder_suite(
     for key, folder in (("degraded", degraded), ("clean", clean)):
         if folder is not None and not folder.is_dir():
             raise DataError(f"{key}={folder} is not a folder")
+    reading = Reading(max_pixels, verify)
     if degraded is None:
-        return _noisy(clean, task, NOISE_LEVELS if sigma is None else (sigma,))
+        return _noisy(clean, reading, task, NOISE_LEVELS if sigma is None else (sigma,))
     if sigma is not None:
         raise DataError("sigma= is for noise drawn on clean images: leave it out, or leave degraded= out")
     listing = list_pairs(degraded, clean)
     _check_images(listing)
-    suite_task = Task(task, _dataset_name(listing))
-    data = FileTask(suite_task, listing, _description(listing), _LICENCE)
+    suite_task = Task(task, _dataset_name(listing, reading))
+    data = FileTask(suite_task, listing, _description(listing), _LICENCE, reading)
     suite = Suite(SUITE_NAME, f"Images of {degraded}", (suite_task,))
     return ResolvedSuite(suite, (data,), _notice(listing, suite_task.dataset))
 
@@ -54,16 +63,16 @@ def folder_suite(
 _LICENCE = "not known: images of the user's"
 
 
-def _noisy(clean: Path, task: str, sigmas: tuple[int, ...]) -> ResolvedSuite:
+def _noisy(clean: Path, reading: Reading, task: str, sigmas: tuple[int, ...]) -> ResolvedSuite:
     if task not in ("denoise", "restore"):
         raise DataError(f"the task {task} needs degraded=DIR, the folder of the degraded images")
     if any(not 0 < sigma <= 255 for sigma in sigmas):
         raise DataError(f"sigma={sigmas[0]}: give a noise level from 1 to 255 grey levels")
     listing = list_folder(clean)
     _check_images(listing)
-    name = _dataset_name(listing)
+    name = _dataset_name(listing, reading)
     tasks = tuple(Task("denoise", name, sigma) for sigma in sigmas)
-    data = tuple(FileTask(task, listing, _description(listing), _LICENCE) for task in tasks)
+    data = tuple(FileTask(task, listing, _description(listing), _LICENCE, reading) for task in tasks)
     return ResolvedSuite(Suite(SUITE_NAME, f"Images of {clean}", tasks), data, _notice(listing, name))
 
 
@@ -75,13 +84,14 @@ def _check_images(listing: Listing) -> None:
         raise DataError(f"no image in {degraded} has a clean one in {clean}: names have to correspond")
 
 
-def _dataset_name(listing: Listing) -> str:
+def _dataset_name(listing: Listing, reading: Reading) -> str:
     """`folder-NAME-12345678`: NAME of the folder, or of what holds both, and the beginning of the images' hash."""
     folders = [folder.absolute() for folder in listing.folders]
     same_parent = len(folders) == 2 and folders[0].parent == folders[1].parent
     name = folders[0].parent.name if same_parent else folders[0].name
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "images"
-    return f"folder-{plain}-{members(listing, file_hashes(listing.files))[:8]}"
+    hashes = file_hashes(listing.files, verify=reading.verify, max_pixels=reading.max_pixels)
+    return f"folder-{plain}-{members(listing, hashes)[:8]}"
 
 
 def _description(listing: Listing) -> str:

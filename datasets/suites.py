@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from .degradations.registry import DEGRADATIONS
 from .embedded.tasks import EmbeddedTask, Size, check_size, crops, dataset_name
 from .errors import DataError, unknown
-from .files.task import FileTask
+from .files.task import FileTask, Reading
 from .samples import TaskData
 from .standard.layout import StandardSet, Subset, check_root, find_subset, shortfalls
 from .standard.sets import ALL_SETS, get_set
@@ -86,7 +86,14 @@ def list_suites() -> list[Suite]:
 
 
 def resolve(
-    tasks: str, *, source: Source = "auto", size: Size = 256, root: Path | None = None, partial: bool = False
+    tasks: str,
+    *,
+    source: Source = "auto",
+    size: Size = 256,
+    root: Path | None = None,
+    partial: bool = False,
+    max_pixels: float | None = None,
+    verify: bool = False,
 ) -> ResolvedSuite:
     """The suite called `tasks` with the data for it; no image is decoded yet.
 
@@ -98,6 +105,8 @@ def resolve(
         size: side in pixels of the embedded images' centre crops (32 or more), or "full" for whole photographs.
         root: the data root with the standard sets.
         partial: take standard sets that have fewer or more images than they should, under a name that says so.
+        max_pixels: the largest image that is read; None: see `files.limits.pixel_limit`.
+        verify: hash all files anew, whatever is remembered of them.
 
     Raises:
         DataError: unknown suite or source, a size that no set has, or standard sets that are needed and not there.
@@ -108,6 +117,7 @@ def resolve(
     if source == "embedded" and not _embeddable(suite):
         raise DataError(f"tasks={tasks} has no embedded images: use data=standard, and data.root=DIR with the sets")
     check_size(size)
+    reading = Reading(max_pixels, verify)
     if root is not None and source != "embedded":
         check_root(root)
     if source == "embedded":
@@ -119,7 +129,7 @@ def resolve(
     if partial:
         wanting = [subset for subset in subsets if subset.images == 0]
     if not wanting:
-        return _standard(suite, subsets)
+        return _standard(suite, subsets, reading)
     if insisted:
         raise DataError(_refusal(tasks, source, wanting, root))
     return _embedded(suite, size, _stand_in(suite, wanting, size, root))
@@ -130,7 +140,7 @@ def _embedded(standard_suite: Suite, size: Size, notice: str) -> ResolvedSuite:
     return ResolvedSuite(suite, tuple(EmbeddedTask(task, size) for task in suite.tasks), notice)
 
 
-def _standard(standard_suite: Suite, subsets: Sequence[Subset]) -> ResolvedSuite:
+def _standard(standard_suite: Suite, subsets: Sequence[Subset], reading: Reading) -> ResolvedSuite:
     names = [
         subset.set.name if subset.counted else f"{subset.set.name}[{subset.images}of{subset.set.images}]"
         for subset in subsets
@@ -140,9 +150,8 @@ def _standard(standard_suite: Suite, subsets: Sequence[Subset]) -> ResolvedSuite
     for task, subset in zip(suite.tasks, subsets, strict=True):
         assert subset.listing is not None
         folders = " and ".join(str(folder) for folder in subset.listing.folders)
-        data.append(
-            FileTask(task, subset.listing, f"{subset.title}: {subset.images} images in {folders}", subset.set.licence)
-        )
+        description = f"{subset.title}: {subset.images} images in {folders}"
+        data.append(FileTask(task, subset.listing, description, subset.set.licence, reading))
     counts = {name: subset.images for name, subset in zip(names, subsets, strict=True)}
     notice = f"standard sets: {', '.join(f'{name} ({count} images)' for name, count in counts.items())}"
     unpaired = {

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Provenance = Literal["official", "retrained", "reconstructed", "bundled", "foreign", "untrained", "input"]
-"""Where the numbers of a row come from.
+Provenance = Literal["official", "retrained", "bundled", "file", "foreign", "untrained", "input"]
+"""Where the numbers of a row come from, as far as it is known and not only said.
 
-``official``: the authors' weights. ``retrained``: weights trained by this suite. ``reconstructed``: network rebuilt
-from a paper without code. ``bundled``: the tiny weights inside the package. ``foreign``: a checkpoint from elsewhere,
-for a network that another package brings. ``untrained``: random weights. ``input``: no network, the degraded image
-itself. (``published`` rows, copied from papers, never come from a network run.)
+``official``: the authors' weights, whose sha256 the card lists. ``retrained``: weights trained by this suite, with
+facts of its trainer that are about these very tensors. ``bundled``: the tiny weights inside the package. ``file``: a
+file of the user's, whose origin is not known whatever it says of itself. ``foreign``: a checkpoint from elsewhere, for
+a network that another package brings. ``untrained``: random weights. ``input``: no network, the degraded image itself.
+(``published`` rows, copied from papers, never come from a network run; that a network was rebuilt from a paper is a
+fact of its card, `ModelCard.network_provenance`. Records of before version 0.1.0.dev1 can also say ``reconstructed``.)
 """
 
 
@@ -134,6 +136,7 @@ class WeightsInfo:
         provenance: what tables say about the row.
         description: one line for people; it names the seed of random weights.
         training: what the file says of how it was trained (`checkpoint.training_facts`); None where it says nothing.
+        label: what tables call a file of unknown origin: its name, unless the user gave another.
     """
 
     kind: Literal["file", "bundled", "none", "not needed", "memory"]
@@ -142,6 +145,7 @@ class WeightsInfo:
     provenance: Provenance
     description: str
     training: Mapping[str, Any] | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,22 +7,27 @@ keys into the network's.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
+import os
 import re
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import IO, Any, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
 
 from ..atomic import written_whole
 from ..messages import one_line
+from .bounds import LONGEST_HEADER, LONGEST_KEY, PICKLE, ZIP, check_pickles, check_zip
 from .card import ModelCard, Provenance
 from .errors import ModelError
+from .files import opened
 
 _CONTAINERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "net", "model")
 """Where checkpoints keep the state dict; the first one present wins."""
@@ -32,80 +37,110 @@ _FACTS = (
     *("recipe", "data", "lists_sha256", "steps", "images", "seconds", "images_per_second", "finished"),
     *("history", "stages", "machine", "seed", "ema", "git_revision", "version"),
 )
+TENSORS = "restorebench.tensors_sha256"
+"""Key of the metadata with the sha256 of the tensors that the facts of training are about."""
+MOST_PREFIXES = 16
+"""Prefixes that are taken off; Lightning, DataParallel and both within each other make four."""
+_SHARED = 4  # tensors of a state dict may share memory, which the file holds once
+_START = 9  # bytes by which kinds of files are told apart
 _COUNTER = "num_batches_tracked"
 """Batch normalisation's step counter: no output depends on it, and old checkpoints lack it."""
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of a file in hexadecimal, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stored_provenance(path: Path, metadata: Mapping[str, str]) -> Provenance | None:
-    """Provenance that a file's metadata states, if any; ModelError where it is no provenance."""
-    stored = metadata.get("restorebench.provenance")
-    for provenance in get_args(Provenance):
-        if stored == provenance:
-            return provenance  # type: ignore[no-any-return]
-    if stored is not None:
-        choices = ", ".join(get_args(Provenance))
-        raise ModelError(f"{path}: restorebench.provenance is {stored!r}, must be one of {choices}")
-    return None
-
-
-def check_file(path: Path) -> None:
-    """ModelError unless `path` is a file that can be opened."""
-    try:
-        if path.is_dir():
-            raise ModelError(f"{path} is a folder: weights takes the path of a checkpoint file")
-        if not path.exists():
-            raise ModelError(f"no checkpoint at {path}: weights takes a path, 'bundled' or 'none'")
-        with path.open("rb"):
-            return
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror})") from error
-
-
-def read_checkpoint(path: Path | str) -> dict[str, torch.Tensor]:
+def read_checkpoint(
+    path: Path | str, *, sha256: str | None = None, limit: int | None = None
+) -> dict[str, torch.Tensor]:
     """State dict of a checkpoint, on the CPU, with the keys and dtypes of the file.
 
     Safetensors are recognised by content, everything else is read by ``torch.load(weights_only=True)``. No code of the
     file is ever run. The state dict may lie under one of the usual keys (``params_ema``, ``state_dict`` and the like).
+    The file is read once: its hash is that of the very bytes that are loaded.
+
+    Args:
+        path: the file.
+        sha256: what its hash has to be; None: any.
+        limit: its greatest length in bytes; None: see `files.byte_limit`.
 
     Raises:
-        ModelError: the file is missing, truncated, no checkpoint, or cannot be read without running its code.
+        ModelError: the file is missing, truncated, too large, no checkpoint, not the one that was expected, or cannot
+            be read without running its code.
     """
     path = Path(path)
-    check_file(path)
-    if _is_safetensors(path):
-        try:
-            return _unwrap(load_file(path), str(path))
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is no readable safetensors file ({one_line(error)})") from error
+    with opened(path, limit) as file:
+        start = file.read(_START)
+        file.seek(0)
+        safe = _is_safetensors(path, start, os.fstat(file.fileno()).st_size)
+        if not safe and not start.startswith((ZIP, PICKLE)):
+            raise ModelError(_not_a_checkpoint(path))
+        data = file.read()
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError(f"{path} has changed since its sha256 was taken ({sha256[:12]}): start the command again")
+    return _unwrap(_safetensors(data, path) if safe else _pickled(data, path), str(path), len(data))
+
+
+def _safetensors(data: bytes, path: Path) -> dict[str, torch.Tensor]:
+    read_header(io.BytesIO(data), path)  # its length is checked before it is read
+    try:
+        return load(data)
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path} is no readable safetensors file ({one_line(error)})") from error
+
+
+def _pickled(data: bytes, path: Path) -> object:
+    if data.startswith(ZIP):
+        check_zip(data, path)
+    else:
+        check_pickles(data, path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols: either the file is read or it is refused
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles raise almost anything: KeyError, UnicodeDecodeError, AssertionError
         raise ModelError(_why_unreadable(path, error)) from error
-    return _unwrap(stored, str(path))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """Text that a safetensors file carries besides its tensors; empty for every other file."""
-    if not _is_safetensors(path):
+    with opened(path) as file:
+        return metadata_of(file, path)
+
+
+def metadata_of(file: IO[bytes], path: Path) -> dict[str, str]:
+    """As `read_metadata`, of an open file."""
+    file.seek(0)
+    if not _is_safetensors(path, file.read(_START), os.fstat(file.fileno()).st_size):
         return {}
+    file.seek(0)
+    metadata = read_header(file, path).get("__metadata__", {})
+    if not isinstance(metadata, dict):
+        return {}
+    return {key: text for key, text in metadata.items() if isinstance(text, str)}
+
+
+def read_header(file: IO[bytes], path: Path) -> dict[str, Any]:
+    """The header of a safetensors file, which is JSON of bounded length.
+
+    Raises:
+        ModelError: there is none.
+    """
+    problem = f"{path} is no readable safetensors file"
+    length = int.from_bytes(file.read(8), "little")
+    if length > LONGEST_HEADER:
+        raise ModelError(f"{problem} (its header claims {length} bytes, more than the {LONGEST_HEADER} that are read)")
+    text = file.read(length)
     try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no readable safetensors file ({one_line(error)})") from error
+        header = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{problem} ({one_line(error)})") from error
+    if len(text) < length or not isinstance(header, dict):
+        raise ModelError(f"{problem} (its header is cut off or no table)")
+    return header
 
 
 def training_facts(metadata: Mapping[str, str]) -> dict[str, Any] | None:
     """What `bench train` wrote into a file's metadata: ``recipe``, ``data``, ``lists_sha256``, ``steps``, ``images``,
-    ``seconds``, ``history`` and so on; None where it was not trained by it."""
+    ``seconds``, ``history`` and so on; None where it was not trained by it. A number that is none (NaN, infinity) is
+    None."""
     if "restorebench.images" not in metadata:
         return None
     facts: dict[str, Any] = {}
@@ -113,10 +148,15 @@ def training_facts(metadata: Mapping[str, str]) -> dict[str, Any] | None:
         name = key.removeprefix("restorebench.")
         if name in _FACTS:
             try:
-                facts[name] = json.loads(text)
-            except json.JSONDecodeError:
+                facts[name] = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+            except (ValueError, RecursionError):  # no JSON, or numbers of thousands of digits
                 facts[name] = text
     return facts
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def canonical_state_dict(
@@ -153,6 +193,9 @@ def without_prefixes(raw: Mapping[str, Any]) -> list[dict[str, torch.Tensor]]:
     stripped = [_unwrap(raw, "the checkpoint")]
     while (shorter := _strip(stripped[-1])) is not None:
         stripped.append(shorter)
+        if len(stripped) > MOST_PREFIXES:
+            first = next(iter(stripped[0]))[:40]
+            raise ModelError(f"the checkpoint has more than {MOST_PREFIXES} prefixes before its keys (first {first!r})")
     return stripped
 
 
@@ -192,33 +235,96 @@ def load_state(
         raise ModelError(f"{source} cannot be copied into {card.name}: {one_line(error)}") from error
 
 
-def save_weights(network_state: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+def save_weights(
+    network_state: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str], *, trained: bool = False
+) -> None:
     """Write a state dict as safetensors, atomically: the file is there whole or not at all.
+
+    The same tensors and metadata give the same bytes in every process.
 
     Args:
         network_state: state dict of the bare network.
         path: where to; missing folders are made, an existing file is replaced.
-        metadata: text stored with it. ``restorebench.provenance`` is what rows with these weights will say,
+        metadata: text stored with it. ``restorebench.provenance`` is what the file says of itself,
             ``restorebench.model`` and ``restorebench.variant`` the restorer that they belong to.
+        trained: whether the metadata are facts of this suite's trainer about these very tensors: their sha256 is
+            stored too, by which `has_checked_facts` knows the facts again.
 
     Raises:
         ModelError: ``restorebench.provenance`` is no provenance.
     """
-    stored_provenance(path, metadata)
+    stored = metadata.get("restorebench.provenance")
+    if stored is not None and stored not in get_args(Provenance):
+        choices = ", ".join(get_args(Provenance))
+        raise ModelError(f"{path}: restorebench.provenance is {stored!r}, must be one of {choices}")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Copies, because safetensors takes no tensors that share memory.
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in network_state.items()}
-    with written_whole(path) as part:
-        save_file(tensors, part, metadata=dict(metadata))
+    data = save(tensors)
+    header, body = read_header(io.BytesIO(data), path), _body(data)
+    text = {key: value for key, value in metadata.items() if key != TENSORS}
+    if trained:
+        text[TENSORS] = _tensors_sha256(header, body)
+    # safetensors writes metadata in an order that changes from process to process.
+    ordered = {"__metadata__": dict(sorted(text.items())), **header} if text else header
+    start = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False).encode()
+    start += b" " * (-len(start) % 8)
+    with written_whole(path) as part, part.open("wb") as file:
+        file.write(len(start).to_bytes(8, "little") + start)
+        file.write(body)
 
 
-def _is_safetensors(path: Path) -> bool:
+def has_checked_facts(path: Path, sha256: str, metadata: Mapping[str, str], limit: int | None = None) -> bool:
+    """Whether a file's metadata are facts that this suite's trainer stored with the very tensors of the file.
+
+    They are a check against facts that got to other tensors, not against one who forges them.
+
+    Args:
+        path: the file.
+        sha256: of the whole file.
+        metadata: its metadata.
+        limit: its greatest length in bytes.
+
+    Raises:
+        ModelError: it cannot be read, or has another sha256.
+    """
+    if TENSORS not in metadata or "restorebench.images" not in metadata:
+        return False
+    with opened(path, limit) as file:
+        data = file.read()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError(f"{path} has changed while it was read: start the command again")
+    return metadata[TENSORS] == _tensors_sha256(read_header(io.BytesIO(data), path), _body(data))
+
+
+def _body(data: bytes) -> memoryview:
+    """The tensors' bytes in a safetensors file's."""
+    return memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
+
+
+def _tensors_sha256(header: Mapping[str, Any], body: memoryview) -> str:
+    """sha256 of the tensors of a safetensors file: over name, type, shape and bytes of each, by name."""
+    digest = hashlib.sha256()
+    for name in sorted(header.keys() - {"__metadata__"}):
+        entry = header[name]
+        try:
+            start, end = entry["data_offsets"]
+            digest.update(json.dumps([name, entry["dtype"], entry["shape"]]).encode())
+            digest.update(body[start:end])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the safetensors header is damaged at {name[:80]!r}") from error
+    return digest.hexdigest()
+
+
+def _is_safetensors(path: Path, start: bytes, length: int) -> bool:
     """By name, or by content: 8 bytes of header length, then the header, a JSON object."""
     if path.suffix == ".safetensors":
         return True
-    with path.open("rb") as file:
-        start = file.read(9)
-    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= path.stat().st_size - 8
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= length - 8
+
+
+def _not_a_checkpoint(path: Path) -> str:
+    return f"{path} is not a checkpoint that can be read safely: neither safetensors nor tensors saved by torch.save"
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -232,14 +338,18 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{path} cannot be read ({error.strerror or one_line(error)})"
     if text.startswith("Weights only load failed") or isinstance(error, (LookupError, UnicodeError, EOFError)):
-        return (
-            f"{path} is not a checkpoint that can be read safely: neither safetensors nor tensors saved by torch.save"
-        )
+        return _not_a_checkpoint(path)
     return f"{path} is no readable checkpoint, it may be damaged or incomplete ({one_line(error)})"
 
 
-def _unwrap(stored: object, source: str) -> dict[str, torch.Tensor]:
-    """State dict inside a checkpoint's dictionaries."""
+def _unwrap(stored: object, source: str, length: int | None = None) -> dict[str, torch.Tensor]:
+    """State dict inside a checkpoint's dictionaries.
+
+    Args:
+        stored: the checkpoint.
+        source: names it in messages.
+        length: of its file in bytes; the tensors may claim no more than `_SHARED` times as much. None: not looked at.
+    """
     for _ in range(len(_CONTAINERS) + 1):  # bounded: a pickled dictionary may contain itself
         if not isinstance(stored, Mapping) or not stored:
             raise ModelError(f"{source} holds no state dict but {_kind(stored)}")
@@ -250,8 +360,16 @@ def _unwrap(stored: object, source: str) -> dict[str, torch.Tensor]:
     state: dict[str, torch.Tensor] = {}
     for key, value in stored.items():  # type: ignore[attr-defined]
         if not (isinstance(key, str) and isinstance(value, torch.Tensor)):
-            raise ModelError(f"{source} holds no state dict: its entry {key!r} is {_kind(value)}, not a tensor")
+            name = repr(key)[:80] if isinstance(key, str | int) else _kind(key)
+            raise ModelError(f"{source} holds no state dict: its entry {name} is {_kind(value)}, not a tensor")
+        if len(key) > LONGEST_KEY:
+            raise ModelError(f"{source} is refused: a key of {len(key)} characters, which begins {key[:40]!r}")
+        if value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
+            raise ModelError(f"{source} is refused: its tensor {key!r} is sparse, quantised or without values")
         state[key] = value
+    claimed = sum(value.numel() * value.element_size() for value in state.values())
+    if length is not None and claimed > _SHARED * length:
+        raise ModelError(f"{source} is refused: its tensors claim {claimed} bytes, the file has {length}")
     return state
 
 

@@ -67,6 +67,7 @@ def create_model(
         ModelError: unknown name, variant or argument; weights that are missing, unreadable or do not fit.
     """
     from .checkpoint import canonical_state_dict, load_state, read_checkpoint
+    from .files import byte_limit
     from .restorer import Restorer
     from .weights import choose_weights
 
@@ -83,12 +84,14 @@ def create_model(
     path = choice.info.path
     if card.built_from == "checkpoint" and path is not None:
         adapter = cast("type[BuiltFromCheckpoint]", registration.network)
-        network, own_card = adapter.from_checkpoint(read_checkpoint(path), card, path)
+        state = read_checkpoint(path, sha256=choice.info.sha256, limit=byte_limit(card))
+        network, own_card = adapter.from_checkpoint(state, card, path)
         return Restorer(network, own_card, choice.variant, choice.info).eval()
     overrides = {**choice.overrides, **overrides}
     network = _build(registration, choice.variant, overrides, seed, "cpu")
     if path is not None:
-        state = canonical_state_dict(read_checkpoint(path), card, expected=network.state_dict().keys())
+        stored = read_checkpoint(path, sha256=choice.info.sha256, limit=byte_limit(card))
+        state = canonical_state_dict(stored, card, expected=network.state_dict().keys())
         load_state(network, state, card, path, alternatives=published_sizes(registration))
     return Restorer(network, card, choice.variant, choice.info, overrides).eval()
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from .card import Checkpoint, ModelCard, Provenance, WeightsInfo
-from .checkpoint import check_file, file_sha256, read_metadata, stored_provenance, training_facts
+from .checkpoint import has_checked_facts, metadata_of, training_facts
 from .errors import ModelError
+from .files import byte_limit, file_sha256, opened, sha256_of
 from .registry import check_variant
 
 WEIGHTS_VARIABLE = "RESTOREBENCH_WEIGHTS"
 BUNDLED = Path(__file__).parent / "bundled"
 TINY = "tiny"
+MOST_CLAIMED = 40
+"""Characters that are shown of what a file says of itself."""
 
 logger = logging.getLogger("restorebench")
 
@@ -100,32 +103,68 @@ def _bundled_weights(card: ModelCard, variant: str | None) -> WeightsChoice:
         raise ModelError(
             f"the weights bundled for {card.name} are of variant {TINY}: pass variant={TINY}, or weights=PATH"
         )
-    facts = training_facts(read_metadata(path))
-    provenance = _trained(card, "bundled")
-    info = WeightsInfo("bundled", path, file_sha256(path), provenance, f"bundled {TINY} weights", facts)
+    sha256, metadata = _identified(path, byte_limit(card))
+    info = WeightsInfo("bundled", path, sha256, "bundled", f"bundled {TINY} weights", training_facts(metadata))
     return WeightsChoice(TINY, info)
 
 
+def _identified(path: Path, limit: int) -> tuple[str, dict[str, str]]:
+    """sha256 and metadata of a file, from the same opened one."""
+    with opened(path, limit) as file:
+        return sha256_of(file), metadata_of(file, path)
+
+
 def _file_weights(card: ModelCard, variant: str | None, path: Path) -> WeightsChoice:
-    check_file(path)
-    sha256 = file_sha256(path)
-    metadata = read_metadata(path)
+    limit = byte_limit(card)
+    sha256, metadata = _identified(path, limit)
     owner = metadata.get("restorebench.model", card.name)
     if owner != card.name:
         raise ModelError(f"{path} holds weights of {owner}, not of {card.name}: pass model={owner} or another file")
     known = _known_checkpoint(card, variant, path, sha256)
-    unknown: Provenance = "foreign" if card.built_from == "checkpoint" else "retrained"
-    provenance = stored_provenance(path, metadata) or ("official" if known else unknown)
-    description = f"{path.name}, sha256 {sha256[:12]}" + (f", trained for {known.trained_for}" if known else "")
-    info = WeightsInfo("file", path, sha256, _trained(card, provenance), description, training_facts(metadata))
+    provenance = _provenance(card, known, path, sha256, metadata)
+    description = f"{path.name}, sha256 {sha256[:12]}"
+    if provenance == "official" and known is not None:
+        description += f", trained for {known.trained_for}"
+    claims = _claims(provenance, known, metadata)
+    if claims:
+        description += f"; not checked: {', '.join(claims)}"
+    label = path.name if provenance == "file" else ""
+    info = WeightsInfo("file", path, sha256, provenance, description, training_facts(metadata), label)
     if variant is None:
         variant = known.variant if known else metadata.get("restorebench.variant")
     fits = known is not None and known.variant == variant
     return WeightsChoice(check_variant(card, variant), info, dict(known.overrides) if known and fits else {})
 
 
+def _provenance(
+    card: ModelCard, known: Checkpoint | None, path: Path, sha256: str, metadata: Mapping[str, str]
+) -> Provenance:
+    """What is known of a file: by its sha256, or by facts that are checked; nothing is believed because it says so."""
+    if known is not None and known.sha256 == sha256:
+        return "official"
+    bundled = bundled_path(card)
+    if bundled.is_file() and file_sha256(bundled) == sha256:
+        return "bundled"
+    if card.built_from == "checkpoint":
+        return "foreign"
+    return "retrained" if has_checked_facts(path, sha256, metadata, byte_limit(card)) else "file"
+
+
+def _claims(provenance: Provenance, known: Checkpoint | None, metadata: Mapping[str, str]) -> list[str]:
+    """What a file's name and metadata say of it, where that is more than what is known."""
+    if provenance != "file":
+        return []
+    claims = []
+    stored = metadata.get("restorebench.provenance")
+    if stored is not None:
+        claims.append(f"it says of itself to be {' '.join(stored.split())[:MOST_CLAIMED]!r}")
+    if known is not None:
+        claims.append(f"it has the name of a published checkpoint trained for {known.trained_for}")
+    return claims
+
+
 def _known_checkpoint(card: ModelCard, variant: str | None, path: Path, sha256: str) -> Checkpoint | None:
-    """The published checkpoint that a file is: by hash, or by name where its hash is not known."""
+    """The published checkpoint that a file is, by hash; or that it may be, by name, where its hash is not known."""
     matches = [checkpoint for checkpoint in card.checkpoints if checkpoint.sha256 == sha256]
     named = [checkpoint for checkpoint in card.checkpoints if Path(checkpoint.file_name).name == path.name]
     matches = matches or [checkpoint for checkpoint in named if checkpoint.sha256 is None]
@@ -133,10 +172,3 @@ def _known_checkpoint(card: ModelCard, variant: str | None, path: Path, sha256: 
         logger.warning("%s: %s has the name of a published checkpoint but another sha256", card.name, path)
     # A file name may stand for several variants; the one asked for comes first.
     return min(matches, key=lambda checkpoint: checkpoint.variant != variant, default=None)
-
-
-def _trained(card: ModelCard, provenance: Provenance) -> Provenance:
-    """Weights of a network rebuilt without code make a reconstructed row, wherever they come from."""
-    if card.network_provenance == "reconstructed" and provenance not in ("untrained", "input"):
-        return "reconstructed"
-    return provenance

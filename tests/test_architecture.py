@@ -35,8 +35,10 @@ RULES: dict[str, tuple[str, ...]] = {
     "models/hooks": (),
     "models/card": ("models/errors",),
     "models/registry": ("models/card", "models/errors"),
-    "models/checkpoint": ("models/card", "models/errors", "models/registry"),
-    "models/weights": ("models/card", "models/errors", "models/registry", "models/checkpoint"),
+    "models/files": ("models/card", "models/errors"),
+    "models/bounds": ("models/errors",),
+    "models/checkpoint": ("models/card", "models/errors", "models/registry", "models/files", "models/bounds"),
+    "models/weights": ("models/card", "models/errors", "models/registry", "models/checkpoint", "models/files"),
     "models/restorer": ("models/card", "models/errors", "models/registry", "models/checkpoint"),
     "models": ("models",),
     # datasets: degradations and files at the bottom, suites on top

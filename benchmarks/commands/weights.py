@@ -7,10 +7,12 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ...models import Checkpoint, ModelCard, create_model, get_card, list_models, save_weights
-from ...models.checkpoint import check_file, file_sha256, read_checkpoint, read_metadata
+from ...models.card import Provenance
+from ...models.checkpoint import has_checked_facts, read_checkpoint, read_metadata
+from ...models.files import check_file, file_sha256
 from ...models.weights import bundled_path, weights_folder
 from ..errors import UserError
 
@@ -115,27 +117,28 @@ def convert(options: argparse.Namespace) -> int:
         raise UserError(f"{target} is there already; give another name, or --force")
     if options.variant and not options.model:
         raise UserError("--variant says the size of a restorer; name that with --model")
-    metadata = {
-        **{key: value for key, value in read_metadata(source).items() if key.startswith("restorebench.")},
-        "restorebench.source": source.name,
-        "restorebench.source_sha256": file_sha256(source),
-    }
+    sha256 = file_sha256(source)
+    facts = {key: value for key, value in read_metadata(source).items() if key.startswith("restorebench.")}
+    trained = has_checked_facts(source, sha256, facts)
+    if facts.get("restorebench.provenance") not in get_args(Provenance):
+        facts.pop("restorebench.provenance", None)
+    metadata = {**facts, "restorebench.source": source.name, "restorebench.source_sha256": sha256}
     if options.model:
         get_card(options.model)
         restorer = create_model(options.model, variant=options.variant, weights=source)
         state = restorer.network.state_dict()
-        # The new file has another hash, so what the old one's hash said must be written down.
+        # What the new file says of the old one; a reader shows it as what the file says, as it has another hash.
         metadata |= {
             "restorebench.model": options.model,
             "restorebench.variant": restorer.variant,
             "restorebench.provenance": restorer.weights.provenance,
         }
     else:
-        state = read_checkpoint(source)
+        state = read_checkpoint(source, sha256=sha256)
     if options.half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     try:
-        save_weights(state, target, metadata)
+        save_weights(state, target, metadata, trained=trained)
     except OSError as error:
         raise UserError(f"{target} cannot be written ({error.strerror or error})") from error
     sys.stdout.write(f"{target}: {len(state)} tensors, sha256 {file_sha256(target)}\n")

@@ -22,12 +22,16 @@ class DataConfig:
         root: folder with the standard test sets; None reads ``RESTOREBENCH_DATA``.
         size: side in pixels of the embedded images' centre crop, or ``full``.
         partial: take standard sets that have another number of images than they should, under a name that says so.
+        max_pixels: pixels of the largest image that is read; None is 64e6 (`datasets/files/limits.py`).
+        verify: hash all image files anew, rather than believe what is remembered of unchanged ones.
     """
 
     source: str = "auto"
     root: str | None = None
     size: Any = 256
     partial: bool = False
+    max_pixels: float | None = None
+    verify: bool = False
 
 
 @dataclass
@@ -45,6 +49,7 @@ class LpipsConfig:
 class RunConfig(NumericsConfig, RestorerConfig):
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
+    label: str | None = None
     tasks: str | None = None
     protocol: str = MISSING
     data: DataConfig = field(default_factory=DataConfig)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 import threading
 from collections.abc import Sequence
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from ...atomic import written_whole
 from ...datasets.errors import DataError
-from ...datasets.files.images import FORMATS, label, read_bytes, read_image
+from ...datasets.files.images import FORMATS, read_image
+from ...datasets.files.limits import check_pixels, label, pixel_limit, read_bytes
 from ...messages import nearest
 from ..errors import UserError
 from ..restoration.pictures import LARGEST
 from ..store.names import file_name
-from .png import SIGNATURE, decode_png16, encode_png
+from .png import SIGNATURE, decode_png16, encode_png, png_size
 
 ImageFormat = Literal["npy", "png16", "png8"]
 
@@ -97,16 +99,25 @@ def read_restored(path: Path) -> NDArray[np.float32]:
     if path.suffix.lower() == ".png":
         data = read_bytes(path)
         if data[:8] == SIGNATURE and len(data) > 24 and data[24] == 16:
+            check_pixels(path, *png_size(data), pixel_limit())
             return decode_png16(data, label(path)).astype(np.float32) / np.float32(65535)
     return read_image(path).astype(np.float32) / np.float32(255)
 
 
 def _read_npy(path: Path) -> NDArray[np.float32]:
-    data = read_bytes(path)
+    # A pixel of an array of float64 has 24 bytes, three times as many as those of the image files.
+    limit = pixel_limit()
+    data = read_bytes(path, 3 * limit)
     try:
         with _numpy_header:
+            shape = _npy_shape(data)
+            if len(shape) == 3:
+                height, width = shape[:2] if shape[2] == 3 else shape[1:]
+                check_pixels(path, width, height, limit)
             array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except DataError:
+        raise
+    except (ValueError, EOFError, OSError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
         raise DataError(f"{label(path)}: not a plain numpy array: {error}") from error
     if not isinstance(array, np.ndarray) or array.ndim != 3 or 3 not in (array.shape[0], array.shape[2]):
         raise DataError(f"{label(path)}: an image is (H, W, 3) or (3, H, W), this is {getattr(array, 'shape', array)}")
@@ -119,6 +130,22 @@ def _read_npy(path: Path) -> NDArray[np.float32]:
     if largest > LARGEST:
         raise DataError(f"{label(path)}: floating point values up to {largest:g}; the scale is [0, 1]")
     return image.astype(np.float32)
+
+
+def _npy_shape(data: bytes) -> tuple[int, ...]:
+    """The shape that an array's header claims; numpy would make room for it before it looks whether the file has it.
+
+    Raises:
+        ValueError: no header, or the file is shorter than it claims.
+    """
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    claimed = math.prod(shape) * dtype.itemsize
+    if claimed > len(data):
+        raise ValueError(f"its header claims {claimed} bytes, the file has {len(data)}")
+    return tuple(shape)
 
 
 class SavedImages:

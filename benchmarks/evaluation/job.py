@@ -103,6 +103,8 @@ class Job:
             return Runner(plan.restorer, plan.numerics)
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
         restorer = create_model(plan.card.name, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
+        if restorer.weights.sha256 != plan.weights.sha256:
+            raise UserError(f"{plan.weights.path} has changed since the run was planned: start it again")
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
         try:
             return Runner(restorer, plan.numerics)
@@ -245,7 +247,7 @@ class Job:
             variant=cell.variant,
             overrides=cell.overrides,
             provenance=plan.weights.provenance,
-            weights=weights_record(plan.weights),
+            weights=weights_record(plan.weights, self.card),
             protocol=str(plan.protocol),
             lpips=lpips_of(scored, plan.protocol.lpips_backbone, self.plan.lpips),
             identity=cell.identity(),
@@ -283,8 +285,8 @@ def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | No
     return LpipsRecord(backbone=backbone, weights=choice.sha256 if same and choice is not None else None)
 
 
-def weights_record(weights: WeightsInfo) -> WeightsRecord:
-    """What the record says of weights."""
+def weights_record(weights: WeightsInfo, card: ModelCard) -> WeightsRecord:
+    """What the record says of weights, and of the network that they are for."""
     return WeightsRecord(
         kind=weights.kind,
         path=None if weights.path is None else str(weights.path),
@@ -292,4 +294,6 @@ def weights_record(weights: WeightsInfo) -> WeightsRecord:
         provenance=weights.provenance,
         description=weights.description,
         training=None if weights.training is None else dict(weights.training),
+        label=weights.label,
+        reconstructed=card.network_provenance == "reconstructed",
     )

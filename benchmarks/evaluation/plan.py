@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -31,6 +31,7 @@ Overwrite = Literal["missing", "always", "never"]
 DEFAULT_SUITE = "5d"
 """What is run where ``tasks`` is not given; images of the user's own are then one task, ``OWN_TASK``."""
 OWN_TASK = "restore"
+MOST_LABEL = 60
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
             size=crop_size(config.data.size),
             root=Path(root).expanduser() if root else None,
             partial=config.data.partial,
+            max_pixels=config.data.max_pixels,
+            verify=config.data.verify,
         )
     if config.dataset != "folder":
         raise UserError(
@@ -132,7 +135,8 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
         )
     folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
     task = OWN_TASK if config.tasks is None else config.tasks
-    return folder_suite(folders["degraded"], folders["clean"], task, config.sigma)
+    reading = {"max_pixels": config.data.max_pixels, "verify": config.data.verify}
+    return folder_suite(folders["degraded"], folders["clean"], task, config.sigma, **reading)
 
 
 def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
@@ -149,6 +153,21 @@ def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:
         only = "denoising" if not protocol.pairs else "given degraded images"
         tasks = f"{', '.join(wrong)} of tasks={suite.suite.name}"
         raise UserError(f"protocol={protocol} is for {only} only, not for {tasks}")
+
+
+def labelled(weights: WeightsInfo, label: str | None) -> WeightsInfo:
+    """The weights under the name that the user gives them.
+
+    Raises:
+        UserError: they are no file, or the name is none that a table can print.
+    """
+    if label is None:
+        return weights
+    if weights.kind != "file":
+        raise UserError(f"label={label} names a weights file: give one with weights=PATH, or leave label= out")
+    if not label.strip() or not label.isprintable() or len(label) > MOST_LABEL:
+        raise UserError(f"label= takes 1 to {MOST_LABEL} printable characters")
+    return replace(weights, label=label.strip())
 
 
 def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
@@ -180,7 +199,7 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         card=card,
         variant=choice.variant,
         overrides={**choice.overrides, **config.overrides},
-        weights=choice.info,
+        weights=labelled(choice.info, config.label),
         seed=config.seed,
         suite=suite,
         protocol=protocol,

@@ -47,7 +47,12 @@ def decode_png16(data: bytes, name: str) -> NDArray[np.uint16]:
         if interlaced:
             raise DataError(f"{name}: an interlaced 16-bit PNG; save it without interlacing")
         step = 2 * (3 if colour == RGB else 1)
-        coded = zlib.decompress(b"".join(content for kind, content in chunks if kind == b"IDAT"))
+        whole = height * (1 + width * step)
+        packed = b"".join(content for kind, content in chunks if kind == b"IDAT")
+        decoder = zlib.decompressobj()
+        coded = decoder.decompress(packed, whole + 1)  # no more than the size in the header takes
+        if not decoder.eof:
+            raise ValueError("its rows are not those of the size in its header")
         rows = np.frombuffer(coded, np.uint8).reshape(height, 1 + width * step)
     except (struct.error, zlib.error, ValueError, IndexError) as error:
         if isinstance(error, DataError):
@@ -59,6 +64,11 @@ def decode_png16(data: bytes, name: str) -> NDArray[np.uint16]:
         plain[index] = above = _unfiltered(int(row[0]), row[1:], above, step, name)
     pixels = plain.view(">u2").astype(np.uint16).reshape(height, width, -1)
     return np.repeat(pixels, 3, axis=2) if colour == GREY else pixels
+
+
+def png_size(data: bytes) -> tuple[int, int]:
+    """(width, height) from the header of a PNG, which has to be there."""
+    return struct.unpack_from(">II", data, len(SIGNATURE) + 8)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -36,6 +36,8 @@ class WeightsRecord:
         provenance: where they come from (`restorebench.models.card.Provenance`).
         description: one line for people.
         training: what the file says of how it was trained, as the trainer wrote it; None where it says nothing.
+        label: what tables call a file of unknown origin; left out of the file where it is empty.
+        reconstructed: whether the network was rebuilt from its paper, a fact of its card; left out where not.
     """
 
     kind: str
@@ -44,6 +46,8 @@ class WeightsRecord:
     provenance: str
     description: str
     training: dict[str, Any] | None
+    label: str = field(default="", metadata={LEFT_OUT: ""})
+    reconstructed: bool = field(default=False, metadata={LEFT_OUT: False})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,7 @@ def build_mixture(config: TrainConfig) -> Mixture:
     shares = {label: float(share) for label, share in config.mix.parts.items() if share}
     for label in shares:
         check_label(label)
-    cache = DecodedCache(int(config.data.memory_gb * 2**30))
+    cache = DecodedCache(int(config.data.memory_gb * 2**30), config.data.max_pixels)
     natural = None
     if config.data.natural_images:
         natural = NaturalImages(Path(config.data.natural_images).expanduser(), cache, NATURAL_IMAGES)

@@ -124,12 +124,14 @@ class TrainDataConfig:
         natural_images: folder of the user's own images that join the clean ones, or null.
         cache: where generated images are kept; null is ``~/.cache/restorebench/training``.
         memory_gb: decoded images are kept in memory up to this size.
+        max_pixels: pixels of the largest image that is read; null is 64e6 (`datasets/files/limits.py`).
     """
 
     root: str | None = None
     natural_images: str | None = None
     cache: str | None = None
     memory_gb: float = 4.0
+    max_pixels: float | None = None
 
 
 @dataclass

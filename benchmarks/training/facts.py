@@ -106,4 +106,13 @@ def machine(device: str) -> str:
 
 def metadata_text(value: object) -> str:
     """A fact as the text that safetensors keeps."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(finite(value))
+
+
+def finite(value: Any) -> Any:
+    """The value with None for every number in it that is NaN or infinite: JSON has none, and records take none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(each) for key, each in value.items()}
+    return [finite(each) for each in value] if isinstance(value, list | tuple) else value

@@ -5,6 +5,7 @@
 ``losses.csv``              a line for every `log_every` steps: means since the line before
 ``validation.csv``          mean scores by task at every validation
 ``checkpoint.pt``           everything that training needs to go on (read by torch's safe loader)
+``checkpoint.previous.pt``  the one before it, for the case that it is damaged
 ``weights.safetensors``     the weights (their moving average) as of the last validation, with the facts of training
 ``training.json``           those facts, with throughput and environment
 ``training.png``            losses and scores over the samples seen
@@ -17,24 +18,33 @@ import contextlib
 import csv
 import io
 import json
+import logging
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ...atomic import write_text, written_whole
 from ...messages import one_line
 from ..errors import UserError
+from .checkpoints import DamagedCheckpointError, checkpoint_bytes, read_checkpoint
 from .config import RENAMED_KEYS, TrainConfig, identity
+from .facts import finite
+
+logger = logging.getLogger("restorebench")
 
 CONFIG = "config.yaml"
 LOSSES = "losses.csv"
 VALIDATION = "validation.csv"
 CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
 WEIGHTS = "weights.safetensors"
 FACTS = "training.json"
 PLOT = "training.png"
@@ -83,11 +93,37 @@ def _cell(value: object) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
+def _stored_config(path: Path) -> dict[Any, Any]:
+    """The configuration of the run in a folder.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        stored = OmegaConf.to_container(OmegaConf.load(path))
+        if not isinstance(stored, dict) or not stored:
+            raise ValueError("it holds no keys")
+    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(
+            f"{path} is damaged ({one_line(error)}): remove it to go on with the settings given now, which have to be"
+            " those of the run, or give run=DIR for a new one"
+        ) from error
+    return stored
+
+
 def folder_of(config: TrainConfig, variant: str) -> Path:
     """The run's folder: as given, or one named after what is trained."""
     if config.run:
         return Path(config.run).expanduser()
     return Path("runs") / f"{config.model}-{variant}-{config.mix.name}-{config.seed}"
+
+
+def _copy(path: Path, other: Path) -> None:
+    """Another name for a file's content, or a copy where the file system has no links."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)
 
 
 class RunFolder:
@@ -98,6 +134,7 @@ class RunFolder:
         self.losses = Table(path / LOSSES, loss_columns)
         self.validation = Table(path / VALIDATION, VALIDATION_COLUMNS)
         self.weights = path / WEIGHTS
+        self._damaged = False
 
     @contextlib.contextmanager
     def claimed(self, config: TrainConfig) -> Iterator[None]:
@@ -124,8 +161,7 @@ class RunFolder:
         """Write the configuration, or compare it with the one of the run that is continued."""
         path = self.path / CONFIG
         if path.exists():
-            stored = OmegaConf.to_container(OmegaConf.load(path))
-            assert isinstance(stored, dict)
+            stored = _stored_config(path)
             new = identity(config)
             # Only top-level keys are compared; none of the other renamed ones says what is trained.
             before = {new_name: old for old, new_name in RENAMED_KEYS.items()}
@@ -138,26 +174,37 @@ class RunFolder:
         write_text(path, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Write the checkpoint: whole on the disk before it takes the place of the one before."""
-        with written_whole(self.path / CHECKPOINT) as part, part.open("wb") as file:
-            torch.save(dict(state), file)
+        """Write the checkpoint: whole on the disk before it takes the place of the one before, which is kept too."""
+        path = self.path / CHECKPOINT
+        content = checkpoint_bytes(state)
+        with written_whole(path) as part:
+            part.write_bytes(content)
+            if path.exists() and not self._damaged:
+                with written_whole(self.path / PREVIOUS) as kept:
+                    _copy(path, kept)
+        self._damaged = False
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """The stored checkpoint on the CPU, None if there is none.
+        """The stored checkpoint on the CPU; where it is damaged the one before it, and that is said; None without one.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: neither can be read.
         """
         path = self.path / CHECKPOINT
         if not path.exists():
             return None
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # damaged files raise almost anything
+            return read_checkpoint(path)
+        except DamagedCheckpointError as error:
+            reason, self._damaged = str(error), True
+        try:
+            state = read_checkpoint(self.path / PREVIOUS)
+        except DamagedCheckpointError as error:
             raise UserError(
-                f"{path} cannot be read ({one_line(error)}): remove it to train from the beginning"
+                f"{path} cannot be read ({reason}), nor the one before it ({error}): remove it to train from the"
+                " beginning"
             ) from error
-        assert isinstance(state, dict)
+        logger.warning("%s is damaged (%s): going on from the checkpoint before it, %s", path, reason, PREVIOUS)
         return state
 
     def clear_temporaries(self) -> None:
@@ -168,4 +215,4 @@ class RunFolder:
 
     def save_facts(self, facts: Mapping[str, Any]) -> None:
         """Write ``training.json``."""
-        write_text(self.path / FACTS, json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        write_text(self.path / FACTS, json.dumps(finite(facts), indent=1, sort_keys=True) + "\n")

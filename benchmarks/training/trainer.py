@@ -7,6 +7,7 @@ bit-identical weights (with an end in samples, not in minutes, and the same numb
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import time
@@ -39,6 +40,10 @@ from .state import StepResult, TrainingState
 from .validation import Validation
 
 logger = logging.getLogger("restorebench")
+
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM)
+"""What a full, read-only or failing disk answers: not a fault of the program."""
 
 
 class TrainingStoppedError(RuntimeError):
@@ -92,8 +97,20 @@ class Trainer:
 
         Raises:
             UserError: see `RunFolder.claimed`.
-            TrainingStoppedError: the loss is not finite.
+            TrainingStoppedError: the loss is not finite, or something cannot be written.
         """
+        try:
+            return self._run()
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            where = error.filename or self.folder.path
+            raise TrainingStoppedError(
+                f"{where}: {error.strerror}; {self.folder.path} has all up to its last checkpoint: the same command"
+                " goes on from there"
+            ) from error
+
+    def _run(self) -> Outcome:
         if self.fabric.is_global_zero:
             with self.folder.claimed(self.config):
                 self.folder.clear_temporaries()
@@ -307,5 +324,5 @@ class Trainer:
             self.restorer.weights.training,
         )
         metadata = {f"restorebench.{key}": metadata_text(value) for key, value in facts.items()}
-        save_weights(result.network.state_dict(), self.folder.weights, metadata)
+        save_weights(result.network.state_dict(), self.folder.weights, metadata, trained=True)
         self.folder.save_facts({**facts, "environment": describe_environment(device), "config": asdict(self.config)})

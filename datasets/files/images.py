@@ -6,19 +6,33 @@
   several images. Nothing is dropped in silence.
 - EXIF orientation and colour profiles are not applied: the protocols read with PIL alone, as the papers' code does.
 - A PNG's checksums are verified, so a damaged file is refused and never half decoded.
+- The header comes first: a file with more pixels than the limit (`limits.pixel_limit`) is refused before it is decoded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
-import stat
+import threading
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
+from .limits import (
+    MAX_PICTURES,
+    check_pixels,
+    check_scans,
+    check_tags,
+    label,
+    opened,
+    pixel_limit,
+    read_bytes,
+)
+from .png_rows import has_all_rows, is_interlaced
 
 FORMATS = {
     ".png": ("PNG",),
@@ -41,71 +55,102 @@ FOREIGN_SUFFIXES = frozenset(
 _PLAIN = ("RGB", "L", "P", "1")
 _ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 _BITS_PER_SAMPLE = 258  # the TIFF tag
+_TIFF_HEADER = 4
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_opening = threading.Lock()
 
 
-def label(path: Path) -> str:
-    """How messages name a file: its folder and its name."""
-    return f"{path.parent.name}/{path.name}"
-
-
-def read_bytes(path: Path) -> bytes:
-    """The content of a regular file.
-
-    Raises:
-        DataError: it cannot be read, or is empty; the message names it.
-    """
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise DataError(f"{label(path)}: a folder, not a file")
-        if not stat.S_ISREG(mode):  # reading a pipe would wait for ever
-            raise DataError(f"{label(path)}: not a regular file")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{label(path)}: cannot be read: {error.strerror or error}") from error
-    if not data:
-        raise DataError(f"{label(path)}: zero bytes long")
-    return data
-
-
-def decode(data: bytes, path: Path) -> NDArray[np.uint8]:
+def decode(data: bytes, path: Path, max_pixels: float | None = None) -> NDArray[np.uint8]:
     """The pixels of an image file's content.
 
     Args:
         data: the whole file.
         path: names it in messages, and its extension says what it should be.
+        max_pixels: the largest image that is decoded; None: see `limits.pixel_limit`.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous and read-only.
 
     Raises:
-        DataError: damaged, or not of a kind described above; the message names the file.
+        DataError: damaged, too large, or not of a kind described above; the message names the file.
     """
+    limit = pixel_limit(max_pixels)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        if data[:4] in _TIFF:
+            check_tags(path, data)
+        with _header(io.BytesIO(data)) as image:
             _check_kind(image, data, path)
+            check_pixels(path, *image.size, limit)
+            if image.format in ("JPEG", "MPO"):
+                check_scans(path, data, image.width * image.height, limit)
             if image.format == "PNG":
                 image.verify()  # checksums; the image cannot be decoded after it
-        with Image.open(io.BytesIO(data)) as image:
-            pixels: NDArray[np.uint8] = np.array(image.convert("RGB"), dtype=np.uint8)
+        with _header(io.BytesIO(data)) as image:
+            image.load()
+            if image.format == "PNG" and not _is_whole(image, data):
+                raise DataError(f"{label(path)}: damaged or cut off: rows are missing at its end")
+            plain = image if image.mode == "RGB" else image.convert("RGB")
+            pixels: NDArray[np.uint8] = np.array(plain, dtype=np.uint8)
     except UnidentifiedImageError as error:
         raise DataError(f"{label(path)}: not an image that can be read") from error
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types on damaged files, and name no complete list
-        raise DataError(f"{label(path)}: damaged or cut off: {error}") from error
+        raise DataError(f"{label(path)}: damaged or cut off: {' '.join(str(error).split())}") from error
     pixels.setflags(write=False)
     return pixels
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """The pixels of an image file: (H, W, 3) uint8 RGB, contiguous and read-only.
+def _is_whole(image: Image.Image, data: bytes) -> bool:
+    """Whether a decoded PNG had all its rows. They are counted where the last is as Pillow leaves a missing one."""
+    if not is_interlaced(data) and image.crop((0, image.height - 1, image.width, image.height)).getbbox() is not None:
+        return True
+    return has_all_rows(data)
+
+
+def _header(file: IO[bytes]) -> Image.Image:
+    """An image of which only the header is read. The limit on its pixels is ours, so Pillow's own (which warns from 89
+    million on and cannot be raised for one call) is put aside meanwhile."""
+    with _opening:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) from the header of an image file; its pixels are not decoded.
 
     Raises:
-        DataError: it cannot be read, is damaged, or is not of a kind described above; the message names it.
+        DataError: it is no regular file, or has no header that can be read.
+    """
+    with opened(path) as file:
+        try:
+            start = file.read(_TIFF_HEADER)
+            if start in _TIFF:
+                check_tags(path, read_bytes(path))
+            file.seek(0)
+            with _header(file) as image:
+                return image.height, image.width
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(f"{label(path)}: not an image that can be read") from error
+
+
+def read_image(path: Path, max_pixels: float | None = None) -> NDArray[np.uint8]:
+    """The pixels of an image file: (H, W, 3) uint8 RGB, contiguous and read-only.
+
+    Args:
+        path: the file.
+        max_pixels: the largest image that is read; None: see `limits.pixel_limit`.
+
+    Raises:
+        DataError: it cannot be read, is damaged, too large, or not of a kind described above; the message names it.
     """
     check_suffix(path)
-    return decode(read_bytes(path), path)
+    return decode(read_bytes(path, max_pixels), path, max_pixels)
 
 
 def check_suffix(path: Path) -> None:
@@ -138,8 +183,25 @@ def _check_kind(image: Image.Image, data: bytes, path: Path) -> None:
         raise DataError(f"{name}: CMYK colours; save it as RGB")
     if image.mode not in _PLAIN:
         raise DataError(f"{name}: Pillow mode {image.mode}, only 8-bit RGB, grey and palette images are read")
-    if image.format in ("TIFF", "PNG") and getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{name}: holds {getattr(image, 'n_frames', 1)} images, one is expected")
+    pictures = _pictures(image)
+    if pictures > 1:
+        more = " or more" if pictures == MAX_PICTURES else ""
+        raise DataError(f"{name}: holds {pictures}{more} images, one is expected")
+
+
+def _pictures(image: Image.Image) -> int:
+    """How many images a PNG (its header says it) or a TIFF holds; a TIFF's are counted up to `MAX_PICTURES`."""
+    if image.format == "PNG":
+        return int(getattr(image, "n_frames", 1))
+    if image.format != "TIFF":
+        return 1
+    count = 1
+    with contextlib.suppress(EOFError):
+        while count < MAX_PICTURES:
+            image.seek(count)
+            count += 1
+    image.seek(0)
+    return count
 
 
 def _bits_per_channel(image: Image.Image, data: bytes) -> int:

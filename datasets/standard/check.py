@@ -11,7 +11,8 @@ from typing import Literal
 
 from ..errors import DataError
 from ..files.hashes import THREADS, remember, sha256, stamps_of
-from ..files.images import check_suffix, decode, label, read_bytes
+from ..files.images import check_suffix, decode
+from ..files.limits import label, read_bytes
 from ..files.pairing import ListedImage, Listing
 from ..files.task import members, size_mismatch
 from .layout import Subset

@@ -13,11 +13,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..errors import DataError
 from ..files.hashes import THREADS
-from ..files.images import FORMATS, read_image
+from ..files.images import FORMATS, image_size, read_image
 from ..files.perceptual_hash import BITS, hash_distance, perceptual_hash
 from .layout import StandardSet
 
@@ -143,8 +142,8 @@ def _sizes(paths: Iterable[Path]) -> set[Size]:
     """The sizes (H, W) that occur, from the files' headers; files without a readable one are named when decoded."""
     sizes: set[Size] = set()
     for path in paths:
-        with contextlib.suppress(OSError, SyntaxError, ValueError), Image.open(path) as image:
-            sizes.add((image.height, image.width))
+        with contextlib.suppress(DataError):
+            sizes.add(image_size(path))
     return sizes
 
 

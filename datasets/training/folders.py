@@ -26,16 +26,23 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..files.images import FOREIGN_SUFFIXES, FORMATS, read_image, wrong_extension
+from ..files.limits import pixel_limit
 from .guard import refuse_test_photograph
 
 Image = NDArray[np.uint8]
 
 
 class DecodedCache:
-    """Decoded images, kept as long as they fit into `limit` bytes; shared by threads."""
+    """Decoded images, kept as long as they fit into `limit` bytes; shared by threads.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: in bytes.
+        max_pixels: the largest image that is read; None: see `files.limits.pixel_limit`.
+    """
+
+    def __init__(self, limit: int, max_pixels: float | None = None) -> None:
         self.limit, self.used = limit, 0
+        self.max_pixels = pixel_limit(max_pixels)
         self._images: dict[Path, Image] = {}
         self._lock = threading.Lock()
 
@@ -43,7 +50,7 @@ class DecodedCache:
         """The image at `path`, read-only, decoded unless it is kept; see `read`."""
         image = self._images.get(path)
         if image is None:
-            image = read(path)
+            image = read(path, self.max_pixels)
             with self._lock:
                 if path not in self._images and self.used + image.nbytes <= self.limit:
                     self._images[path] = image
@@ -231,13 +238,13 @@ def image_files(folder: Path, kind: str) -> list[Path]:
     return images
 
 
-def read(path: Path) -> Image:
+def read(path: Path, max_pixels: float | None = None) -> Image:
     """An image file as (H, W, 3) uint8 RGB, by the rules of evaluation (`files.images`): nothing is altered in silence.
 
     Raises:
         DataError: it cannot be read, is damaged, or is not 8-bit RGB, grey or palette without alpha.
     """
     try:
-        return read_image(path)
+        return read_image(path, max_pixels)
     except DataError as error:
         raise DataError(f"{error}: repair or remove {path}") from error

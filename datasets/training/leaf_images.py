@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from ...atomic import written_whole
+from ...atomic import write_text, written_whole
 from ..errors import DataError
 from .dead_leaves import VERSION, dead_leaves
+
+logger = logging.getLogger("restorebench")
 
 
 class LeafImages:
@@ -47,17 +51,45 @@ class LeafImages:
         if self._pixels is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"):
+                if self.path.exists() and not self._is_whole():
+                    logger.warning("%s is damaged: made anew", self.path)
+                    self.path.unlink()
                 if not self.path.exists():
                     self._write()
-            self._pixels = np.load(self.path, mmap_mode="r")
+                self._pixels = np.load(self.path, mmap_mode="r")
+
+    @property
+    def _shape(self) -> tuple[int, int, int, int]:
+        return len(self), self.size, self.size, 3
+
+    @property
+    def _checksum(self) -> Path:
+        """File with the sha256 of the images; those of earlier versions have none."""
+        return self.path.with_suffix(".sha256")
+
+    def _is_whole(self) -> bool:
+        """Whether the file holds the images as they were written."""
+        try:
+            pixels = np.load(self.path, mmap_mode="r")
+            if pixels.shape != self._shape or pixels.dtype != np.uint8:
+                return False
+            return not self._checksum.exists() or self._checksum.read_text(encoding="utf-8") == self._digest()
+        except (ValueError, EOFError, SyntaxError, OSError):
+            return False
+
+    def _digest(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _write(self) -> None:
-        shape = (len(self), self.size, self.size, 3)
+        shape = self._shape
+        self._checksum.unlink(missing_ok=True)
         with written_whole(self.path) as part:
             array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
             for index in range(len(self)):
                 array[index] = dead_leaves(index, seed=self.seed, size=self.size)
             array.flush()
+        write_text(self._checksum, self._digest())
 
     def clean(self, index: int) -> NDArray[np.uint8]:
         """Image `index`: (size, size, 3) uint8, read-only."""

@@ -14,11 +14,13 @@ from .model import Column, Number, TableRow
 from .numbers import number
 
 UNRANKED = "ranked only among rows restored alike"
+RECONSTRUCTED = "network rebuilt from its paper, whose code is not published"
 WEIGHTS = {
     "official": "the authors' weights",
     "retrained": "weights trained by this suite, not the authors'",
-    "reconstructed": "network rebuilt from its paper, whose code is not published",
+    "reconstructed": RECONSTRUCTED,
     "bundled": "small network with the weights inside the package, not the published one",
+    "file": "weights from a file whose origin is not known",
     "foreign": "a checkpoint from elsewhere, for a network of another package",
     "untrained": "untrained: random weights",
 }
@@ -101,5 +103,9 @@ def _remarks(restorer: RestorerResult, column: Column) -> tuple[str, ...]:
 
 
 def _weights(restorer: RestorerResult) -> str:
-    provenance = restorer.record.provenance
-    return WEIGHTS.get(provenance, f"weights: {provenance}")
+    """What is known of the weights, and beside it of the network."""
+    weights, provenance = restorer.record.weights, restorer.record.provenance
+    text = WEIGHTS.get(provenance, f"weights: {provenance}")
+    if weights.label:
+        text = f"{text} ({weights.label})"
+    return f"{text}; {RECONSTRUCTED}" if weights.reconstructed and provenance != "reconstructed" else text

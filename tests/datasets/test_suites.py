@@ -237,3 +237,11 @@ def test_all_noise_levels_are_on_the_same_images(real_root):
     assert [data.task.key for data in resolved.data] == ["denoise-15@CBSD68", "denoise-25@CBSD68", "denoise-50@CBSD68"]
     assert len({data.fingerprint() for data in resolved.data}) == 1
     assert resolved.data[0][0].degraded is None
+
+
+def test_keys_of_reading_reach_the_files_of_standard_sets(small_root):
+    data = resolve("denoise@Kodak24", root=small_root, max_pixels=10, verify=True).data[0]
+    with pytest.raises(DataError, match=r"more than the 1e-05 million"):
+        data[0]
+    with pytest.raises(DataError, match=r"data\.max_pixels=0: give the largest number"):
+        resolve("denoise@Kodak24", root=small_root, max_pixels=0)

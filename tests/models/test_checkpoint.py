@@ -3,8 +3,11 @@
 import argparse
 import builtins
 import hashlib
+import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,13 @@ from torch import nn
 from restorebench.models import ModelCard, ModelError, Variant, save_weights
 from restorebench.models.checkpoint import (
     canonical_state_dict,
-    file_sha256,
     load_state,
     read_checkpoint,
     read_metadata,
+    training_facts,
 )
 from restorebench.models.factory import published_sizes
+from restorebench.models.files import file_sha256
 from restorebench.models.registry import Registration
 
 State = dict[str, torch.Tensor]
@@ -317,11 +321,10 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     path = tmp_path / "small.safetensors"
     save_weights({"a": torch.ones(2)}, path, {})
 
-    def full_disk(tensors: State, target: Path, metadata: dict[str, str]) -> None:
-        target.write_bytes(b"half")
+    def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("restorebench.models.checkpoint.save_file", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_weights({"a": torch.zeros(2)}, path, {})
     assert list(tmp_path.iterdir()) == [path]
@@ -329,6 +332,35 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
 
 
 def test_an_invented_provenance_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"restorebench\.provenance is 'best', must be one of official, retrained"):
+    with pytest.raises(
+        ModelError, match=r"restorebench\.provenance is 'best', must be one of official, retrained, bundled, file"
+    ):
         save_weights({"a": torch.ones(2)}, tmp_path / "x.safetensors", {"restorebench.provenance": "best"})
     assert not list(tmp_path.iterdir())
+
+
+WRITE = """
+import pathlib, sys, torch
+from restorebench.models import save_weights
+facts = {f"restorebench.{name}": name * 3 for name in "zyxwvutsrqponmlkjihgfedcba"}
+save_weights({"b": torch.ones(3), "a": torch.zeros(2, dtype=torch.float16)}, pathlib.Path(sys.argv[1]), facts)
+"""
+
+
+def test_the_same_weights_have_the_same_bytes_in_every_process_and_ordinary_permissions(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", WRITE, str(tmp_path / f"{seed}.safetensors")]
+        subprocess.run(command, env=environment, check=True)
+    one, two = (tmp_path / f"{seed}.safetensors" for seed in ("1", "2"))
+    assert one.read_bytes() == two.read_bytes()
+    (tmp_path / "plain").write_bytes(b"")
+    assert one.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert load_file(one)["b"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("text", ["NaN", "[1.0, Infinity]", "1e999", "9" * 5000, "[" * 100_000])
+def test_facts_that_are_no_numbers_are_read_as_none_or_text(text: str) -> None:
+    facts = training_facts({"restorebench.images": "5", "restorebench.history": text})
+    assert facts is not None
+    json.dumps(facts, allow_nan=False)

@@ -3,9 +3,11 @@
 import dataclasses
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from restorebench.models import (
@@ -18,7 +20,9 @@ from restorebench.models import (
     register,
     save_weights,
 )
-from restorebench.models.checkpoint import file_sha256
+from restorebench.models import weights as selection
+from restorebench.models.checkpoint import read_metadata
+from restorebench.models.files import file_sha256
 from restorebench.models.weights import bundled_path, weights_folder
 
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -91,11 +95,11 @@ def test_by_default_the_published_checkpoint_in_the_folder_is_used(toy: ModelCar
     bundle(toy)
     network = save(weights_folder / "first.pth")
     restorer = create_model("toy")
-    assert row(restorer) == ("paper", "file", "official")
+    assert row(restorer) == ("paper", "file", "file")  # its name alone says so
     assert holds(restorer, network)
     assert restorer.weights.path == weights_folder / "first.pth"
     assert restorer.weights.sha256 == file_sha256(weights_folder / "first.pth")
-    assert "trained for rain" in restorer.weights.description
+    assert "not checked: it has the name of a published checkpoint trained for rain" in restorer.weights.description
 
 
 def test_a_checkpoints_own_arguments_are_used(toy: ModelCard, weights_folder: Path) -> None:
@@ -109,7 +113,7 @@ def test_an_explicit_variant_takes_its_own_checkpoint(toy: ModelCard, weights_fo
     save(weights_folder / "first.pth")
     network = save(weights_folder / "large.pth", 6)
     restorer = create_model("toy", variant="large")
-    assert row(restorer) == ("large", "file", "official")
+    assert row(restorer) == ("large", "file", "file")
     assert holds(restorer, network)
 
 
@@ -169,10 +173,11 @@ def test_bundled_weights_belong_to_tiny(toy: ModelCard) -> None:
         create_model("toy", variant="paper", weights="bundled")
 
 
-def test_any_other_file_is_retrained(toy: ModelCard, tmp_path: Path) -> None:
+def test_any_other_file_is_a_file_of_unknown_origin_called_by_its_name(toy: ModelCard, tmp_path: Path) -> None:
     network = save(tmp_path / "mine.pth", 6)
     restorer = create_model("toy", variant="large", weights=str(tmp_path / "mine.pth"))
-    assert row(restorer) == ("large", "file", "retrained")
+    assert row(restorer) == ("large", "file", "file")
+    assert restorer.weights.label == "mine.pth"
     assert holds(restorer, network)
 
 
@@ -189,7 +194,7 @@ def test_a_file_of_another_variant_is_an_error_that_names_it(toy: ModelCard, tmp
 
 def test_a_known_file_says_its_variant(toy: ModelCard, tmp_path: Path) -> None:
     save(tmp_path / "large.pth", 6)
-    assert row(create_model("toy", weights=tmp_path / "large.pth")) == ("large", "file", "official")
+    assert row(create_model("toy", weights=tmp_path / "large.pth")) == ("large", "file", "file")
 
 
 def test_a_known_hash_is_official_under_any_name_and_another_hash_is_not(
@@ -202,7 +207,7 @@ def test_a_known_hash_is_official_under_any_name_and_another_hash_is_not(
     assert not caplog.messages
 
     save(weights_folder / "large.pth", 6)
-    assert row(create_model("toy", variant="large")) == ("large", "file", "retrained")
+    assert row(create_model("toy", variant="large")) == ("large", "file", "file")
     assert "has the name of a published checkpoint but another sha256" in caplog.text
 
 
@@ -213,24 +218,97 @@ def test_saved_weights_say_what_they_are(toy: ModelCard, tmp_path: Path) -> None
         path,
         {"restorebench.provenance": "untrained", "restorebench.model": "toy", "restorebench.variant": "large"},
     )
-    assert row(create_model("toy", weights=path)) == ("large", "file", "untrained")
+    restorer = create_model("toy", weights=path)
+    assert row(restorer) == ("large", "file", "file")
+    assert "not checked: it says of itself to be 'untrained'" in restorer.weights.description
     save_weights(Toy(4).state_dict(), path, {"restorebench.model": "rbair"})
     with pytest.raises(ModelError, match="holds weights of rbair, not of toy"):
         create_model("toy", weights=path)
 
 
-def test_a_reconstructed_network_stays_reconstructed_once_trained(weights_folder: Path, tmp_path: Path) -> None:
+CLAIMS = ("official", "bundled", "retrained", "foreign", "untrained", "input")
+
+
+@pytest.mark.parametrize("claim", [*CLAIMS, "reconstructed", "best\nof all", "x" * 10_000])
+def test_what_a_file_says_of_itself_is_shown_and_not_believed(toy: ModelCard, tmp_path: Path, claim: str) -> None:
+    path = tmp_path / "mine.safetensors"
+    facts = {"restorebench.provenance": claim, "restorebench.images": "5", "restorebench.tensors_sha256": "0" * 64}
+    save_file(Toy().state_dict(), path, metadata=facts)
+    info = create_model("toy", weights=path).weights
+    assert info.provenance == "file"
+    assert f"not checked: it says of itself to be '{' '.join(claim.split())[:40]}" in info.description
+    assert "\n" not in info.description
+    assert len(info.description) < 200
+
+
+TRAINED = {"restorebench.provenance": "retrained", "restorebench.images": "800", "restorebench.recipe": "embedded"}
+
+
+def test_facts_of_the_trainer_are_believed_of_their_own_tensors_only(toy: ModelCard, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    network = Toy()
+    save_weights(network.state_dict(), path, TRAINED, trained=True)
+    restorer = create_model("toy", weights=path)
+    assert row(restorer) == ("paper", "file", "retrained")
+    assert restorer.weights.training == {"images": 800, "recipe": "embedded"}
+
+    facts = read_metadata(path)
+    changed = {key: value + 1 for key, value in network.state_dict().items()}
+    save_file(changed, path, metadata=facts)
+    assert row(create_model("toy", weights=path)) == ("paper", "file", "file")
+    save_weights(network.state_dict(), path, facts)  # written by this suite, but not by its trainer
+    assert row(create_model("toy", weights=path)) == ("paper", "file", "file")
+
+
+def test_the_packages_own_file_is_bundled_wherever_it_lies(toy: ModelCard, tmp_path: Path) -> None:
+    bundle(toy)
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(bundled_path(toy).read_bytes())
+    assert row(create_model("toy", variant="tiny", weights=path)) == ("tiny", "file", "bundled")
+
+
+def test_a_network_rebuilt_from_its_paper_has_weights_like_any_other(weights_folder: Path, tmp_path: Path) -> None:
     card = dataclasses.replace(CARD, network_provenance="reconstructed")
     register(card)(Toy)
     save(tmp_path / "mine.pth")
-    save(weights_folder / "large.pth", 6)
     bundle(card)
-    assert create_model("toy", weights=tmp_path / "mine.pth").weights.provenance == "reconstructed"
-    assert create_model("toy", variant="large").weights.provenance == "reconstructed"
-    assert create_model("toy", variant="tiny").weights.provenance == "reconstructed"
+    assert create_model("toy", weights=tmp_path / "mine.pth").weights.provenance == "file"
+    assert create_model("toy", variant="tiny").weights.provenance == "bundled"
     assert create_model("toy", weights="none").weights.provenance == "untrained"
-    save_weights(Toy().state_dict(), tmp_path / "random.safetensors", {"restorebench.provenance": "untrained"})
-    assert create_model("toy", weights=tmp_path / "random.safetensors").weights.provenance == "untrained"
+
+
+def test_what_was_hashed_is_what_is_loaded(toy: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is replaced between the choice of weights and their loading."""
+    path = tmp_path / "mine.pth"
+    save(path)
+    choose = selection.choose_weights
+
+    def choose_and_replace(*arguments: Any) -> selection.WeightsChoice:
+        choice = choose(*arguments)
+        save(path)
+        return choice
+
+    monkeypatch.setattr(selection, "choose_weights", choose_and_replace)
+    with pytest.raises(ModelError, match=r"mine\.pth has changed since its sha256 was taken \(\w{12}\): start the"):
+        create_model("toy", weights=path)
+
+
+def test_a_file_longer_than_the_network_can_need_is_refused_unread(
+    toy: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(dataclasses.replace(CARD, name="counted", variants={"paper": Variant(parameters=31)}, checkpoints=()))(Toy)
+    path = tmp_path / "long.pth"
+    save(path)
+    with path.open("r+b") as file:
+        file.truncate(2**28 + 16 * 4 * 31 + 1)
+    with pytest.raises(ModelError, match=r"long\.pth is 268 MB long, weights are read up to 268 MB here"):
+        create_model("counted", weights=path)
+    save(path)
+    monkeypatch.setenv("RESTOREBENCH_MAX_WEIGHTS", "100")
+    with pytest.raises(ModelError, match=r"weights are read up to 0 MB here: RESTOREBENCH_MAX_WEIGHTS=BYTES raises"):
+        create_model("counted", weights=path)
+    monkeypatch.setenv("RESTOREBENCH_MAX_WEIGHTS", "1e6")
+    assert create_model("counted", weights=path).weights.kind == "file"
 
 
 def test_a_missing_file_is_an_error_not_a_fallback(toy: ModelCard, tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ def test_with_a_model_the_file_fits_it_and_keeps_its_provenance(tmp_path: Path) 
     assert main(["weights", "convert", str(source), str(target), "--model", "anyir"]) == 0
     converted = create_model("anyir", weights=target)
     assert converted.variant == "tiny"
-    assert converted.weights.provenance == "official"
+    assert converted.weights.provenance == "file"
+    assert "it says of itself to be 'official'" in converted.weights.description
     image = torch.rand(1, 3, 16, 16)
     with torch.inference_mode():
         assert torch.equal(converted(image), original(image))

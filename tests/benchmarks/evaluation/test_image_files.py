@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import time
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +103,59 @@ def test_formats_by_name() -> None:
     assert [image_format(value) for value in (False, True, "png16", None)] == [None, "npy", "png16", None]
     with pytest.raises(UserError, match=r"unknown save_images=png \(did you mean 'png8'"):
         image_format("png")
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png16(width: int, height: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    chunks = (chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def npy(shape: str, content: bytes = b"") -> bytes:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + content
+
+
+HOSTILE = {
+    "large.png": (lambda: png16(20_000, 20_000, zlib.compress(bytes(10**6))), "20000x20000 pixels, more than"),
+    "bomb.png": (lambda: png16(8, 8, zlib.compress(bytes(10**9 // 2), 9)), "damaged or cut off"),
+    "short.png": (lambda: png16(4000, 4000, zlib.compress(bytes(1000))), "damaged or cut off"),
+    "large.npy": (lambda: npy("(100000, 100000, 3)"), "not a plain numpy array: its header claims 120000000000 bytes"),
+    "wide.npy": (lambda: npy(f"(3, 1, {10**30})"), "not a plain numpy array: its header claims"),
+    "deep.npy": (lambda: npy("(" * 3000 + ")" * 3000), "not a plain numpy array"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_restored_image_is_refused_by_name_at_once(tmp_path: Path, name: str) -> None:
+    make, reason = HOSTILE[name]
+    (tmp_path / name).write_bytes(make())
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        with pytest.raises(DataError, match=f"^{tmp_path.name}/{name}: {reason}"):
+            read_restored(tmp_path / name)
+        assert time.process_time() - started < 2
+        assert tracemalloc.get_traced_memory()[1] < 2**28
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["1.npy", "1.png"])
+def test_a_pipe_in_place_of_a_restored_image_is_refused(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="not a regular file"):
+        read_restored(tmp_path / name)
+
+
+def test_the_limit_of_pixels_holds_for_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "1.npy", np.zeros((20, 30, 3), np.float32))
+    monkeypatch.setenv("RESTOREBENCH_MAX_PIXELS", "600")
+    assert read_restored(tmp_path / "1.npy").shape == (20, 30, 3)
+    monkeypatch.setenv("RESTOREBENCH_MAX_PIXELS", "599")
+    with pytest.raises(DataError, match="30x20 pixels, more than"):
+        read_restored(tmp_path / "1.npy")

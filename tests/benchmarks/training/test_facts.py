@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from restorebench.benchmarks.training.batches import build_mixture
-from restorebench.benchmarks.training.facts import added_up
+from restorebench.benchmarks.training.facts import added_up, finite, metadata_text
 from restorebench.models import create_model
-from restorebench.models.checkpoint import read_metadata
+from restorebench.models.checkpoint import read_metadata, save_weights
 
 from .runs import configured, table
 
@@ -74,3 +75,20 @@ def test_the_weights_carry_the_facts_of_their_training(reference: Path, tmp_path
     assert 0 < stored["history"][0]["seconds"] < stored["history"][1]["seconds"] <= stored["seconds"] + 0.1
     image = torch.rand(1, 3, 9, 11)
     assert torch.isfinite(restorer(image)).all()
+
+
+def test_facts_that_are_no_finite_numbers_are_written_as_none() -> None:
+    facts = {"seconds": float("nan"), "history": [{"gain": float("inf"), "images": 3}], "stages": ({"seconds": 1.5},)}
+    assert finite(facts) == {"seconds": None, "history": [{"gain": None, "images": 3}], "stages": [{"seconds": 1.5}]}
+    assert metadata_text(float("nan")) == "null"
+
+
+def test_a_run_whose_gain_is_not_finite_is_finished_all_the_same(tmp_path: Path, reference: Path) -> None:
+    metadata = read_metadata(reference / "weights.safetensors")
+    metadata["restorebench.history"] = '[{"images": 24, "seconds": 1.0, "gain": NaN}]'
+    metadata["restorebench.seconds"] = "Infinity"
+    save_weights(load_file(reference / "weights.safetensors"), tmp_path / "odd.safetensors", metadata, trained=True)
+    training = create_model("small", weights=tmp_path / "odd.safetensors", width=12).weights.training
+    assert training is not None
+    assert training["history"] == [{"images": 24, "seconds": 1.0, "gain": None}]
+    json.dumps(training, allow_nan=False)

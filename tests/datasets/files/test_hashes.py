@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
+import types
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,21 @@ from restorebench.datasets.files.hashes import cache_file, file_hashes, set_hash
 
 
 def old_file(path: Path, content: bytes) -> Path:
-    """A file that was written an hour ago."""
+    """A file with a modification time of an hour ago."""
     path.write_bytes(content)
     os.utime(path, ns=(path.stat().st_mtime_ns - 3600 * 10**9,) * 2)
     return path
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Makes it an hour later: a file's change time cannot be set, so the clock is."""
+
+    def use() -> None:
+        clock = types.SimpleNamespace(time_ns=lambda: time.time_ns() + 3600 * 10**9)
+        monkeypatch.setattr(hashes, "time", clock)
+
+    return use
 
 
 @pytest.fixture
@@ -22,7 +36,7 @@ def unread(monkeypatch):
     """Makes reading any file an error."""
 
     def use() -> None:
-        def fail(path: Path) -> bytes:
+        def fail(path: Path, max_pixels: float | None = None) -> bytes:
             raise AssertionError(f"{path} was read again")
 
         monkeypatch.setattr(hashes, "read_bytes", fail)
@@ -35,7 +49,8 @@ def test_hashes_are_sha256_of_the_bytes(tmp_path):
     assert file_hashes([path, path]) == {path: hashlib.sha256(b"abc").hexdigest()}
 
 
-def test_an_unchanged_file_is_not_read_again(tmp_path, unread):
+def test_an_unchanged_file_is_not_read_again(tmp_path, unread, later):
+    later()
     path = old_file(tmp_path / "a.png", b"abc")
     before = file_hashes([path])
     assert cache_file().is_file()
@@ -44,11 +59,50 @@ def test_an_unchanged_file_is_not_read_again(tmp_path, unread):
 
 
 @pytest.mark.parametrize("change", [b"abcd", b"xyz"])
-def test_a_file_with_another_size_or_time_is_read_again(tmp_path, change):
+def test_a_file_with_another_size_or_time_is_read_again(tmp_path, later, change):
+    later()
     path = old_file(tmp_path / "a.png", b"abc")
     file_hashes([path])
     path.write_bytes(change)
     assert file_hashes([path]) == {path: hashlib.sha256(change).hexdigest()}
+
+
+@pytest.mark.parametrize("replace", [shutil.copyfile, lambda new, path: new.replace(path)], ids=["write", "move"])
+def test_other_content_of_the_same_size_and_time_is_read_again(tmp_path, later, replace):
+    """What ``cp -p`` and ``mv`` of a file with the same times do."""
+    later()
+    path, new = old_file(tmp_path / "a.png", b"abc"), old_file(tmp_path / "b.png", b"xyz")
+    times = path.stat()
+    assert file_hashes([path]) == {path: hashlib.sha256(b"abc").hexdigest()}
+    replace(new, path)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (times.st_size, times.st_mtime_ns)
+    assert file_hashes([path]) == {path: hashlib.sha256(b"xyz").hexdigest()}
+
+
+def test_a_file_whose_times_alone_are_old_is_not_remembered(tmp_path):
+    file_hashes([old_file(tmp_path / "a.png", b"abc")])
+    assert not cache_file().exists()
+
+
+def test_verify_reads_what_is_remembered_and_mends_it(tmp_path, later, unread):
+    later()
+    path = old_file(tmp_path / "a.png", b"abc")
+    true = file_hashes([path])
+    cache_file().write_text(cache_file().read_text().replace(true[path], "0" * 64))
+    assert file_hashes([path]) == {path: "0" * 64}
+    assert file_hashes([path], verify=True) == true
+    unread()
+    assert file_hashes([path]) == true
+
+
+def test_what_is_forgotten_is_read_again(tmp_path, later):
+    later()
+    path = old_file(tmp_path / "a.png", b"abc")
+    true = file_hashes([path])
+    cache_file().write_text(cache_file().read_text().replace(true[path], "0" * 64))
+    hashes.forget(path)
+    assert file_hashes([path]) == true
 
 
 def test_a_file_written_just_now_is_not_remembered(tmp_path):
@@ -58,7 +112,8 @@ def test_a_file_written_just_now_is_not_remembered(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"a": 3}', b"\xff\xfe"])
-def test_a_damaged_cache_counts_as_empty_and_is_replaced(tmp_path, unread, content):
+def test_a_damaged_cache_counts_as_empty_and_is_replaced(tmp_path, unread, later, content):
+    later()
     cache_file().parent.mkdir(parents=True)
     cache_file().write_bytes(content)
     path = old_file(tmp_path / "a.png", b"abc")

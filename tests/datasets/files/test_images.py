@@ -150,9 +150,9 @@ def test_what_is_no_file_that_can_be_read_is_refused_by_name(tmp_path: Path, mak
 def test_a_file_that_may_not_be_read_is_refused_by_name(tmp_path, monkeypatch):
     (tmp_path / "1.png").write_bytes(PNG)
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, flags: int) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(DataError, match=r"1\.png: cannot be read: Permission denied"):
         read_image(tmp_path / "1.png")

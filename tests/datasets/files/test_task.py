@@ -11,7 +11,7 @@ from PIL import Image
 
 from restorebench.datasets import DataError, Sample, Task
 from restorebench.datasets.files.pairing import list_folder, list_pairs
-from restorebench.datasets.files.task import FileTask
+from restorebench.datasets.files.task import FileTask, Reading
 
 from ..roots import pixels, save
 
@@ -141,6 +141,24 @@ def test_the_fingerprint_changes_with_anything_that_changes_scores(pairs, change
             (inputs / "b.png").unlink()
             (inputs / "b.png").mkdir()
     assert paired(pairs).fingerprint() != before
+
+
+def test_an_image_replaced_since_the_fingerprint_was_taken_fails_by_name_and_the_rest_is_read(pairs):
+    data = paired(pairs)
+    before = data.fingerprint()
+    (pairs / "target" / "b.png").write_bytes((pairs / "target" / "c.png").read_bytes())
+    with pytest.raises(DataError, match=r"^target/b\.png: changed since the run was planned: start it again$"):
+        data[1]
+    assert [data[index].name for index in (0, 2)] == ["a.png", "c.png"]
+    assert data.fingerprint() == before
+    assert paired(pairs).fingerprint() != before
+
+
+def test_a_set_reads_images_up_to_its_limit(pairs):
+    listing = list_pairs(pairs / "input", pairs / "target")
+    assert FileTask(TASK, listing, "", "", Reading(max_pixels=32 * 24))[0].clean.shape == (24, 32, 3)
+    with pytest.raises(DataError, match="32x24 pixels, more than"):
+        FileTask(TASK, listing, "", "", Reading(max_pixels=32 * 24 - 1))[0]
 
 
 def test_a_file_that_no_sample_uses_does_not_change_the_fingerprint(pairs):

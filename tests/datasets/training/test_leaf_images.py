@@ -40,3 +40,36 @@ def test_an_interrupted_series_leaves_no_file(tmp_path: Path, monkeypatch: pytes
     assert not list(tmp_path.glob("*.npy*.*[!k]"))
     assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
     assert not series.path.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "bit", "shape", "empty", "text"])
+def test_a_damaged_series_is_made_anew_and_that_is_said(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = LeafImages(2, size=48, seed=0, folder=tmp_path)
+    first.prepare()
+    whole = first.path.read_bytes()
+    contents = {
+        "cut": whole[:-100],
+        "header": b"\0" + whole[1:],
+        "bit": whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:],
+        "shape": whole.replace(b"(2, 48, 48, 3)", b"(3, 48, 32, 3)"),
+        "empty": b"",
+        "text": b"<html>",
+    }
+    first.path.unlink()  # it is mapped: other content in its place, not in it
+    first.path.write_bytes(contents[damage])
+    second = LeafImages(2, size=48, seed=0, folder=tmp_path)
+    np.testing.assert_array_equal(second.clean(1), dead_leaves(1, seed=0, size=48))
+    assert second.path.read_bytes() == whole
+    assert "is damaged: made anew" in caplog.text
+
+
+def test_a_series_of_an_earlier_version_without_a_checksum_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = LeafImages(2, size=48, seed=0, folder=tmp_path)
+    first.prepare()
+    first.path.with_suffix(".sha256").unlink()
+    monkeypatch.setattr(leaf_images, "dead_leaves", lambda *a, **k: pytest.fail("made a second time"))
+    LeafImages(2, size=48, seed=0, folder=tmp_path).prepare()

@@ -1,0 +1,259 @@
+"""Hostile weights files: each is refused in one line, at once, without memory or code of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import re
+import socket
+import struct
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from restorebench.models import ModelCard, ModelError, Variant
+from restorebench.models.bounds import MOST_NESTED, check_pickle
+from restorebench.models.checkpoint import canonical_state_dict, read_checkpoint
+from restorebench.models.files import byte_limit, check_file, file_sha256
+
+SECONDS = 3.0
+
+
+def saved(stored: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(stored, buffer)
+    return buffer.getvalue()
+
+
+def repacked(change: Callable[[str, bytes], bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A checkpoint of one tensor with its entries changed."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(saved({"a": torch.zeros(4)}))) as old,
+        zipfile.ZipFile(buffer, "w", compression) as new,
+    ):
+        for info in old.infolist():
+            new.writestr(info.filename, change(info.filename, old.read(info)))
+    return buffer.getvalue()
+
+
+def with_pickle(content: bytes) -> bytes:
+    return repacked(lambda name, old: content if name.endswith(".pkl") else old)
+
+
+def resized(old: bytes, new: bytes) -> bytes:
+    """The checkpoint of four numbers, whose pickle claims others."""
+    return repacked(lambda name, content: content.replace(old, new) if name.endswith(".pkl") else content)
+
+
+def many_entries() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}.")
+    return buffer.getvalue() + b"PK\x01\x02" * 200_000
+
+
+NESTED_KEY = b"\x80\x02}(" + b")" + b"\x85" * 900_000 + b"K\x01u."
+HUGE = b"J\x00\x00\x00\x40"  # 2**30
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "bomb.pth": (lambda: repacked(lambda name, old: bytes(3 * 10**8) if "/0" in name else old), "unpack to 300"),
+    "pickle.pth": (lambda: with_pickle(b"\x80\x02" + b"]0" * 400_000 + b"}."), "a pickle of more than 500000 instr"),
+    "keys.pth": (lambda: with_pickle(pickle.dumps({str(i): i for i in range(200_000)}, 2)), "a pickle of more than"),
+    "entries.pth": (many_entries, "a zip file of 200001 entries"),
+    "deep.pth": (lambda: with_pickle(NESTED_KEY), "nested more than 100 deep"),
+    "deep.pkl": (lambda: NESTED_KEY, "nested more than 100 deep"),
+    "bytes.pth": (
+        lambda: with_pickle(b"\x80\x02cbuiltins\nbytearray\n" + HUGE + b"\x85R."),
+        "it makes bytes of a length",
+    ),
+    "storage.pth": (lambda: resized(b"K\x04tq", HUGE + b"tq"), "no readable checkpoint"),
+    "size.pth": (lambda: resized(b"K\x04\x85", HUGE + b"\x85"), "no readable checkpoint"),
+    "stride.pth": (
+        lambda: saved({"a": torch.zeros(1).expand(2**30)}),
+        "its tensors claim 4294967296 bytes, the file has",
+    ),
+    "shared.pth": (
+        lambda: saved(dict.fromkeys(map(str, range(2000)), torch.zeros(10**5))),
+        "its tensors claim 800000000",
+    ),
+    "sparse.pth": (lambda: saved({"a": torch.eye(3).to_sparse()}), "sparse, quantised or without values"),
+    "meta.pth": (lambda: saved({"a": torch.empty(3, device="meta")}), "sparse, quantised or without values"),
+    "prefixes.pth": (lambda: saved({"module." * 20_000 + "a": torch.zeros(1)}), "a key of 140001 characters"),
+    "header.safetensors": (lambda: struct.pack("<Q", 2**40) + b"{}", "its header claims 1099511627776 bytes"),
+    "json.safetensors": (lambda: struct.pack("<Q", 2**20) + b"[" * 2**20, "no readable safetensors file"),
+    "overlap.safetensors": (
+        lambda: save({"a": torch.zeros(4), "b": torch.zeros(4)}).replace(b"[16,32]", b"[00,16]"),
+        "no readable safetensors file",
+    ),
+    "beyond.safetensors": (
+        lambda: save({"a": torch.zeros(4)}).replace(b"[0,16]", b"[0,99]"),
+        "no readable safetensors file",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    make, reason = HOSTILE[name]
+    path = tmp_path / name
+    path.write_bytes(make())
+    started = time.process_time()
+    with pytest.raises(ModelError, match=reason) as caught:
+        read_checkpoint(path)
+    assert time.process_time() - started < SECONDS
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    if "instructions" in str(caught.value):  # bounded by their number; tracing them would take a minute
+        return
+    tracemalloc.start()
+    with pytest.raises(ModelError):
+        read_checkpoint(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**29
+
+
+def test_containers_nested_without_end_are_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "x.pth").write_bytes(with_pickle(b"\x80\x02" + b"](" * 150_000 + b"e" * 150_000 + b"."))
+    with pytest.raises(ModelError, match="holds no state dict but a list"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def bound_socket(path: Path) -> None:
+    where = Path.cwd()
+    os.chdir(path.parent)  # the name of a socket is short
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path.name)
+    finally:
+        os.chdir(where)
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+@pytest.mark.parametrize("make", [fifo, device, bound_socket])
+def test_a_pipe_device_or_socket_is_refused_without_being_opened(
+    tmp_path: Path, make: Callable[[Path], None], name: str
+) -> None:
+    make(tmp_path / name)
+    for read in (read_checkpoint, check_file, file_sha256):
+        with pytest.raises(ModelError, match="is no regular file but a pipe, device or socket"):
+            read(tmp_path / name)
+
+
+def test_a_file_of_a_terabyte_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "x.pth").open("wb") as file:
+        file.truncate(2**40)
+    for read in (read_checkpoint, check_file, file_sha256):
+        with pytest.raises(
+            ModelError, match="1099512 MB long, weights are read up to 1074 MB here: RESTOREBENCH_MAX_W"
+        ):
+            read(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("value", ["much", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_number_is_a_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("RESTOREBENCH_MAX_WEIGHTS", value)
+    with pytest.raises(ModelError, match="give a number of bytes"):
+        byte_limit()
+
+
+def test_prefixes_without_end_are_refused_and_some_are_not() -> None:
+    state = {"module." * 4 + "a": torch.zeros(1)}
+    assert set(canonical_state_dict(state, CARD)) == {"a"}
+    with pytest.raises(ModelError, match="more than 16 prefixes"):
+        canonical_state_dict({"module." * 100 + "a": torch.zeros(1)}, CARD)
+
+
+def test_tuples_may_be_nested_as_deep_as_the_limit() -> None:
+    content = b"\x80\x02)" + b"\x85" * MOST_NESTED + b"."
+    assert check_pickle(content, Path("x")) == len(content)
+    with pytest.raises(ModelError, match="nested more than"):
+        check_pickle(b"\x80\x02)" + b"\x85" * (MOST_NESTED + 1) + b".", Path("x"))
+    memo = b"\x80\x02)q\x00" + b"0h\x00\x85q\x00" * 200 + b"."
+    with pytest.raises(ModelError, match="nested more than"):
+        check_pickle(memo, Path("x"))
+
+
+# Keys of state dicts, whatever they are
+
+CARD = ModelCard(
+    name="small", title="Small", variants={"paper": Variant()}, paper="", url="", year=2024, code_licence="MIT",
+    key_map=((r"^DCCA\.", "DaCA."), (r"^centre$", "center")),
+)  # fmt: skip
+PREFIXES = st.lists(st.sampled_from(["net.", "module."]), max_size=20).map("".join)
+WORDS = st.one_of(
+    st.sampled_from(["a", "DCCA.a", "DaCA.a", "centre", "center", "net", "module", "state_dict", "params", ""]),
+    st.text(max_size=8),
+)
+KEYS = st.builds(lambda prefix, word: prefix + word, PREFIXES, WORDS)
+CONTAINERS = st.lists(st.sampled_from(["state_dict", "params", "params_ema", "net", "model"]), max_size=3)
+
+
+def mapped(key: str) -> str:
+    return re.sub(r"^centre$", "center", re.sub(r"^DCCA\.", "DaCA.", key))
+
+
+@settings(max_examples=2000, deadline=None)
+@given(keys=st.lists(KEYS, max_size=6), containers=CONTAINERS, expected=st.none() | st.lists(WORDS, max_size=4))
+def test_any_keys_give_a_state_dict_of_the_same_tensors_or_one_line(
+    keys: list[str], containers: list[str], expected: list[str] | None
+) -> None:
+    state = {key: torch.full((1,), float(index)) for index, key in enumerate(dict.fromkeys(keys))}
+    raw: dict[str, object] = dict(state)
+    for container in containers:
+        raw = {container: raw}
+    try:
+        canonical, message = canonical_state_dict(raw, CARD, expected=expected), ""
+    except ModelError as error:
+        canonical, message = None, str(error)
+    if canonical is None:
+        assert len(message.splitlines()) == 1
+        return
+    # No tensor is lost, doubled or given to another key: each key is the end of its own, or as the key map has it.
+    assert sorted(value.item() for value in canonical.values()) == sorted(value.item() for value in state.values())
+    names = list(state)
+    for key, value in canonical.items():
+        original = names[int(value.item())]
+        assert key in {mapped(original[start:]) for start in range(len(original) + 1)}
+
+
+@settings(max_examples=300, deadline=None)
+@given(cut=st.integers(0, 2000), byte=st.integers(0, 255), kind=st.sampled_from(["zip", "legacy", "safetensors"]))
+def test_a_changed_byte_gives_a_state_dict_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, byte: int, kind: str
+) -> None:
+    state = {"a.weight": torch.ones(3, 2), "b": torch.zeros(2)}
+    buffer = io.BytesIO()
+    if kind == "safetensors":
+        buffer.write(save(state))
+    else:
+        torch.save(state, buffer, _use_new_zipfile_serialization=kind == "zip")
+    content = bytearray(buffer.getvalue())
+    content[cut % len(content)] = byte
+    path = tmp_path_factory.getbasetemp() / f"changed-{kind}"
+    path.write_bytes(content)
+    try:
+        state, message = read_checkpoint(path), "read"
+    except ModelError as error:
+        state, message = {}, str(error)
+    assert len(message.splitlines()) == 1
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
