@@ -32,8 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ...messages import nearest, one_line
 from ..errors import UserError
 from ..evaluation.config import CONFIG_MODULE
-from .logs import set_up_logging
-from .mistakes import in_words, is_told
+from .stderr import in_words, is_told, set_up_logging
 
 logger = logging.getLogger("restorebench")
 

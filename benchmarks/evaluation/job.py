@@ -24,7 +24,8 @@ from ..inference.out_of_memory import is_out_of_memory
 from ..inference.runner import Runner
 from ..profiling.macs import count_macs
 from ..protocols.lpips import Lpips, LpipsChoice
-from ..store.folders import IMAGES, CellBusyError, CellFolder
+from ..store.files import IMAGES
+from ..store.folders import CellBusyError, CellFolder
 from ..store.how import described, deviations
 from ..store.parts import (
     ComplexityRecord,

@@ -187,7 +187,7 @@ def restored_group(
         except Exception as error:
             errors[index] = error
     results = runner.restore_several([degraded for _, degraded, _ in placed])
-    done = {index: (index, *images, result) for (index, *images), result in zip(placed, results, strict=True)}
+    done = {place[0]: (*place, result) for place, result in zip(placed, results, strict=True)}
     return [done[index] if index in done else (index, nothing, nothing, errors[index]) for index, _ in group]
 
 

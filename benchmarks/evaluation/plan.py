@@ -135,8 +135,11 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
         )
     folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
     task = OWN_TASK if config.tasks is None else config.tasks
-    reading = {"max_pixels": config.data.max_pixels, "verify": config.data.verify}
-    return folder_suite(folders["degraded"], folders["clean"], task, config.sigma, **reading)
+    return folder_suite(
+        *(folders["degraded"], folders["clean"], task, config.sigma),
+        max_pixels=config.data.max_pixels,
+        verify=config.data.verify,
+    )
 
 
 def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:

@@ -13,7 +13,7 @@ import torch
 from ...models.restorer import Restorer
 from ..inference.cost import peak_memory
 from ..inference.numerics import Numerics
-from ..inference.runner import is_out_of_memory
+from ..inference.out_of_memory import is_out_of_memory
 from .photograph import Photograph
 from .tiles import SMALLEST, Progress, Tiling, restore_samples
 

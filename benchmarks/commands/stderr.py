@@ -1,10 +1,30 @@
-"""Which errors are the user's: one line and exit code 2; whatever else is ours, and keeps its traceback."""
+"""What goes to standard error, a line each: messages of the suite, and errors that are the user's to mend."""
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 
 from ...messages import one_line
+
+
+class LineHandler(logging.Handler):
+    """Writes messages to standard error, above a progress bar that may be there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def set_up_logging() -> None:
+    """Messages of the suite go to standard error, a line each."""
+    logger = logging.getLogger("restorebench")
+    if not any(isinstance(handler, LineHandler) for handler in logger.handlers):
+        logger.addHandler(LineHandler())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def is_user_error(error: BaseException) -> bool:
