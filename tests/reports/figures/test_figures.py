@@ -118,7 +118,10 @@ def test_labels_cover_neither_each_other_nor_points(standard: Group) -> None:
 
 def test_captions_name_the_conditions(embedded: Group) -> None:
     macs, _ = drawn(draw_costs(embedded, MACS, styles_of(embedded), published=True))
-    assert "5d on embedded-256; protocol promptir@1; 6 images a task, of the same 6 scenes; device a CPU; dtype float32" in caption(macs)
+    assert (
+        "5d on embedded-256; protocol promptir@1; 6 images a task, of the same 6 scenes; device a CPU; dtype float32"
+        in caption(macs)
+    )
     assert "Multiply-adds counted at 1x3x256x256." in caption(macs)
     latency, _ = drawn(draw_costs(embedded, LATENCY, styles_of(embedded), published=True))
     assert "images of 256x256, batch 1, a CPU, 2 threads" in caption(latency)
