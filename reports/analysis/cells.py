@@ -195,7 +195,7 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
         return [name, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
 
     rows = [parts(member) for member in members]
-    labels = []
+    labels: list[str] = []
     for row in rows:
         rivals = [other for other in rows if other[0] == row[0] and other is not row]
         telling = [part for i, part in enumerate(row) if i and part and any(other[i] != part for other in rivals)]
