@@ -163,7 +163,8 @@ bench.figures = (() => {
     { bargap: 0.15, showlegend: false, height: 280 });
     const pair = difference(task.key, group.rows.indexOf(a), group.rows.indexOf(b));
     note("differences", `${task.label}: ${a.label} minus ${b.label} on each image. ${a.label} is better on ${better} of ` +
-      `${shared.length} images; mean paired difference ${signed(pair.mean)} dB ` +
+      `${shared.length} images${group.clusters[task.key] < shared.length
+        ? ` (of ${group.clusters[task.key]} scenes, photographs or sequences)` : ""}; mean paired difference ${signed(pair.mean)} dB ` +
       `${interval(pair.low, pair.high)} (95 % interval, not corrected for choosing this pair).`);
     bench.numbers("differences-numbers", `${task.label}: PSNR of each image, dB`, ["Image", a.label, b.label, "Difference"],
       shared.map((row) => [row.image, number(row.a), number(row.b), signed(row.difference)]));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,23 @@ def test_without_a_common_cell_there_is_nothing_to_compare() -> None:
     a, b = (shared_store(suites=(suite,), previews=False) for suite in ("5d", "3d"))
     with pytest.raises(ReportError, match="no cell in common"):
         compare(str(a), str(b), a)
+
+
+def test_a_cell_of_two_suites_is_tested_once(tmp_path: Path) -> None:
+    root = write_store(tmp_path, gains={"identity": 0.0, "rbair": 6.0, "kbnet": 4.0}, previews=False)
+    ids: dict[tuple[str, str], str] = {}
+    for path in sorted(root.glob("*/*/*/record.json")):
+        record = json.loads(path.read_text())
+        cell = ids.setdefault((record["model"], record["identity"]["task"]), record["cell"])
+        path.write_text(json.dumps(record | {"cell": cell}))
+        path.parent.rename(path.parent.with_name(cell))
+    text = compare("rbair", "kbnet", root)
+    rows = [line for line in text.splitlines() if "promptir@1" in line]
+    assert len(rows) == 7
+    assert sum("3d on" in row and "5d on" in row for row in rows) == 3
+    assert "over the 7 lines" in text
+
+
+def test_too_few_clusters_are_said() -> None:
+    text = compare("rbair", "kbnet", shared_store(suites=("5d",), images=5, previews=False))
+    assert "With at most 5 clusters no difference can be significant at 0.05" in text

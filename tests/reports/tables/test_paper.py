@@ -279,3 +279,30 @@ def test_the_same_store_gives_the_same_table() -> None:
     group = embedded_group()
     reverse = dataclasses.replace(group, restorers=tuple(reversed(group.restorers)))
     assert paper_table(group, suite="5d", columns=["psnr"]) == paper_table(reverse, suite="5d", columns=["psnr"])
+
+
+def test_rows_that_are_left_out_are_named_with_the_verdicts_that_would_change() -> None:
+    group = embedded_group()
+    whole = " ".join(paper_table(group, suite="5d").remarks)
+    assert "neither shown nor compared" not in whole
+    shown = paper_table(group, suite="5d", rows=["anyir", "daair"], columns=["psnr"])
+    remarks = " ".join(shown.remarks)
+    assert "over the 2 restorers shown" in remarks
+    assert (
+        "Measured, but neither shown nor compared: KBNet (tiny), RBaIR (tiny); with them the marks are others"
+        in remarks
+    )
+    changed = remarks.partition("the marks are others in ")[2].partition(".")[0].split(", ")
+    for column in shown.columns:
+        marks = [
+            [board.mark(label, column.key) for label in ("AnyIR (tiny)", "DaAIR (tiny)")]
+            for board in (
+                group.scoreboard,
+                dataclasses.replace(
+                    group, restorers=tuple(r for r in group.restorers if r.label[:3] in ("Any", "DaA"))
+                ).scoreboard,
+            )
+        ]
+        assert (marks[0] != marks[1]) == (f"{column.label} PSNR" in changed)
+    same = " ".join(paper_table(group, suite="5d", rows=["rbair", "anyir", "daair", "kbnet"]).remarks)
+    assert "neither shown nor compared" not in same
