@@ -49,12 +49,16 @@ def _cost(group: Group, restorer: RestorerResult) -> TrainingCost:
         label=restorer.label,
         recipe=str(facts.get("recipe", "not recorded")),
         data_sha256=str(facts.get("lists_sha256", "")),
-        images=int(facts["images"]),
-        steps=int(facts.get("steps", 0)),
-        seconds=float(facts.get("seconds", 0.0)),
+        images=int(facts["images"] or 0),
+        steps=int(facts.get("steps") or 0),
+        seconds=float(facts.get("seconds") or 0.0),
         machine=str(facts.get("machine", "not recorded")),
         gain=group.scoreboard.mean_gain(restorer.label, AVERAGE) if restorer.complete else None,
-        history=tuple((int(p["images"]), float(p["seconds"]), float(p["gain"])) for p in facts.get("history") or ()),
+        history=tuple(
+            (int(point["images"]), float(point["seconds"]), float(point["gain"]))
+            for point in facts.get("history") or ()
+            if None not in (point["images"], point["seconds"], point["gain"])  # a gain that was not finite
+        ),
     )
 
 
