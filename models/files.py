@@ -7,8 +7,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from .card import ModelCard
 from .errors import ModelError
@@ -47,7 +47,7 @@ def byte_limit(card: ModelCard | None = None) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path, limit: int | None = None) -> Iterator[IO[bytes]]:
+def opened(path: Path, limit: int | None = None) -> Iterator[BufferedReader]:
     """A regular file of at most `limit` bytes (None: see `byte_limit`), opened for reading.
 
     Nothing else is ever opened, so no pipe or device can make it wait.
@@ -89,7 +89,7 @@ def check_file(path: Path, limit: int | None = None) -> None:
         pass
 
 
-def sha256_of(file: IO[bytes]) -> str:
+def sha256_of(file: BufferedReader) -> str:
     """sha256 of an open file from its beginning, in hexadecimal, read in pieces; then it is at its beginning again."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()

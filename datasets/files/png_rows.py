@@ -37,7 +37,7 @@ def has_all_rows(data: bytes) -> bool:
         while rest and found < wanted:
             found += len(decoder.decompress(rest, _PIECE))
             rest = decoder.unconsumed_tail
-    return found >= wanted
+    return bool(found >= wanted)
 
 
 def _image_data(data: bytes) -> Iterator[bytes]:
