@@ -364,7 +364,8 @@ def _unwrap(stored: object, source: str, length: int | None = None) -> dict[str,
             raise ModelError(f"{source} holds no state dict: its entry {name} is {_kind(value)}, not a tensor")
         if len(key) > LONGEST_KEY:
             raise ModelError(f"{source} is refused: a key of {len(key)} characters, which begins {key[:40]!r}")
-        if value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
+        empty = length is not None and value.device.type == "meta"  # shapes alone are no file's
+        if value.layout is not torch.strided or value.is_quantized or empty:
             raise ModelError(f"{source} is refused: its tensor {key!r} is sparse, quantised or without values")
         state[key] = value
     claimed = sum(value.numel() * value.element_size() for value in state.values())

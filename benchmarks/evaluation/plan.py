@@ -135,11 +135,8 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
         )
     folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
     task = OWN_TASK if config.tasks is None else config.tasks
-    return folder_suite(
-        *(folders["degraded"], folders["clean"], task, config.sigma),
-        max_pixels=config.data.max_pixels,
-        verify=config.data.verify,
-    )
+    own_folders = (folders["degraded"], folders["clean"])
+    return folder_suite(*own_folders, task, config.sigma, max_pixels=config.data.max_pixels, verify=config.data.verify)
 
 
 def check_tasks(suite: ResolvedSuite, protocol: Protocol) -> None:

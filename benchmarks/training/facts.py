@@ -83,9 +83,9 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
     if not before:
         return facts
     earlier = before.get("stages") or [{key: before[key] for key in STAGE if key in before}]
-    sums = {key: before.get(key, 0) + facts[key] for key in ("steps", "images", "seconds")}
+    sums = {key: (before.get(key) or 0) + facts[key] for key in ("steps", "images", "seconds")}
     shifted = [
-        {**point, **{key: round(point[key] + before.get(key, 0), 3) for key in ("images", "seconds")}}
+        {**point, **{key: round(point[key] + (before.get(key) or 0), 3) for key in ("images", "seconds")}}
         for point in facts["history"]
     ]
     return {

@@ -28,8 +28,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from ...atomic import write_text, written_whole
 from ...messages import one_line
@@ -103,7 +101,7 @@ def _stored_config(path: Path) -> dict[Any, Any]:
         stored = OmegaConf.to_container(OmegaConf.load(path))
         if not isinstance(stored, dict) or not stored:
             raise ValueError("it holds no keys")
-    except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException) as error:
+    except Exception as error:  # damaged YAML raises errors of three libraries
         raise UserError(
             f"{path} is damaged ({one_line(error)}): remove it to go on with the settings given now, which have to be"
             " those of the run, or give run=DIR for a new one"

@@ -64,10 +64,14 @@ def facts_of(record: Record) -> dict[str, Any]:
         "recipe": str(facts.get("recipe", "not recorded")),
         "data_sha256": str(facts.get("lists_sha256", "")),
         "images": int(facts["images"]),
-        "steps": int(facts.get("steps", 0)),
-        "seconds": float(facts.get("seconds", 0.0)),
+        "steps": int(facts.get("steps") or 0),
+        "seconds": float(facts.get("seconds") or 0.0),
         "machine": str(facts.get("machine", "not recorded")),
-        "history": tuple((int(p["images"]), float(p["seconds"]), float(p["gain"])) for p in facts.get("history") or ()),
+        "history": tuple(
+            (int(point["images"]), float(point["seconds"]), float(point["gain"]))
+            for point in facts.get("history") or ()
+            if None not in (point["images"], point["seconds"], point["gain"])  # a gain that was not finite
+        ),
     }
 
 

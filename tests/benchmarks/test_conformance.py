@@ -45,8 +45,9 @@ def test_every_restorer_conforms(name: str, check: str) -> None:
     card = get_card(name)
     result = run_check(check, Subject(card=card, variant=usual_variant(card)))
     assert result.finding.status != "fail", said(result)
+    ruled_out = check == "tiles" and not card.tiling.allowed  # measured: tiles change what the network restores
     if card.trainable:
-        assert result.finding.status == "pass", said(result)
+        assert result.finding.status == ("skip" if ruled_out else "pass"), said(result)
 
 
 @pytest.mark.slow

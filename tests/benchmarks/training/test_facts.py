@@ -91,4 +91,7 @@ def test_a_run_whose_gain_is_not_finite_is_finished_all_the_same(tmp_path: Path,
     training = create_model("small", weights=tmp_path / "odd.safetensors", width=12).weights.training
     assert training is not None
     assert training["history"] == [{"images": 24, "seconds": 1.0, "gain": None}]
+    stage = dict.fromkeys(("recipe", "data", "lists_sha256", "seed", "git_revision"), 1)
+    more = added_up({**stage, "steps": 1, "images": 8, "seconds": 2.0, "history": []}, training)
+    assert (more["images"], more["seconds"]) == (56, 2.0)
     json.dumps(training, allow_nan=False)
