@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from .benchmarks.command_line import leaderboard
+from ..benchmarks.command_line import leaderboard
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
 TYPED = ("models", "benchmarks", "datasets", "reports")
 """Packages with hints that a user's type checker may trust (PEP 561)."""

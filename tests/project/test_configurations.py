@@ -9,7 +9,7 @@ import pytest
 from restorebench.benchmarks.commands.run import COMMAND
 from restorebench.benchmarks.evaluation.plan import make_plan
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def names(group: str) -> list[str]:
