@@ -73,7 +73,7 @@ class Noted(nn.Module):
 def rows(folder: Path, network: nn.Module, numerics: Numerics, data: Shapes | None = None) -> list[ImageRow]:
     """Rows of a run, as stored."""
     cell = CellFolder(folder)
-    cell.path.mkdir(exist_ok=True)
+    cell.path.mkdir(parents=True, exist_ok=True)
     cell.begin([])
     data = data or Shapes()
     compute_rows(cell, data, data.names, Runner(restorer(network), numerics), Scorer(PROMPTIR), progress=False)
