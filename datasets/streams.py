@@ -24,7 +24,7 @@ def _encoded(part: str | int | float) -> bytes:
             kind, text = "f", float(part).hex()  # exact, and free of numpy's repr
         case _:
             raise TypeError(f"a stream's key is made of str, int and float, not {type(part).__name__}")
-    data = text.encode()
+    data = text.encode("utf-8", "surrogateescape")  # a file name may have bytes that are no UTF-8
     return f"{kind}{len(data)}:".encode() + data
 
 

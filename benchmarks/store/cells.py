@@ -112,7 +112,7 @@ def _problems_of_names(record: Record) -> Iterator[str]:
         if not is_label(name):
             yield f"no task, data set, variant or protocol can be called {name[:80]!r}"
     if not is_title(record.title):
-        yield f"title is not one line of 1 to 200 characters: {record.title[:80]!r}"
+        yield f"title is not one line of at most 200 characters: {record.title[:80]!r}"
 
 
 def _problems_of_place(record: Record, folder: Path) -> Iterator[str]:

@@ -57,7 +57,8 @@ def cell_folders(results: Path) -> tuple[list[Path], list[str]]:
 
     Links are not followed, wherever they lead: a cell is in the folder itself, once.
     """
-    folders, problems = [results], []
+    folders: list[Path] = [results]
+    problems: list[str] = []
     for _ in range(3):
         below: list[Path] = []
         for folder in folders:

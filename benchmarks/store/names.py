@@ -99,5 +99,5 @@ def is_label(name: str) -> bool:
 
 
 def is_title(text: str) -> bool:
-    """Whether a text for people is one line of at most 200 characters that print."""
-    return 0 < len(text) <= 200 and text.isprintable()
+    """Whether a text for people, which may be empty, is one line of at most 200 characters that print."""
+    return len(text) <= 200 and text.isprintable()

@@ -194,7 +194,7 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         RecordError: a field is missing or unknown, or a value has another type; the message names it.
     """
     origin, arguments = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _part_of(kind, value, where)
     if kind is Any:
         return value
@@ -237,7 +237,7 @@ def _part_of(part: type[Part], values: object, where: str) -> Part:
     for name, each in known.items():
         if name not in values and LEFT_OUT not in each.metadata:
             raise RecordError(f"not a record: no field {below}{name}")
-    kinds = _kinds(part)
+    kinds = _kinds(part)  # type: ignore[arg-type]
     return part(**{name: decoded(kinds[name], value, f"{below}{name}") for name, value in values.items()})
 
 

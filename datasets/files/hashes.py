@@ -103,7 +103,7 @@ def forget(path: Path) -> None:
 
 def set_hash(members: Iterable[tuple[str, str]]) -> str:
     """SHA-256 (hex) of a set, from (role and name, SHA-256) of each file, in any order."""
-    return sha256("".join(f"{name}\t{digest}\n" for name, digest in sorted(members)).encode())
+    return sha256("".join(f"{name}\t{digest}\n" for name, digest in sorted(members)).encode("utf-8", "surrogateescape"))
 
 
 def _hash(path: Path, max_pixels: float | None) -> str:

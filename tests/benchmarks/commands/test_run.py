@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -149,24 +150,53 @@ def stored_rows(results: Path) -> int:
     return sum(max(0, text.count(b"\n") - 1) for text in tables(results).values())
 
 
-def test_a_run_killed_at_any_moment_and_started_again_ends_the_same(tmp_path: Path) -> None:
-    arguments = ["run", *SMALL, "tasks=5d", "data.size=96"]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert bench(*arguments, f"results={whole}", cwd=tmp_path).returncode == 0
-    total = stored_rows(whole)
+FIVE = ("run", *SMALL, "tasks=5d", "data.size=96", "progress=false")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a run that nothing disturbed."""
+    results = tmp_path_factory.mktemp("whole") / "results"
+    done = bench(*FIVE, f"results={results}", cwd=results.parent)
+    assert done.returncode == 0, done.stderr
+    return results
+
+
+def started(results: Path) -> subprocess.Popen[bytes]:
+    """The same run on its way."""
+    return subprocess.Popen(
+        [bench_path(), *FIVE, f"results={results}"],
+        cwd=results.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=(results.parent / "stderr.txt").open("ab"),
+        start_new_session=True,
+    )
+
+
+def leftovers(results: Path) -> list[Path]:
+    """Files that were being written, and what was set aside."""
+    return [path for path in results.rglob("*") if path.name.startswith(".part-") or ".damaged-" in path.name]
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(25, marks=pytest.mark.nightly)], ids=["12 kills", "100 kills"])
+@pytest.mark.timeout(3 * 3600)
+def test_a_run_killed_at_any_moment_and_started_again_ends_the_same(tmp_path: Path, whole: Path, rounds: int) -> None:
     moments = random.Random(20261121)
     print("seed 20261121")
+    for each in range(rounds):
+        broken = tmp_path / str(each) / "results"
+        broken.parent.mkdir()
+        killed_four_times(broken, whole, moments)
+
+
+def killed_four_times(broken: Path, whole: Path, moments: random.Random) -> None:
+    """Kill a run four times, and let it end."""
+    total = stored_rows(whole)
     finished: dict[Path, int] = {}
     for attempt in range(4):
         # Not before a few more images than last time, and then at a random instant: inside an image, a write, a rename.
         wanted = min(total - 2, stored_rows(broken) + moments.randint(1, total // 5))
-        process = subprocess.Popen(
-            [bench_path(), *arguments, f"results={broken}"],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = started(broken)
         deadline = time.monotonic() + 120
         while stored_rows(broken) < wanted and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
@@ -176,19 +206,37 @@ def test_a_run_killed_at_any_moment_and_started_again_ends_the_same(tmp_path: Pa
         # What was finished is never computed again.
         assert all(path.stat().st_mtime_ns == at for path, at in finished.items())
         finished = {path: path.stat().st_mtime_ns for path in broken.rglob("record.json")}
+        # A kill is no damage: what is there adds up.
+        assert read_records(broken)[1] == []
     before = stored_rows(broken)
     assert 0 < before < total
-    done = bench(*arguments, f"results={broken}", cwd=tmp_path)
+    done = bench(*FIVE, f"results={broken}", cwd=broken.parent)
     assert done.returncode == 0, done.stderr
     assert all(path.stat().st_mtime_ns == at for path, at in finished.items())
     assert tables(broken) == tables(whole)
     assert means(broken) == means(whole)
+    assert (broken / "leaderboard.csv").read_bytes() == (whole / "leaderboard.csv").read_bytes()
+    assert leftovers(broken) == []
     computed = sum(
         record.computed
         for record in read_records(broken)[0]
         if f"{record.cell}" not in {p.parent.name for p in finished}
     )
     assert computed == total - before
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_racing_processes_share_the_work_and_end_the_same(tmp_path: Path, whole: Path, processes: int) -> None:
+    results = tmp_path / "results"
+    racing = [started(results) for _ in range(processes)]
+    assert [process.wait(timeout=500) for process in racing] == [0] * processes
+    assert tables(results) == tables(whole)
+    assert means(results) == means(whole)
+    assert (results / "leaderboard.csv").read_bytes() == (whole / "leaderboard.csv").read_bytes()
+    assert leftovers(results) == []
+    computed = re.findall(r"(\d+) of 8 images computed now", (tmp_path / "stderr.txt").read_text())
+    assert len(computed) == 5 * processes
+    assert sum(map(int, computed)) == stored_rows(whole)
 
 
 def test_the_record_says_what_a_reviewer_asks(sweep: Path) -> None:

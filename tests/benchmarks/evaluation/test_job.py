@@ -73,7 +73,7 @@ class Noted(nn.Module):
 def rows(folder: Path, network: nn.Module, numerics: Numerics, data: Shapes | None = None) -> list[ImageRow]:
     """Rows of a run, as stored."""
     cell = CellFolder(folder)
-    cell.path.mkdir(exist_ok=True)
+    cell.path.mkdir(parents=True, exist_ok=True)
     cell.begin([])
     data = data or Shapes()
     compute_rows(cell, data, data.names, Runner(restorer(network), numerics), Scorer(PROMPTIR), progress=False)
@@ -126,7 +126,7 @@ def test_a_nan_in_a_batch_is_one_images_failure(tmp_path: Path) -> None:
 def test_rows_keep_their_order_and_bytes_when_loading_and_scoring_take_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows(tmp_path / "plain", Noted(), Numerics())
+    rows(tmp_path / "plain" / "cell", Noted(), Numerics())
     delay = threading.Event()
     score, load = Protocol.score, Shapes.__getitem__
 
@@ -140,8 +140,10 @@ def test_rows_keep_their_order_and_bytes_when_loading_and_scoring_take_turns(
 
     monkeypatch.setattr(Protocol, "score", slow_score)
     monkeypatch.setattr(Shapes, "__getitem__", slow_load)
-    rows(tmp_path / "slow", Noted(), Numerics())
-    assert (tmp_path / "slow" / "images.csv").read_bytes() == (tmp_path / "plain" / "images.csv").read_bytes()
+    rows(tmp_path / "slow" / "cell", Noted(), Numerics())
+    assert (tmp_path / "slow" / "cell" / "images.csv").read_bytes() == (
+        tmp_path / "plain" / "cell" / "images.csv"
+    ).read_bytes()
 
 
 def test_the_network_runs_on_while_an_image_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
