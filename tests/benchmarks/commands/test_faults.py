@@ -200,15 +200,22 @@ def test_a_record_that_cannot_be_written_is_one_line_that_names_it_and_the_next_
     assert all(record.complete for record in read_records(tmp_path / "results")[0])
 
 
+def folder_of_suite(pictures: tuple[str, ...], folder: Path, bench_here: Bench) -> list[str]:
+    """What the store calls the suite of these pictures."""
+    assert bench_here("run", "model=identity", *RUN[3:], *pictures, "results=first", cwd=folder).returncode == 0
+    return [path.parents[2].name for path in (folder / "first").rglob("record.json")]
+
+
 def test_a_job_that_cannot_write_costs_the_other_jobs_nothing(
     moody: type[Moody], pictures: tuple[str, ...], tmp_path: Path, bench_here: Bench
 ) -> None:
-    (tmp_path / "results" / "restore").mkdir(parents=True)
-    (tmp_path / "results" / "restore" / "moody").write_text("a file where a folder should be")
+    (suite,) = folder_of_suite(pictures, tmp_path, bench_here)
+    (tmp_path / "results" / suite).mkdir(parents=True)
+    (tmp_path / "results" / suite / "moody").write_text("a file where a folder should be")
     done = bench_here(*("run", "-m", "model=moody,identity", "weights=none", *RUN[3:], *pictures), cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "results/restore/moody" in done.stderr
+    assert f"results/{suite}/moody" in done.stderr
     assert [record.model for record in read_records(tmp_path / "results")[0]] == ["identity"]
 
 
@@ -232,7 +239,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on_when_there_is_room
     small_disk: Path, pictures: tuple[str, ...], tmp_path: Path
 ) -> None:
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(40 * 1024))
+    filler.write_bytes(bytes(56 * 1024))
     arguments = ("run", "model=identity", *RUN[3:], *pictures, f"results={small_disk / 'results'}", "previews=none")
     done = bench(*arguments, cwd=tmp_path)
     assert done.returncode == 1
