@@ -33,7 +33,7 @@ def deviations(rows: Iterable[ImageRow], tile: int | None) -> dict[str, int]:
 
 def described(counts: Mapping[str, int]) -> str:
     """``deviations`` in words: ``3 images in tiles of 512, 1 image on the CPU``; "" for none."""
+    places = {"cpu": "on the CPU", "whole": "whole"}
     return ", ".join(
-        f"{count} image{'s' * (count != 1)} {'on the CPU' if how == 'cpu' else f'in {how}'}"
-        for how, count in counts.items()
+        f"{count} image{'s' * (count != 1)} {places.get(how, f'in {how}')}" for how, count in counts.items()
     )

@@ -41,4 +41,5 @@ def test_a_failed_image_is_no_deviation() -> None:
 
 def test_deviations_are_said_in_words() -> None:
     assert described({}) == ""
+    assert described({"whole": 3}) == "3 images whole"
     assert described({"tiles of 512": 2, "cpu": 1}) == "2 images in tiles of 512, 1 image on the CPU"
