@@ -89,7 +89,7 @@ def _dataset_name(listing: Listing, reading: Reading) -> str:
     folders = [folder.absolute() for folder in listing.folders]
     same_parent = len(folders) == 2 and folders[0].parent == folders[1].parent
     name = folders[0].parent.name if same_parent else folders[0].name
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "images"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "images"
     hashes = file_hashes(listing.files, verify=reading.verify, max_pixels=reading.max_pixels)
     return f"folder-{plain}-{members(listing, hashes)[:8]}"
 

@@ -17,7 +17,7 @@ _UNESCAPED = {written[1]: character for character, written in _ESCAPED.items()}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|(.?))", re.DOTALL)
 
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,199}")
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.@+() -]{0,198}[A-Za-z0-9_.@+()-])?")
+_LABEL = re.compile(r"[\w@+()\[\]](?:[\w.@+()\[\] -]{0,198}[\w.@+()\[\]-])?")
 
 
 def escaped(text: str) -> str:
@@ -94,7 +94,7 @@ def is_folder_name(name: str) -> bool:
 
 
 def is_label(name: str) -> bool:
-    """Whether a task, data set, protocol or variant may be called so: one line of letters, digits and ``_.@+()- ``."""
+    """Whether a task, data set, protocol or variant may be called so: one line of letters, digits and ``_.@+()[]- ``."""
     return _LABEL.fullmatch(name) is not None
 
 

@@ -67,7 +67,9 @@ class ImageRow:
         """What contradicts itself in the row; empty where nothing does."""
         if self.status == "failed":
             return ""
-        for name in SCORES:
+        # A protocol without SSIM (kbnet-gauss@1) gives none of the two.
+        without_ssim = math.isnan(self.ssim) and math.isnan(self.input_ssim)
+        for name in (name for name in SCORES if not (without_ssim and "ssim" in name)):
             value = getattr(self, name)
             if math.isnan(value) or value == -math.inf or (value == math.inf and "psnr" not in name):
                 return f"status ok, and {name} is {value}"

@@ -10,7 +10,7 @@ from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.config import RunConfig
 from restorebench.benchmarks.evaluation.job import Job
 from restorebench.benchmarks.evaluation.plan import make_plan
-from restorebench.benchmarks.store.records import read_records
+from restorebench.benchmarks.store.cells import read_records
 from restorebench.datasets.errors import DataError
 from restorebench.models import create_model, save_weights
 

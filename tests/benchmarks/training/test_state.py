@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from restorebench.atomic import PART
+
 from .runs import started, table, train
 
 pytestmark = pytest.mark.slow
@@ -87,7 +89,7 @@ def test_a_checkpoint_half_written_is_as_if_it_had_not_begun(tmp_path: Path, cac
         process.kill()
         process.join()
     assert process.exitcode == -signal.SIGXFSZ
-    halves = [path for path in run.iterdir() if path.name.startswith(".") and "checkpoint" in path.name]
+    halves = [path for path in run.iterdir() if path.name.startswith(PART)]
     assert [path.stat().st_size for path in halves] == [4096]
     before = torch.load(run / "checkpoint.pt", weights_only=True)
     assert before["done"]["steps"] >= 3
