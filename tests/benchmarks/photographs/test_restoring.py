@@ -65,7 +65,9 @@ def test_a_network_that_looks_at_the_whole_image_gets_the_largest_tiles_and_a_wa
     sides = [subject.tiling(4000, 6000).side for _ in range(3)]
     assert sides[0] is not None
     assert sides[0] > 700
-    assert len([r for r in caplog.records if "It looks at the whole image (global statistics)" in r.message]) == 1
+    # By what they are: a logger that hands on to two of pytest's handlers has each record twice.
+    warnings = {id(r) for r in caplog.records if "It looks at the whole image (global statistics)" in r.message}
+    assert len(warnings) == 1
 
 
 def test_tile_none_is_always_whole_and_a_number_is_taken() -> None:
@@ -125,8 +127,10 @@ def test_everything_but_the_pixels_is_carried_on() -> None:
 @pytest.mark.parametrize("name", ["rbair", "anyir", "daair", "kbnet"])
 def test_the_bundled_networks_take_tiles_of_their_cards(name: str) -> None:
     subject = PhotographRestorer(create_model(name, variant="tiny", weights="bundled"))
-    tiling = subject.tiling(4000, 6000)
-    assert tiling.side == subject.restorer.card.tiling.tile
+    tiling, policy = subject.tiling(4000, 6000), subject.restorer.card.tiling
+    assert tiling.side is not None
+    # Where the card says that tiles change the photograph, they are as large as memory allows.
+    assert tiling.side == policy.tile if policy.allowed else tiling.side >= policy.tile
     assert subject.tiling(500, 700) == Tiling()
     assert subject._bytes(512 * 512) < CPU_BYTES
 
