@@ -186,7 +186,10 @@ def restored_group(
         except Exception as error:
             errors[index] = error
     results = runner.restore_several([degraded for _, degraded, _ in placed])
-    done = {index: (index, *images, result) for (index, *images), result in zip(placed, results, strict=True)}
+    done = {
+        index: (index, degraded, clean, result)
+        for (index, degraded, clean), result in zip(placed, results, strict=True)
+    }
     return [done[index] if index in done else (index, nothing, nothing, errors[index]) for index, _ in group]
 
 

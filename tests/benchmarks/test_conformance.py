@@ -46,7 +46,8 @@ def test_every_restorer_conforms(name: str, check: str) -> None:
     result = run_check(check, Subject(card=card, variant=usual_variant(card)))
     assert result.finding.status != "fail", said(result)
     if card.trainable:
-        assert result.finding.status == "pass", said(result)
+        ruled_out = check == "tiles" and not card.tiling.allowed
+        assert result.finding.status == ("skip" if ruled_out else "pass"), said(result)
 
 
 @pytest.mark.slow
