@@ -94,7 +94,7 @@ def is_folder_name(name: str) -> bool:
 
 
 def is_label(name: str) -> bool:
-    """Whether a task, data set, protocol or variant may be called so: letters, digits, ``_.@+()[]-`` and spaces, a line."""
+    """Whether a task, data set, protocol or variant may be called so: letters, digits, ``_.@+()[]-`` and spaces."""
     return _LABEL.fullmatch(name) is not None
 
 
