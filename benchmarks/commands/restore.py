@@ -43,7 +43,7 @@ colours. Refused by name: CMYK, animated files, several pages, more than --max-p
 Files go to a folder `{DEFAULT_FOLDER}` beside the photographs, or to --output, under their own names; below a folder or
 a pattern in quotes its structure is kept. A file that is there is left alone and said so: the same command resumes.
 
-Whole photographs where one pass is estimated at less than {CPU_BYTES // 2**20} MiB (on a CPU, about 0.5 megapixels for
+Whole photographs where one pass is estimated at less than {CPU_BYTES // 2**20} MiB (on a CPU, about 0.8 megapixels for
 the tiny networks), larger ones in tiles that fade into each other. The restorers of this suite adapt to the image they
 see, so what they make of a tile differs a little from what they make of the whole.
 

@@ -19,7 +19,7 @@ from .tiles import SMALLEST, Progress, Tiling, restore_samples
 
 TileChoice = int | Literal["auto", "none"]
 
-CPU_BYTES = 512 * 2**20
+CPU_BYTES = 768 * 2**20
 """Most memory of one pass on the CPU, estimated: with Python, torch and a photograph of 24 megapixels under 2 GB."""
 GPU_SHARE = 0.5
 """Part of a GPU's free memory that one pass may take, estimated."""

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from restorebench.benchmarks.store.records import read_records
+from restorebench.benchmarks.store.cells import read_records
 from restorebench.benchmarks.store.rows import parse_rows
 from restorebench.models import ModelCard, Variant, register
 from restorebench.models.checkpoint import save_weights
