@@ -69,7 +69,8 @@ def pictures(tmp_path: Path) -> tuple[str, ...]:
 
 def statuses(results: Path) -> dict[str, str]:
     """Status of every stored row."""
-    return {row.image: row.status for path in results.rglob("images.csv") for row in parse_rows(path.read_text())}
+    tables = results.rglob("images.csv")
+    return {row.image: row.status for path in tables for row in parse_rows(path.read_bytes(), path.parent.name)}
 
 
 def raising(error: BaseException) -> Any:
