@@ -212,6 +212,7 @@ def mapped(key: str) -> str:
     return re.sub(r"^centre$", "center", re.sub(r"^DCCA\.", "DaCA.", key))
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(keys=st.lists(KEYS, max_size=6), containers=CONTAINERS, expected=st.none() | st.lists(WORDS, max_size=4))
 def test_any_keys_give_a_state_dict_of_the_same_tensors_or_one_line(

@@ -347,6 +347,7 @@ save_weights({"b": torch.ones(3), "a": torch.zeros(2, dtype=torch.float16)}, pat
 """
 
 
+@pytest.mark.slow
 def test_the_same_weights_have_the_same_bytes_in_every_process_and_ordinary_permissions(tmp_path: Path) -> None:
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}

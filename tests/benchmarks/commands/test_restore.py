@@ -439,6 +439,7 @@ def test_a_missing_picture_is_made_without_touching_the_rest() -> None:
     assert Path("restored/a.png").stat().st_mtime_ns == before.st_mtime_ns
 
 
+@pytest.mark.slow
 def test_the_console_script_restores_a_photograph_with_the_bundled_weights(tmp_path: Path) -> None:
     clean = skimage.data.chelsea()[60:156, 100:231]
     noisy = np.clip(clean + np.random.default_rng(0).normal(0, 25, clean.shape), 0, 255).astype(np.uint8)

@@ -160,6 +160,7 @@ register(card)(Wide)
 """
 
 
+@pytest.mark.slow
 def test_memory_follows_the_tile_and_not_the_photograph(tmp_path: Path) -> None:
     """3000x2000 through a network of 200 channels takes 4.8 GB whole; in a process of its own, torch included, 2 GB."""
     from PIL import Image

@@ -34,6 +34,8 @@ from .agreement import (
 from .comparison import relative_error
 from .references import FOLDER, built_filled, filled, image, key_table, reference_key_table
 
+pytestmark = pytest.mark.slow
+
 TINY = dict(CARD.variants["tiny"].arguments)
 EIGHT = {"dim": 8, "blocks": (1, 1, 1, 1), "refinement_blocks": 1}
 

@@ -29,6 +29,8 @@ from .agreement import (
 from .comparison import relative_error
 from .references import filled, image, key_table, reference_key_table
 
+pytestmark = pytest.mark.slow
+
 TINY = dict(CARD.variants["tiny"].arguments)
 
 

@@ -27,6 +27,8 @@ from .agreement import (
 from .comparison import relative_error
 from .references import built_filled, filled, image, key_table, reference_key_table
 
+pytestmark = pytest.mark.slow
+
 TINY = dict(CARD.variants["tiny"].arguments)
 FEW: dict[str, Any] = {"width": 8, "encoder_blocks": (1, 2), "middle_blocks": 1, "decoder_blocks": (1, 1)}
 

@@ -24,6 +24,8 @@ from .agreement import (
 )
 from .references import built_filled, filled, image, key_table, reference_key_table
 
+pytestmark = pytest.mark.slow
+
 TINY = dict(CARD.variants["tiny"].arguments)
 
 
