@@ -43,10 +43,6 @@ class CellBusyError(Exception):
     """Another live process is computing the cell; the text says which."""
 
 
-write_atomically = write_text
-"""Former name, for packages that still import it from here."""
-
-
 class Store:
     """A results folder."""
 

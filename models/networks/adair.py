@@ -42,7 +42,10 @@ CARD = ModelCard(
     code_licence="MIT",
     weights_licence="MIT",
     size=SizeRule(multiple=8, minimum=8, padding="reflect"),
-    tiling=Tiling(note="attention and the split by frequency see the whole image: in tiles the result is another one"),
+    tiling=Tiling(
+        allowed=False,
+        note="attention and the split by frequency see the whole image: in tiles the result is another one",
+    ),
     training_sets=("BSD400", "WED", "Rain100L", "RESIDE outdoor", "GoPro", "LOL"),
     published=(
         PublishedFigure(

@@ -89,7 +89,9 @@ CARD = ModelCard(
     weights_licence="Apache-2.0",
     network_provenance="repaired",
     size=SizeRule(multiple=8, minimum=8, padding="reflect"),
-    tiling=Tiling(note="routing and attention see the whole image: a tile may be given to another expert"),
+    tiling=Tiling(
+        allowed=False, note="routing and attention see the whole image: a tile may be given to another expert"
+    ),
     training_sets=("BSD400", "WED", "Rain100L", "RESIDE outdoor", "GoPro", "LOL", "CDD-11"),
     published=(
         PublishedFigure(

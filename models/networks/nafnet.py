@@ -69,7 +69,9 @@ CARD = ModelCard(
     year=2022,
     code_licence="MIT",
     weights_licence="MIT",
-    tiling=Tiling(note="channel weights come from the mean of the whole image: in tiles the result is another one"),
+    tiling=Tiling(
+        allowed=False, note="channel weights come from the mean of the whole image: in tiles the result is another one"
+    ),
     training_sets=("GoPro", "SIDD"),
     published=(
         PublishedFigure(variant="w32", parameters_m=17.1, source="tables of all-in-one papers"),

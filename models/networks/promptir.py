@@ -50,7 +50,7 @@ CARD = ModelCard(
     code_licence=LICENCE,
     weights_licence=LICENCE,
     size=SizeRule(multiple=8, minimum=8, padding="reflect"),
-    tiling=Tiling(note="prompts and attention mix the whole image: in tiles the result is another one"),
+    tiling=Tiling(allowed=False, note="prompts and attention mix the whole image: in tiles the result is another one"),
     training_sets=("BSD400", "WED", "Rain100L", "RESIDE outdoor"),
     published=(
         PublishedFigure(

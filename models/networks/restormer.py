@@ -59,7 +59,7 @@ CARD = ModelCard(
     code_licence=LICENCE,
     weights_licence=LICENCE,
     size=SizeRule(multiple=8, minimum=8, padding="reflect"),
-    tiling=Tiling(note="attention sees the whole image: in tiles the result is another one"),
+    tiling=Tiling(allowed=False, note="attention sees the whole image: in tiles the result is another one"),
     training_sets=("DFWB (DIV2K, Flickr2K, BSD400, WED)", "SIDD", "Rain13K", "GoPro", "DPDD"),
     published=(
         PublishedFigure(
