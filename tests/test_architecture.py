@@ -83,6 +83,10 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     "benchmarks/conformance": ("benchmarks/inference", "benchmarks/profiling", "benchmarks/errors", "models"),
     "benchmarks/commands": ("benchmarks", "models", "datasets", "reports"),
+    "benchmarks/commands/front": (
+        *("benchmarks/commands/front", "benchmarks/errors", "benchmarks/evaluation", "benchmarks/store"),
+        *("models", "datasets", "reports"),
+    ),
     # reports read stored records
     "reports/errors": (),
     "reports/escape": (),

@@ -1,4 +1,4 @@
-"""``bench check``: the conformance checks of `conformance` on registered restorers; `check_results` on stored ones."""
+"""``bench check``: the conformance checks of `conformance` on registered restorers; `stores.check` on stored ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...models.registry import check_variant
 from ..conformance import CHECKS, Result, run_checks
 from ..errors import UserError
 from ..inference.numerics import resolve_device
-from . import check_results
+from .stores import check as check_results
 
 KEYS = ("model", "variant", "weights", "device")
 ALL = "all"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 
-from .stderr import in_words, is_user_error, set_up_logging
+from .front.stderr import in_words, is_user_error, set_up_logging
 
 EXIT_INCOMPLETE = 1
 EXIT_USER_ERROR = 2

@@ -14,7 +14,7 @@ from ..profiling.job import ProfileJob, make_job, measured_row, row_key
 from ..profiling.table import as_text
 from ..store.folders import Store
 from ..store.profiles import add_row, read_rows
-from .hydra import HydraCommand, Jobs
+from .front.hydra import HydraCommand, Jobs
 
 logger = logging.getLogger("restorebench")
 

@@ -17,7 +17,7 @@ from ...reports.tables.terminal import terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
 from ..evaluation.plan import RunPlan, make_plan
-from .hydra import HydraCommand, Jobs
+from .front.hydra import HydraCommand, Jobs
 
 logger = logging.getLogger("restorebench")
 

@@ -11,7 +11,7 @@ from ...models.registry import check_variant, get_card
 from ...models.weights import choose_weights
 from ..training.checks import check
 from ..training.config import RENAMED_KEYS, TRAIN_CONFIG, TrainConfig
-from .hydra import HydraCommand, Jobs
+from .front.hydra import HydraCommand, Jobs
 
 logger = logging.getLogger("restorebench")
 

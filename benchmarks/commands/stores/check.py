@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..errors import UserError
-from ..protocols.catalogue import get_protocol, list_protocols
-from ..store.cells import CheckedCell, read_cell
-from ..store.files import RECORD, cell_folders, is_there
-from ..store.folders import DAMAGED, CellFolder
-from ..store.names import shown
-from ..store.rows import RecordError
+from ...errors import UserError
+from ...protocols.catalogue import get_protocol, list_protocols
+from ...store.cells import CheckedCell, read_cell
+from ...store.files import RECORD, cell_folders, is_there
+from ...store.folders import DAMAGED, CellFolder
+from ...store.names import shown
+from ...store.rows import RecordError
 
 
 @dataclass

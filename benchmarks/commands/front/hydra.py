@@ -29,9 +29,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ...messages import nearest, one_line
-from ..errors import UserError
-from ..evaluation.config import CONFIG_MODULE
+from ....messages import nearest, one_line
+from ...errors import UserError
+from ...evaluation.config import CONFIG_MODULE
 from .stderr import in_words, is_told, set_up_logging
 
 logger = logging.getLogger("restorebench")

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from ...messages import one_line
+from ....messages import one_line
 
 
 class LineHandler(logging.Handler):
@@ -29,10 +29,10 @@ def set_up_logging() -> None:
 
 def is_user_error(error: BaseException) -> bool:
     """Whether an error is the user's to mend; other ValueErrors are ours, and keep their traceback."""
-    from ...datasets.errors import DataError
-    from ...models.errors import ModelError
-    from ...reports.errors import PublishedError, ReportError
-    from ..errors import UserError
+    from ....datasets.errors import DataError
+    from ....models.errors import ModelError
+    from ....reports.errors import PublishedError, ReportError
+    from ...errors import UserError
 
     return isinstance(error, UserError | DataError | ModelError | ReportError | PublishedError)
 

@@ -16,8 +16,8 @@ from restorebench.benchmarks.evaluation.job import Job
 from restorebench.benchmarks.evaluation.plan import make_plan
 from restorebench.benchmarks.store.cells import read_cells
 
-from ...reports.stores import change_cell
-from ..conftest import Bench
+from ....reports.stores import change_cell
+from ...conftest import Bench
 
 
 @pytest.fixture(scope="module")
