@@ -20,7 +20,10 @@ import nox
 ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "restorebench"
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
-RESTORERS = ("rbair", "anyir", "daair", "kbnet")
+RESTORERS = (
+    *("rbair", "anyir", "daair", "kbnet"),
+    *("promptir", "adair", "moceir", "nafnet", "restormer", "airnet"),
+)
 DEFAULTS = ("model=rbair", "tasks=5d")
 STAGES = ((0, "embedded"), (0, "photographs"), (1, "restraint"))
 """Seeds and recipes that the bundled weights go through, one after the other."""
@@ -105,7 +108,11 @@ def perf(session: nox.Session) -> None:
 
 @nox.session
 def weights(session: nox.Session) -> None:
-    """Train the four bundled weights anew, equal budgets, in `STAGES`; what follows ``--`` goes to ``bench train``."""
+    """Train the bundled weights anew, equal budgets, in `STAGES`; what follows ``--`` goes to ``bench train``.
+
+    Validation is on wallpapers set apart by scene, never on test images. Finished stages in ``runs/`` are not trained
+    again, an interrupted one goes on.
+    """
     install(session)
     bench = program(ENVIRONMENT, "bench")
     photographs = ROOT / "runs" / "photographs"
@@ -118,8 +125,9 @@ def weights(session: nox.Session) -> None:
             run = ROOT / "runs" / f"{model}-tiny-{recipe}-{seed}"
             chosen = [f"model={model}", "variant=tiny", f"recipe={recipe}", f"seed={seed}", f"weights={weights}"]
             if recipe != "embedded":
-                chosen.append(f"data.natural_images={photographs}")
-            placed = (f"run={run}", "threads=1", "workers=0")
+                chosen.append(f"data.natural_images={photographs / 'training'}")
+            apart = (f"data.validation_images={photographs / 'validation'}", "validation.size=192")
+            placed = (*apart, f"run={run}", "threads=1", "workers=0")
             session.run(bench, "train", *chosen, *placed, *session.posargs, external=True)
             weights = str(run / "weights.safetensors")
         bundled = ROOT / "models" / "bundled" / f"{model}-tiny.safetensors"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...messages import nearest
 from ...models import get_card
 from ..errors import UserError
@@ -54,6 +56,21 @@ def check(config: TrainConfig) -> None:
     if config.interpolation and config.weights == "none":
         raise UserError(f"interpolation={config.interpolation} needs weights to start from: give weights=PATH")
     _check_phases(config)
+    _check_folders(config)
+
+
+def _check_folders(config: TrainConfig) -> None:
+    """Photographs that choices are made on must not be trained on."""
+    if not (config.data.natural_images and config.data.validation_images):
+        return
+    trained, held_out = (
+        Path(folder).expanduser().resolve() for folder in (config.data.natural_images, config.data.validation_images)
+    )
+    if trained == held_out or trained in held_out.parents:
+        raise UserError(
+            f"data.validation_images={config.data.validation_images} is trained on: data.natural_images reads all of "
+            f"{config.data.natural_images}; set other photographs apart"
+        )
 
 
 def _check_phases(config: TrainConfig) -> None:

@@ -100,7 +100,7 @@ class BudgetConfig:
 
 @dataclass
 class ValidationConfig:
-    """Scores on the embedded photographs, and on the same without degradation.
+    """Scores on the photographs of `data.validation_images`, or the embedded ones, and on the same without degradation.
 
     Attributes:
         tasks: a suite of ``bench list tasks``; null for none.
@@ -122,6 +122,9 @@ class TrainDataConfig:
     Attributes:
         root: folder with ``Train/Denoise`` and so on; null reads ``RESTOREBENCH_DATA``.
         natural_images: folder of the user's own images that join the clean ones, or null.
+        validation_images: folder of clean photographs that are neither trained on nor tested on, which are degraded as
+            the embedded sets are; null: the embedded photographs themselves, which are test images. What is chosen by
+            looking at scores is chosen on the former.
         cache: where generated images are kept; null is ``~/.cache/restorebench/training``.
         memory_gb: decoded images are kept in memory up to this size.
         max_pixels: pixels of the largest image that is read; null is 64e6 (`datasets/files/limits.py`).
@@ -129,6 +132,7 @@ class TrainDataConfig:
 
     root: str | None = None
     natural_images: str | None = None
+    validation_images: str | None = None
     cache: str | None = None
     memory_gb: float = 4.0
     max_pixels: float | None = None

@@ -14,7 +14,7 @@ from ...models.restorer import Restorer
 from ..environment import describe_environment, git_revision, package_version
 from .config import TrainConfig
 from .schedule import Counters
-from .validation import CLEAN
+from .validation import CLEAN, Validation
 
 
 def gains(validation: Iterable[Mapping[str, str]]) -> list[dict[str, float]]:
@@ -36,6 +36,7 @@ def stage_facts(
     config: TrainConfig,
     restorer: Restorer,
     mixture: Mixture,
+    validated: Validation,
     done: Counters,
     validation: Iterable[Mapping[str, str]],
     *,
@@ -46,6 +47,7 @@ def stage_facts(
 
     Args:
         config, restorer, mixture: what is trained, and on what.
+        validated: on which images `history` was scored.
         done: what has been done.
         validation: lines of ``validation.csv``.
         finished: whether the budget is spent.
@@ -59,6 +61,7 @@ def stage_facts(
         "recipe": config.mix.name,
         "data": mixture.identity(),
         "lists_sha256": mixture.fingerprint(),
+        "validated_on": validated.images,
         "steps": done.steps,
         "images": done.images,
         "seconds": round(done.seconds, 1),
@@ -74,7 +77,7 @@ def stage_facts(
     }
 
 
-STAGE = ("recipe", "data", "lists_sha256", "steps", "images", "seconds", "seed", "git_revision")
+STAGE = ("recipe", "data", "lists_sha256", "validated_on", "steps", "images", "seconds", "seed", "git_revision")
 
 
 def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
         **sums,
         "images_per_second": round(sums["images"] / max(sums["seconds"], 1e-9), 3),
         "history": [*(before.get("history") or []), *shifted],
-        "stages": [*earlier, {key: facts[key] for key in STAGE}],
+        "stages": [*earlier, {key: facts[key] for key in STAGE if key in facts}],
     }
 
 

@@ -69,7 +69,7 @@ class Trainer:
         self.config, self.fabric = config, fabric
         self.mixture = build_mixture(config)
         self.schedule = BatchSchedule(budget_of(config, self.mixture.epoch), tuple(config.patches))
-        self.validation = Validation(config.validation)
+        self.validation = Validation(config.validation, config.data)
         # Untrained weights depend on the seed alone.
         self.restorer = create_model(
             config.model, variant=config.variant, weights=config.weights, seed=config.seed, **config.overrides
@@ -317,7 +317,7 @@ class Trainer:
         run, device = self.folder.validation.rows(), str(self.fabric.device)
         facts = added_up(
             stage_facts(
-                *(self.config, self.restorer, self.mixture, self.state.done, run),
+                *(self.config, self.restorer, self.mixture, self.validation, self.state.done, run),
                 finished=self.progress >= 1,
                 device=device,
             ),

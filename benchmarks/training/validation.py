@@ -1,23 +1,35 @@
-"""Validation during training: the embedded suite under its protocol, and the same images without degradation."""
+"""Validation during training: a suite under its protocol, and the same images without degradation.
+
+On photographs of the user's that are held out, or on the embedded ones, which are the suite's test images.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ...datasets.samples import TaskData
 from ...datasets.suites import resolve
+from ...datasets.training.folders import DecodedCache, FolderImages
+from ...datasets.training.held_out import DATASET, held_out_tasks
 from ...models.restorer import Restorer
 from ..protocols.catalogue import get_protocol
 from ..protocols.protocol import Protocol
-from .config import ValidationConfig
+from .config import TrainDataConfig, ValidationConfig
 
 CLEAN = "clean"
 """The label of images that are restored without having been degraded: how much harm is done."""
+
+VALIDATION_IMAGES = "data.validation_images"
+"""The key that names the photographs."""
+
+CACHE_BYTES = 2**28
+"""Decoded photographs are kept up to this size."""
 
 PSNR_LIMIT = 100.0
 """The most that an image counts for in a mean, in dB: one that is restored exactly has an infinite PSNR."""
@@ -35,17 +47,33 @@ class Validated:
 
 
 class Validation:
-    """Scores a restorer on the embedded photographs.
+    """Scores a restorer on the validation photographs.
+
+    Args:
+        config: which tasks, at which size, by which protocol.
+        images: on which photographs.
 
     Raises:
-        DataError, UserError: unknown tasks, size or protocol.
+        DataError, UserError: unknown tasks, size or protocol; no photographs in the folder.
     """
 
-    def __init__(self, config: ValidationConfig) -> None:
+    def __init__(self, config: ValidationConfig, images: TrainDataConfig) -> None:
         self.data: Sequence[TaskData] = ()
         self.protocol: Protocol = get_protocol(config.protocol)
-        if config.tasks:
+        if config.tasks and images.validation_images:
+            folder, cache = Path(images.validation_images).expanduser(), DecodedCache(CACHE_BYTES, images.max_pixels)
+            self.data = held_out_tasks(config.tasks, FolderImages(folder, cache, VALIDATION_IMAGES), config.size)
+        elif config.tasks:
             self.data = resolve(config.tasks, source="embedded", size=config.size).data
+
+    @property
+    def images(self) -> str:
+        """What is scored, in words: photographs that are set apart, or the embedded ones, which are test images."""
+        if not self.data:
+            return "none"
+        sets = {data.task.dataset for data in self.data}
+        count = len(self.data[0])
+        return f"{count} photographs set apart" if sets == {DATASET} else f"{count} embedded test photographs"
 
     def scores(self, restorer: Restorer, device: torch.device) -> list[Validated]:
         """Mean scores of every task, and of the clean images."""

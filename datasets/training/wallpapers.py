@@ -1,6 +1,7 @@
 """Photographs for training that any Debian machine can have: wallpapers of its packages, in two sizes.
 
-For ``data.natural_images=``, as in ``recipe=photographs``. Nothing is installed: the packages are only unpacked. No
+For ``data.natural_images=`` (the folder ``training``) and ``data.validation_images=`` (``validation``, other scenes).
+Nothing is installed: the packages are only unpacked. No
 photograph is in a test set: `leakage` finds no pair with the embedded photographs, CBSD68, Rain100H or Rain100L.
 
     python -m restorebench.datasets.training.wallpapers photographs
@@ -76,6 +77,18 @@ PALAPELI = (
 PLASMA = ("BytheWater", "ColdRipple", "ColorfulCups", "EveningGlow", "FallenLeaf", "Kite", "OneStandsOut", "Path")
 """Photographs among Plasma's wallpapers (for authors and licences of these three see the packages' copyright files)."""
 
+VALIDATION = (
+    "Bridge_by_Sander_Klootwijk",
+    "FallenLeaf",
+    "Kleiber_by_Lukas_Baubkus",
+    "LadyBird",
+    "castle-maintenon",
+    "friends_by_Aitzol_Berasategi",
+    "panther-chameleon-female",
+    "picosdeeuropa_by_Aitzol_Berasategi",
+)
+"""Scenes set apart: what is chosen by looking at scores is chosen on them. No other wallpaper shows the same."""
+
 
 def fetch(folder: Path) -> Path:
     """Download the packages with ``apt-get`` (170 MB) and unpack them below `folder`; where they then lie.
@@ -120,20 +133,23 @@ def sources(unpacked: Path) -> dict[str, Path]:
 def reduce_all(unpacked: Path, folder: Path) -> list[Path]:
     """Write every photograph as RGB PNG in each of `SIDES`, the longest side at most that many pixels (Lanczos).
 
-    Files are called ``NAME-SIDE.png``.
+    Files are called ``NAME-SIDE.png`` and lie in ``training`` or, the scenes of `VALIDATION`, in the smaller size
+    alone, in ``validation``.
 
     Raises:
         DataError: see `sources`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, path in sorted(sources(unpacked).items()):
         with Image.open(path) as original:
             image = original.convert("RGB")
-        for side in SIDES:
+        held_out = name in VALIDATION
+        part = folder / ("validation" if held_out else "training")
+        part.mkdir(parents=True, exist_ok=True)
+        for side in (min(SIDES),) if held_out else SIDES:
             scale = min(1, side / max(image.size))
             size = (round(image.width * scale), round(image.height * scale))
-            written.append(folder / f"{name}-{side}.png")
+            written.append(part / f"{name}-{side}.png")
             image.resize(size, Image.Resampling.LANCZOS).save(written[-1])
     return written
 

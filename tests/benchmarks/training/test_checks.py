@@ -40,6 +40,8 @@ pytestmark = pytest.mark.slow
         (["model=identity"], "nothing to train"),
         (["validation.tasks=6d"], "6d"),
         (["data.natural_images=/no/such"], "data.natural_images: there is no folder /no/such"),
+        (["data.natural_images=/no/such", "data.validation_images=/no/such/apart"], "is trained on"),
+        (["data.validation_images=/no/such"], "data.validation_images: there is no folder /no/such"),
         (["seed=1,2"], "add -m to sweep"),
         (["+mix.ranges.dehaze.bta=[0,1]"], "did you mean 'beta'"),
     ],

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from restorebench.benchmarks.commands import main as cli
@@ -54,3 +58,28 @@ def test_bfloat16_and_channels_last_train(tmp_path: Path, cache: Path, reference
     assert float(ours[-1]["loss"]) == pytest.approx(float(theirs[-1]["loss"]), rel=0.1)
     assert ours[-1]["loss"] != theirs[-1]["loss"]
     assert all(value.dtype == torch.float32 for value in load_file(tmp_path / "run" / "weights.safetensors").values())
+
+
+def test_validation_is_on_the_photographs_set_apart_and_the_facts_say_so(tmp_path: Path, cache: Path) -> None:
+    photographs = tmp_path / "validation"
+    photographs.mkdir()
+    for index in range(3):
+        pixels = np.random.default_rng(index).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((48, 40), Image.Resampling.BICUBIC).save(photographs / f"{index}.png")
+    apart = [f"data.validation_images={photographs}", "validation.tasks=5d", "validation.times=1"]
+    trained = train(tmp_path / "run", cache, *apart, "budget.images=4")
+    folder = trained.folder.path
+    rows = table(folder / "validation.csv")
+    assert {row["count"] for row in rows} == {"3"}
+    assert [row["task"] for row in rows] == ["dehaze", "derain", "denoise-25", "deblur", "lowlight", "clean"]
+    facts = json.loads((folder / "training.json").read_text())
+    assert facts["validated_on"] == "3 photographs set apart"
+    # Where the photographs lie does not say what is trained: the run goes on with the folder moved.
+    moved = photographs.rename(tmp_path / "moved")
+    again = train(tmp_path / "run", cache, f"data.validation_images={moved}", *apart[1:], "budget.images=4")
+    assert again.state.done == trained.state.done
+
+
+def test_embedded_photographs_are_called_test_images_in_the_facts(reference: Path) -> None:
+    facts = json.loads((reference / "training.json").read_text())
+    assert re.fullmatch(r"\d+ embedded test photographs", facts["validated_on"])

@@ -17,11 +17,15 @@ from restorebench.datasets.training.wallpapers import (
     PACKAGES,
     PALAPELI,
     PLASMA,
+    VALIDATION,
     fetch,
     main,
     reduce_all,
     sources,
 )
+
+PARTS = ("training", "validation")
+WIDE = next(name for name in LOMIRI if name not in VALIDATION)
 
 
 @pytest.fixture
@@ -35,20 +39,32 @@ def unpacked(tmp_path: Path) -> Path:
     for index, place in enumerate(paths):
         path = folder / "usr/share" / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = (1600, 400) if index == 0 else (60, 40)
+        size = (1600, 400) if place.endswith(f"/{WIDE}.jpg") else (60, 40)
         Image.new("RGB", size, (5 * index, 100, 200)).save(path, quality=95)
     return folder
 
 
-def test_every_photograph_is_written_in_two_sizes_and_large_ones_are_reduced(unpacked: Path, tmp_path: Path) -> None:
+def test_training_photographs_are_written_in_two_sizes_and_large_ones_are_reduced(
+    unpacked: Path, tmp_path: Path
+) -> None:
     written = reduce_all(unpacked, tmp_path / "out")
-    assert len(written) == 2 * len((*LOMIRI, *MATE, *PALAPELI, *PLASMA)) == 78
+    everything = (*LOMIRI, *MATE, *PALAPELI, *PLASMA)
+    assert len(written) == 2 * len(everything) - len(VALIDATION) == 70
+    written = [path for path in written if path.parent.name == "training"]
+    assert len(written) == 2 * (len(everything) - len(VALIDATION))
     sizes = {path.stem: Image.open(path).size for path in written}
-    assert sizes.pop(f"{LOMIRI[0]}-1024") == (1024, 256)
-    assert sizes.pop(f"{LOMIRI[0]}-400") == (400, 100)
+    assert sizes.pop(f"{WIDE}-1024") == (1024, 256)
+    assert sizes.pop(f"{WIDE}-400") == (400, 100)
     assert set(sizes.values()) == {(60, 40)}
-    middle = np.asarray(Image.open(tmp_path / "out" / f"{PLASMA[0]}-400.png"))[20, 30]
+    middle = np.asarray(Image.open(tmp_path / "out" / "training" / f"{PLASMA[0]}-400.png"))[20, 30]
     assert np.abs(middle.astype(int) - (5 * len((*LOMIRI, *MATE, *PALAPELI)), 100, 200)).max() <= 3
+
+
+def test_validation_scenes_are_set_apart(unpacked: Path, tmp_path: Path) -> None:
+    reduce_all(unpacked, tmp_path / "out")
+    names = {part: {path.stem.rpartition("-")[0] for path in (tmp_path / "out" / part).iterdir()} for part in PARTS}
+    assert names["validation"] == set(VALIDATION)
+    assert not names["validation"] & names["training"]
 
 
 def test_what_is_missing_is_named(unpacked: Path) -> None:
@@ -59,7 +75,7 @@ def test_what_is_missing_is_named(unpacked: Path) -> None:
 
 def test_the_module_is_a_command(unpacked: Path, tmp_path: Path) -> None:
     main([str(tmp_path / "out"), "--unpacked", str(unpacked)])
-    assert len(list((tmp_path / "out").glob("*.png"))) == 78
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 70
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +104,7 @@ def test_packages_are_downloaded_and_unpacked_without_being_installed(
     }
     programs(tmp_path / "bin", scripts, monkeypatch)
     main([str(tmp_path / "out")])
-    assert len(list((tmp_path / "out").glob("*.png"))) == 78
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 70
     assert set(PACKAGES) < set((tmp_path / "asked").read_text().split())
 
 
