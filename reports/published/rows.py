@@ -47,8 +47,9 @@ def published_rows(suite: str, names: Sequence[str]) -> list[PublishedRow]:
 
     Args:
         suite: ``3d``, ``5d`` or ``cdd11``.
-        names: models in the papers' spelling, in any case; a family (``MIRAGE``) stands for its members; ``all`` for
-            every model, by falling average. A model known from other settings alone gives a row of dashes.
+        names: models in the papers' spelling or the registry's (see `spelling`); a family (``MIRAGE``) stands for its
+            members; ``all`` for every model, by falling average. A model known from other settings alone gives a row of
+            dashes.
 
     Raises:
         ReportError: an unknown name, with the nearest, or a suite without printed rows.
@@ -62,11 +63,17 @@ def published_rows(suite: str, names: Sequence[str]) -> list[PublishedRow]:
     return [_row(suite, model) if model in printed else _empty(suite, model) for model in models]
 
 
+def spelling(name: str) -> str:
+    """A model's name without what papers, tables and the registry write differently: ``MoCE-IR-S`` and ``moceir_s`` are
+    ``moceirs``."""
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
 def _models(name: str, printed: Mapping[str, object]) -> list[str]:
     """The models that a name stands for."""
     known = {row.model for row in load_published()}
-    for model in sorted(known):
-        if model.casefold() == name.casefold():
+    for model in sorted(known, key=lambda model: (model.casefold() != name.casefold(), model)):
+        if spelling(model) == spelling(name):
             return [model]
     family = [model for model in sorted(known) if re.match(re.escape(name) + r"[_-]", model, re.IGNORECASE)]
     if not family:

@@ -13,7 +13,7 @@ from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE
 from ..published.metrics import DIGITS
 from ..published.places import PAPERS_PROTOCOLS, column_notes, places
-from ..published.rows import PublishedRow
+from ..published.rows import PublishedRow, spelling
 from .columns import COSTS
 from .model import Block, Column, Number, TableRow
 
@@ -66,7 +66,7 @@ def blocks(
     for restorer, row in pairs:
         beside.append(row)
         twin = _twin(restorer, printed) if common.keys else None
-        if twin is not None and _is_published_network(restorer):
+        if twin is not None and _is_published_network(restorer, twin):
             beside.append(replace(rows[twin.model], method=f"{twin.model}, published"))
             beside.append(_difference(restorer, row, twin, columns, common))
             paired.add(twin.model)
@@ -106,14 +106,28 @@ def _printed_block(group: Group, rows: tuple[TableRow, ...], columns: Sequence[C
 
 
 def _twin(restorer: RestorerResult, printed: Sequence[PublishedRow]) -> PublishedRow | None:
-    """The printed row of the same restorer, if it has scores."""
-    names = {restorer.record.title.casefold(), restorer.record.model.casefold()}
-    return next((row for row in printed if row.scores and row.model.casefold() in names), None)
+    """The printed row of the same restorer, if it has scores: its variant's (MoCE-IR-S) before any of its name."""
+    named = {spelling(row.model): row for row in printed if row.scores}
+    found = (named.get(name) for name in (_variants_name(restorer), *_names(restorer)))
+    return next((row for row in found if row is not None), None)
 
 
-def _is_published_network(restorer: RestorerResult) -> bool:
+def _names(restorer: RestorerResult) -> tuple[str, str]:
+    return spelling(restorer.record.title), spelling(restorer.record.model)
+
+
+def _variants_name(restorer: RestorerResult) -> str:
+    """How papers name a variant that is a network of its own: ``moceir`` in the variant ``s`` is MoCE-IR-S."""
+    return spelling(f"{restorer.record.model} {restorer.record.variant}")
+
+
+def _is_published_network(restorer: RestorerResult, twin: PublishedRow) -> bool:
+    """Whether what was measured is the network, with some trained weights, of which the printed row is."""
     record = restorer.record
-    return record.variant == PUBLISHED_VARIANT and not record.overrides and record.provenance != "untrained"
+    if record.overrides or record.provenance == "untrained":
+        return False
+    name = spelling(twin.model)
+    return name == _variants_name(restorer) or (record.variant == PUBLISHED_VARIANT and name in _names(restorer))
 
 
 def _published(row: PublishedRow, columns: Sequence[Column]) -> TableRow:

@@ -18,22 +18,32 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from tabulate import tabulate
 from torch import nn
 
 from restorebench.models import build_network
 
+from ..oracles.adair_plain import PlainAdaIR
+from ..oracles.airnet_plain import PlainAirNet
 from ..oracles.anyir_plain import PlainAnyIR
 from ..oracles.daair_plain import PlainDaAIR
 from ..oracles.kbnet_plain import PlainKBNetL, PlainKBNetS
+from ..oracles.moceir_plain import PlainMoCEIR
+from ..oracles.nafnet_plain import PlainNAFNet
+from ..oracles.promptir_plain import PlainPromptIR
 from ..oracles.rbair_plain import PlainRBaIR
+from ..oracles.restormer_plain import PlainRestormer
 from ..reference import fill
 
 THREADS = 2
+NOT_FILLED = ("center", "num_batches_tracked", "complexity", "queue", "queue_ptr")
+"""Ends of the names of buffers that keep what they are built with, as in the references."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,13 @@ CASES = {
     "rbair": Case("rbair", "paper", PlainRBaIR, 0.45, 0.5, 512),
     "anyir": Case("anyir", "paper", PlainAnyIR, 0.65, None),
     "daair": Case("daair", "paper", PlainDaAIR, None, None),
+    "promptir": Case("promptir", "paper", PlainPromptIR, 0.45, 0.5),
+    "adair": Case("adair", "paper", PlainAdaIR, 0.40, 0.5),
+    "moceir": Case("moceir", "paper", PlainMoCEIR, 0.60, 0.8),
+    "moceir-s": Case("moceir", "s", partial(PlainMoCEIR, dim=32), 0.60, 0.8),
+    "nafnet": Case("nafnet", "w32", PlainNAFNet, 0.70, 0.5),
+    "restormer": Case("restormer", "paper", PlainRestormer, 0.45, 0.5),
+    "airnet": Case("airnet", "paper", PlainAirNet, 0.60, 0.5),
 }
 
 
@@ -93,9 +110,7 @@ def build(name: str, *, plain: bool) -> nn.Module:
     case = CASES[name]
     network = case.plain() if plain else build_network(case.model, variant=case.variant)
     state = {
-        key: value
-        if key.endswith(("center", "num_batches_tracked"))
-        else torch.from_numpy(fill.weight(key, value.shape))
+        key: value if key.endswith(NOT_FILLED) else torch.from_numpy(fill.weight(key, value.shape))
         for key, value in network.state_dict().items()
     }
     network.load_state_dict(state)
@@ -169,6 +184,32 @@ def measure(name: str, pairs: int) -> Measured:
     )
 
 
+def table(rows: Sequence[Measured]) -> str:
+    """All networks in one table: ratios with what is allowed, and what they are ratios of."""
+    first = rows[0]
+    head = (
+        f"float32, {first.device}, {first.threads} threads, batch 1, torch {first.torch}: medians of {first.pairs} "
+        "alternating pairs"
+    )
+    lines = [
+        {
+            "network": row.network,
+            "seconds (256x256)": row.fast_seconds,
+            "plain": row.plain_seconds,
+            "ratio": row.time_ratio,
+            "at most": row.time_at_most,
+            "memory at": row.memory_size,
+            "MiB": row.fast_mib,
+            "MiB plain": row.plain_mib,
+            "MiB ratio": row.memory_ratio,
+            "MiB at most": row.memory_at_most,
+            "relative L2": row.relative_l2,
+        }
+        for row in rows
+    ]
+    return f"{head}\n{tabulate(lines, headers='keys', missingval='-', disable_numparse=True)}"
+
+
 def main() -> int:
     """Measure, print, write; 1 if a ratio is above its bound."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,8 +227,8 @@ def main() -> int:
     rows = []
     for name in names:
         rows.append(measure(name, options.pairs))
-        sys.stdout.write(json.dumps(asdict(rows[-1])) + "\n")
-        sys.stdout.flush()
+        sys.stderr.write(f"{name} is measured\n")
+    sys.stdout.write(f"{table(rows)}\n")
     if options.csv:
         with options.csv.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(asdict(rows[0])), lineterminator="\n")

@@ -174,6 +174,36 @@ def test_on_standard_sets_a_restorer_stands_beside_its_printed_row_with_the_diff
     assert any("15 images" in note for column in table.columns for note in column.notes)
 
 
+@pytest.mark.parametrize(
+    ("model", "title", "variant", "asked", "printed", "published_network"),
+    [
+        ("moceir", "MoCE-IR", "paper", ["all"], "MoCE-IR", True),
+        ("moceir", "MoCE-IR", "s", ["all"], "MoCE-IR-S", True),
+        ("moceir", "MoCE-IR", "s", ["MoCE-IR"], "MoCE-IR", False),  # the larger network's row
+        ("moceir", "MoCE-IR", "paper", ["moceir"], "MoCE-IR", True),
+        ("promptir", "Prompt IR", "paper", ["PROMPT-IR"], "PromptIR", True),
+        ("nafnet", "NAFNet", "w32", ["all"], "NAFNet", False),  # no paper says of which width its row is
+        ("restormer", "Restormer", "paper", ["restormer"], "Restormer", True),
+    ],
+)
+def test_measured_and_printed_rows_meet_by_the_registrys_name_whatever_the_spelling(
+    model: str, title: str, variant: str, asked: list[str], printed: str, published_network: bool
+) -> None:
+    group = changed(standard_group(), variant=variant)
+    first = next(restorer for restorer in group.restorers if not restorer.is_input)
+    cells = [
+        dataclasses.replace(cell, record=dataclasses.replace(cell.record, model=model, title=title))
+        for cell in first.cells.values()
+    ]
+    (alone,) = groups(cells)
+    rows = paper_table(alone, suite="5d", columns=["psnr"], published=asked).rows
+    beside = [row.method for row in rows if row.kind == "published" and row.method.endswith(", published")]
+    assert beside == ([f"{printed}, published"] if published_network else [])
+    assert any(row.kind == "difference" for row in rows) == published_network
+    twin = next(row for row in rows if row.kind == "published" and row.model == printed)
+    assert any("no difference is formed" in note for note in twin.notes) != published_network
+
+
 def test_reasons_for_a_difference_are_window_and_retraining() -> None:
     group = standard_group(provenance="retrained", protocol="moceir@1")
     table = paper_table(group, suite="5d", published=["RBaIR", "AnyIR"])
