@@ -77,6 +77,7 @@ class Variant:
         macs_256_g: 1e9 multiply-adds at 1x3x256x256 counted by dispatch, without Fourier transforms, checked to 1 %.
         macs_256_most_g: the same of the dearest choice, where a router chooses what is run; `macs_256_g` is then that
             of the cheapest.
+        size: size rule of the bare network where it is not the card's.
         note: what this size is for.
     """
 
@@ -84,6 +85,7 @@ class Variant:
     parameters: int | None = None
     macs_256_g: float | None = None
     macs_256_most_g: float | None = None
+    size: SizeRule | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -163,7 +165,7 @@ class ModelCard:
         weights_licence: licence of the authors' weights.
         network_provenance: ``reconstructed`` where no code was ever published.
         blind: whether the network gets the image alone, with no word of its degradation.
-        size: size rule of the bare network.
+        size: size rule of the bare network, but for variants that have one of their own.
         dtypes: torch dtypes that the network supports under autocast or natively, by name.
         tiling: tiling policy.
         training_sets: data sets the published weights were trained on.
@@ -211,3 +213,8 @@ class ModelCard:
     def default_variant(self) -> str:
         """The first variant, which is the published one."""
         return next(iter(self.variants))
+
+    def size_of(self, variant: str) -> SizeRule:
+        """Size rule of the bare network of a variant."""
+        known = self.variants.get(variant)
+        return known.size if known is not None and known.size is not None else self.size

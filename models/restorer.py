@@ -63,7 +63,7 @@ class Restorer(nn.Module):
                 f"{self.card.name} takes floating images in [0, 1], got {x.dtype} of shape {tuple(x.shape)}"
             )
         height, width = x.shape[-2:]
-        padded = pad(x, self.card.size)
+        padded = pad(x, self.size)
         return self._checked(self.network(padded), padded)[..., :height, :width]
 
     def _checked(self, restored: object, padded: torch.Tensor) -> torch.Tensor:
@@ -79,6 +79,11 @@ class Restorer(nn.Module):
         if restored.device != padded.device:
             raise ModelError(f"{self.card.name} gave a tensor on {restored.device} for an input on {padded.device}")
         return restored
+
+    @property
+    def size(self) -> SizeRule:
+        """Sizes that the bare network takes."""
+        return self.card.size_of(self.variant)
 
     @property
     def parameters_count(self) -> int:

@@ -168,7 +168,7 @@ def is_as_created(restorer: Restorer) -> bool:
 
 def _weights_of(model: nn.Module) -> WeightsInfo:
     """What a record says in place of a file with weights: the network's own hash."""
-    parts = (model.network, model.card.size, model.card.tiling) if isinstance(model, Restorer) else (model,)
+    parts = (model.network, model.size, model.card.tiling) if isinstance(model, Restorer) else (model,)
     inner = model.network if isinstance(model, Restorer) else model
     kind = f"{type(inner).__module__}.{type(inner).__qualname__}"
     return WeightsInfo("memory", None, fingerprint(*parts), "foreign", f"given from Python, class {kind}")

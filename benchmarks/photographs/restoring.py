@@ -118,7 +118,7 @@ class PhotographRestorer:
         return max((side for side in sides if self._bytes(side * side) <= self._limit), default=2 * SMALLEST)
 
     def _tiles(self, side: int) -> Tiling:
-        multiple = self.restorer.card.size.multiple
+        multiple = self.restorer.size.multiple
         side = max(side, SMALLEST, 4 * multiple)
         side -= side % multiple
         overlap = min(self.restorer.card.tiling.overlap, side // 4)

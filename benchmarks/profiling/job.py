@@ -152,7 +152,7 @@ def measured_row(job: ProfileJob) -> ProfileRow:
 
 def counted(job: ProfileJob, restorer: Restorer, size: tuple[int, int]) -> Complexity:
     """Multiply-adds of one image of this (height, width), padded as the restorer pads it."""
-    height, width = (restorer.card.size.padded(length) for length in size)
+    height, width = (restorer.size.padded(length) for length in size)
     if job.card.built_from == "checkpoint":
         return count_macs(restorer.network, (height, width))
     build = functools.partial(build_network, job.card.name, variant=job.workload.variant, **job.workload.overrides)

@@ -79,7 +79,8 @@ def _check_phases(config: TrainConfig) -> None:
     if not phases or ends != sorted(set(ends)) or ends[0] <= 0 or ends[-1] != 1:
         raise UserError(f"patches: `until` must rise to 1 in the last phase, not {ends}")
     processes = config.devices * config.nodes
-    multiple = get_card(config.model).size
+    card = get_card(config.model)
+    multiple = card.size_of(config.variant or card.default_variant)
     for phase in phases:
         if phase.size != multiple.padded(phase.size):
             raise UserError(

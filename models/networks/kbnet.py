@@ -20,6 +20,10 @@ NO_LICENCE = f"none stated: {REPOSITORY} has no licence file"
 SIDD_FORM = {"light": True, "ffn_scale": 1.5}
 """What the published weights for real noise change in KBNet-S."""
 
+PADS_ITSELF = SizeRule()
+"""KBNet-S pads with zeros to multiples of 2 to the power of its levels, as its authors' network does. Their denoising
+evaluation pads by reflection to 8 before: that is a rule of the protocol (``kbnet-gauss@1``)."""
+
 
 def checkpoint(variant: str, name: str, trained_for: str, *, real_noise: bool = False) -> Checkpoint:
     """A file of the authors' shared folders, under the name that their options give it."""
@@ -37,7 +41,9 @@ CARD = ModelCard(
     name="kbnet",
     title="KBNet",
     variants={
-        "s": Variant(parameters=141_966_659, macs_256_g=117.30, note="KBNet-S, published for denoising"),
+        "s": Variant(
+            parameters=141_966_659, macs_256_g=117.30, size=PADS_ITSELF, note="KBNet-S, published for denoising"
+        ),
         "l": Variant(
             arguments={
                 "shape": "l",
@@ -61,6 +67,7 @@ CARD = ModelCard(
             },
             parameters=540_323,
             macs_256_g=3.89,
+            size=PADS_ITSELF,
             note="KBNet-S with all its mechanisms at a laptop's size",
         ),
     },
@@ -92,6 +99,8 @@ CARD = ModelCard(
             note="without kernel basis attention, which hooks on modules do not see",
         ),
     ),
+    notes=("revision 2: KBNet-S pads images of any size itself, by zeros; before, by reflection to 8 first",),
+    revision=2,
     checkpoints=(
         *(checkpoint("s", f"gau_color_{sigma}", f"Gaussian noise, colour, sigma {sigma}") for sigma in (15, 25, 50)),
         checkpoint("s", "sidd", "real noise, SIDD", real_noise=True),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from restorebench.models import create_model, get_card
+from restorebench.models import Restorer, WeightsInfo, get_card
 from restorebench.models.networks.kbnet import CARD, KBNet
 
 from ...oracles.kbnet_plain import PlainKBNetL, PlainKBNetS
@@ -145,11 +145,9 @@ def test_s_pads_with_zeros_inside_and_takes_any_size(size: tuple[int, int]) -> N
 
 @pytest.mark.parametrize("variant", ["s", "l", "tiny"])
 @pytest.mark.parametrize("size", [(8, 8), (9, 21)])
-def test_restorer_takes_any_size(
-    published: dict[str, nn.Module], variant: str, size: tuple[int, int], weights_folder: Path
-) -> None:
-    restorer = create_model("kbnet", variant="tiny", weights="none")
-    restorer.network = published.get(variant, restorer.network)
+def test_restorer_takes_any_size(published: dict[str, nn.Module], variant: str, size: tuple[int, int]) -> None:
+    network = published.get(variant) or KBNet(**CARD.variants[variant].arguments)
+    restorer = Restorer(network, CARD, variant, WeightsInfo("memory", None, None, "foreign", "filled"))
     x = image("any", 1, 3, *size)
     with torch.no_grad():
         restored = restorer(x)
@@ -293,3 +291,23 @@ def test_peak_memory_is_at_most_half_of_the_plain_network_s(shape: str) -> None:
     )
     fast, slow = map(int, done.stdout.split())
     assert 0 < fast < 0.5 * slow
+
+
+@pytest.mark.parametrize(("variant", "zeros"), [("tiny", True), ("s", True), ("l", False)])
+def test_the_small_network_pads_itself_by_zeros_and_the_large_one_is_padded_by_reflection(
+    variant: str, zeros: bool
+) -> None:
+    """KBNet-S gets the image as it is; reflection to a multiple of 8 belongs to the protocol that says so."""
+    rule = CARD.size_of(variant)
+    assert (rule.padded(21), rule.padded(18)) == ((21, 18) if zeros else (24, 24))
+    assert rule == CARD.size or zeros
+
+
+def test_an_odd_size_gives_the_networks_own_padding() -> None:
+    network = filled(KBNet(**CARD.variants["tiny"].arguments)).eval()
+    restorer = Restorer(network, CARD, "tiny", WeightsInfo("memory", None, None, "foreign", "filled"))
+    x = image("odd", 1, 3, 21, 18)
+    by_hand = nn.functional.pad(x, (0, 24 - 18, 0, 24 - 21))
+    with torch.inference_mode():
+        restored, expected = restorer(x), network(by_hand)[..., :21, :18]
+    torch.testing.assert_close(restored, expected, rtol=0, atol=1e-6)
