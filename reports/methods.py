@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -143,6 +144,11 @@ def _statistics() -> str:
     )
 
 
+def _counting(statement: str) -> str:
+    """What was counted; records of earlier versions added Fourier transforms, which no number shown has."""
+    return re.sub(r"Fourier transforms by formula \([^)]*\)", "without Fourier transforms", statement)
+
+
 def _complexity(records: Sequence[Record]) -> str:
-    statements = sorted({r.complexity.statement for r in records if r.complexity.statement})
+    statements = sorted({_counting(r.complexity.statement) for r in records if r.complexity.statement})
     return f"Complexity: {'; '.join(statements)}." if statements else "Complexity: not counted."

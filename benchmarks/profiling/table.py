@@ -24,7 +24,7 @@ def _cells(row: ProfileRow) -> dict[str, str]:
         "size": f"{row.batch}x3x{row.size}",
         "params (M)": f"{int(row.parameters) / 1e6:.2f}",
         "paper": row.published_parameters_m or "-",
-        "MACs (G)": f"{int(row.macs) / 1e9:.2f}" if row.macs else "-",
+        "MACs without FFT (G)": f"{int(row.macs) / 1e9:.2f}" if row.macs else "-",
         "paper ": f"{row.published_macs_g}{published_size}" if row.published_macs_g else "-",
         "latency (ms)": row.latency_ms or "-",
         "quartiles": f"{row.latency_q1_ms}..{row.latency_q3_ms}" if row.latency_ms else "-",
@@ -55,7 +55,7 @@ def _remarks(rows: Iterable[ProfileRow]) -> Iterable[str]:
     for row in rows:
         if row.clock:
             yield f"latency: median of {row.repeats} passes over the batch after {row.warmup} not timed, {row.clock}"
-            yield "MACs: multiply-adds of one image, counted by dispatch"
+            yield "MACs: multiply-adds of one image, counted by dispatch, without Fourier transforms (macs_fft in the file)"
         if row.peak_memory_mib:
             yield f"peak: {row.memory_meaning}"
         yield f"device: {row.device} ({row.device_name}), {row.threads} threads, torch {row.torch}"

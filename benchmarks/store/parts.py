@@ -118,7 +118,8 @@ class ComplexityRecord:
 
     Attributes:
         parameters: trainable numbers.
-        macs: multiply-adds; None where they could not be counted.
+        macs: multiply-adds; None where they could not be counted. Readers take `multiply_adds`: earlier counters added
+            Fourier transforms here.
         statement: what was counted, at which size, or why it could not be.
         macs_by_kind, size, counter, uncounted, executed: as in `Complexity`; None, and left out of the file, where
             nothing was counted.
@@ -132,6 +133,18 @@ class ComplexityRecord:
     counter: str | None = field(default=None, metadata={LEFT_OUT: None})
     uncounted: tuple[str, ...] | None = field(default=None, metadata={LEFT_OUT: None})
     executed: bool | None = field(default=None, metadata={LEFT_OUT: None})
+
+    @property
+    def multiply_adds(self) -> int | None:
+        """Multiply-adds without Fourier transforms, whichever counter wrote the record: the number that all show."""
+        if self.macs is None or self.macs_by_kind is None:
+            return self.macs
+        return sum(count for kind, count in self.macs_by_kind.items() if kind != "fft")
+
+    @property
+    def fourier_multiply_adds(self) -> int | None:
+        """Multiply-adds of Fourier transforms, which are not among the others; None where they were not counted."""
+        return None if self.macs is None or self.macs_by_kind is None else self.macs_by_kind.get("fft", 0)
 
 
 @dataclass(frozen=True, kw_only=True)

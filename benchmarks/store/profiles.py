@@ -24,7 +24,7 @@ class ProfileRow:
         dtype, tf32, channels_last, compile: numerics.
         device, device_name, threads, torch: where it was measured.
         parameters: trainable numbers.
-        macs: multiply-adds of one image of that size; macs_fft: those of Fourier transforms among them.
+        macs: multiply-adds of one image of that size, without Fourier transforms; macs_fft: those of these.
         macs_counter: what counted.
         latency_ms, latency_q1_ms, latency_q3_ms: median and quartiles of one pass over the batch.
         repeats, warmup, clock: how they were timed.

@@ -44,7 +44,7 @@ class CostAxis:
 
 AXES = (
     CostAxis("params", "parameters", "parameters (millions)", 1e6),
-    CostAxis("macs", "macs", "multiply-adds (G)", 1e9),
+    CostAxis("macs", "macs", "multiply-adds without Fourier transforms (G)", 1e9),
     CostAxis("latency_ms", "latency", "latency of one image (ms)"),
     CostAxis("peak_mib", "memory", "peak memory of one pass (MiB)"),
 )
@@ -58,7 +58,7 @@ class CostPoint:
         label: name of the restorer.
         psnr: suite's average, dB.
         interval: 95 % of that average; None for published ones.
-        params: number of parameters. macs: multiply-adds at 1x3x256x256. latency_ms: of one image.
+        params: number of parameters. macs: multiply-adds at 1x3x256x256, without Fourier transforms. latency_ms: of one image.
         peak_mib: most memory of one pass. None where the value is not known.
         source: ``measured`` here or ``published``.
         citation: where a published average is printed; empty for measured ones.
@@ -100,7 +100,7 @@ def cost_points(group: Group, published: bool = True) -> list[CostPoint]:
             psnr=score.mean,
             interval=score,
             params=restorer.record.complexity.parameters,
-            macs=restorer.record.complexity.macs,
+            macs=restorer.record.complexity.multiply_adds,
             latency_ms=_median_cost(restorer, shared, "latency_ms"),
             peak_mib=_median_cost(restorer, shared, "peak_mib"),
         )

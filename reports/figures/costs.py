@@ -168,7 +168,7 @@ def _caption(group: Group, axis: CostAxis, points: Sequence[CostPoint], *, publi
     """What was measured, how, and what is not shown."""
     lines = [f"{conditions(group)}."]
     if axis.cost == "macs":
-        lines.append(f"Multiply-adds counted at {macs_size(group)}.")
+        lines.append(f"Multiply-adds counted at {macs_size(group)}, without Fourier transforms.")
     if axis.cost in ("latency_ms", "peak_mib"):
         statement = cost_statement(group, axis.cost)
         lines.append(f"{statement[:1].upper()}{statement[1:]}.")

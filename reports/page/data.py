@@ -100,7 +100,7 @@ def _row(
         "lpips": whole.lpips,
         "tasks": {key: _task(cell, group, restorer) for key, cell in restorer.cells.items()},
         "params": None if restorer.is_input else _scaled(record.complexity.parameters, 1e6),
-        "macs": None if restorer.is_input else _scaled(record.complexity.macs, 1e9),
+        "macs": None if restorer.is_input else _scaled(record.complexity.multiply_adds, 1e9),
         "latency": point and point["latency"],
         "memory": point and point["memory"],
         "provenance": record.provenance,

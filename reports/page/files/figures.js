@@ -5,7 +5,7 @@ bench.figures = (() => {
   const { fill, number, signed, short, interval, options } = bench;
   const COSTS = {
     params: ["Parameters", "M"],
-    macs: ["MACs at 256×256", "G"],
+    macs: ["MACs at 256×256 without Fourier transforms", "G"],
     latency: ["Latency", "ms"],
     memory: ["Peak memory", "MiB"],
   };
