@@ -40,8 +40,8 @@ class Complexity:
 
     Attributes:
         parameters: trainable numbers, shared ones once.
-        macs: multiply-adds of convolutions, matrix products and attention together, as papers' counters have them: without
-            Fourier transforms, which none of these counts.
+        macs: multiply-adds of convolutions, matrix products and attention together, as papers' counters have them:
+            without Fourier transforms, which none of these counts.
         macs_by_kind: by ``convolution``, ``matmul``, ``attention``, and beside these ``fft``.
         size: (height, width) of the input in pixels.
         statement: what was counted, at which size: to stand beside every number.

@@ -184,6 +184,9 @@ class CostRecord:
         threads: threads that torch used.
         peak_mib: most memory of one pass over such an image, weights included; None where it was not measured.
         peak_how: what measured that.
+        latency_q1_ms, latency_q3_ms: quartiles of those passes; left out of the file where an earlier version measured.
+        load: load average of one minute when they were done; likewise.
+        doubtful: why the latency is not to be trusted (a busy machine), in words; left out of the file where it is.
     """
 
     latency_ms: float
@@ -193,6 +196,10 @@ class CostRecord:
     threads: int
     peak_mib: float | None
     peak_how: str
+    latency_q1_ms: float | None = field(default=None, metadata={LEFT_OUT: None})
+    latency_q3_ms: float | None = field(default=None, metadata={LEFT_OUT: None})
+    load: float | None = field(default=None, metadata={LEFT_OUT: None})
+    doubtful: str = field(default="", metadata={LEFT_OUT: ""})
 
 
 def decoded(kind: Any, value: object, where: str) -> Any:
