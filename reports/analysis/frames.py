@@ -30,10 +30,10 @@ def read_results(results: str | os.PathLike[str], *, images: bool = False) -> pd
 
     Returns:
         A row a cell has the leaderboard's columns (``suite, task, dataset, sigma, model, variant, provenance, weights,
-        protocol, images, psnr, ssim, lpips_alex, lpips_vgg, input_psnr, input_ssim, params, macs_256, fft_macs_256, dtype,
-        device, device_name, status, note, cell``); scores of an incomplete cell are NaN. A row an image has ``model, variant,
-        provenance, weights, suite, task, dataset, sigma, protocol, cell``, then the columns of ``images.csv``: ``image,
-        status, psnr, ssim, lpips, input_psnr, input_ssim, how, lpips_by, message``.
+        protocol, images, psnr, ssim, lpips_alex, lpips_vgg, input_psnr, input_ssim, params, macs_256, fft_macs_256,
+        dtype, device, device_name, status, note, cell``); scores of an incomplete cell are NaN. A row an image has
+        ``model, variant, provenance, weights, suite, task, dataset, sigma, protocol, cell``, then the columns of
+        ``images.csv``: ``image, status, psnr, ssim, lpips, input_psnr, input_ssim, how, lpips_by, message``.
 
     Raises:
         ReportError: there is no such folder.

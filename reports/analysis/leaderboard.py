@@ -37,8 +37,9 @@ class Row:
             complete.
         lpips_alex, lpips_vgg: mean LPIPS in the column of its backbone; None where it is not available.
         input_psnr, input_ssim: the same of the degraded inputs.
-        params: trainable parameters. macs_256: multiply-adds at 1x3x256x256 without Fourier transforms; fft_macs_256: those
-            of these, None where an earlier version did not say.
+        params: trainable parameters.
+        macs_256: multiply-adds at 1x3x256x256 without Fourier transforms; fft_macs_256: those of these, None where an
+            earlier version did not say.
         dtype, device, device_name: numerics and hardware.
         status: ``complete`` or ``incomplete``. note: why, and what else a reader must know.
         cell: id of the cell; empty for an average.

@@ -67,6 +67,7 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
         )
     for point in measured:
         look = looks[point.label]
+        _spread(axes, point, axis, look.colour)
         axes.plot(
             _x(point, axis),
             point.psnr,
@@ -87,10 +88,24 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
     legend_above(axes, 4)
     settle(figure)
     labels = [
-        Label(point.label, _x(point, axis), point.psnr, "black", 7.5 if not crowded else 7) for point in measured
+        Label(_named(point, axis), _x(point, axis), point.psnr, "black", 7.5 if not crowded else 7)
+        for point in measured
     ] + [Label(point.label, _x(point, axis), point.psnr, PUBLISHED, 6 if crowded else 7) for point in printed]
     place_labels(axes, labels, marker=MARKER, lines=_in_pixels(axes, front, level))
     return figure
+
+
+def _named(point: CostPoint, axis: CostAxis) -> str:
+    """A measured point's label, which says where its cost is doubtful."""
+    return f"{point.label}, doubtful" if point.doubtful(axis.cost) else point.label
+
+
+def _spread(axes: Axes, point: CostPoint, axis: CostAxis, colour: str) -> None:
+    """The quartiles of a latency as a line behind its point."""
+    timing = point.timing
+    if axis.cost == "latency_ms" and timing is not None and timing.q1_ms is not None and timing.q3_ms is not None:
+        ends = (timing.q1_ms / axis.unit, timing.q3_ms / axis.unit)
+        axes.plot(ends, (point.psnr, point.psnr), color=colour, linewidth=1.2, zorder=1.9, gid="spread")
 
 
 def _x(point: CostPoint, axis: CostAxis) -> float:
@@ -120,8 +135,10 @@ def _scale(axes: Axes, axis: CostAxis, values: Sequence[float]) -> None:
 
 
 def _front(axes: Axes, axis: CostAxis, measured: Sequence[CostPoint]) -> list[tuple[float, float]]:
-    """Draw the Pareto front up to the right edge; its corners, left to right."""
+    """Draw the Pareto front up to the right edge; its corners, left to right, none where costs are too doubtful."""
     front = pareto(measured, axis.cost)
+    if not front:
+        return []
     right = axes.get_xlim()[1]
     corners = [(_x(point, axis), point.psnr) for point in front]
     corners.append((right, corners[-1][1]))
@@ -172,6 +189,11 @@ def _caption(group: Group, axis: CostAxis, points: Sequence[CostPoint], *, publi
     if axis.cost in ("latency_ms", "peak_mib"):
         statement = cost_statement(group, axis.cost)
         lines.append(f"{statement[:1].upper()}{statement[1:]}.")
+    if axis.cost == "latency_ms" and any(p.timing is not None and p.timing.q1_ms is not None for p in points):
+        lines.append("Lines are quartiles of the passes.")
+    measured = [p for p in points if p.source == "measured"]
+    if not pareto(measured, axis.cost) and any(p.doubtful(axis.cost) for p in measured):
+        lines.append("No Pareto front: too few of these times can be trusted.")
     absent = [p.label for p in points if p.source == "measured" and p.cost(axis.cost) is None]
     if absent:
         lines.append(f"Not shown, without a value: {', '.join(absent)}.")

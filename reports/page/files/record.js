@@ -68,6 +68,7 @@ bench.record = (() => {
       pairs([
         ["Restorer", `${row.model}, variant ${row.variant}`],
         ["Weights", row.weights],
+        ["Training", row.training],
         ["sha256 of the weights", row.weightsHash ? el("code", { class: "hash", text: row.weightsHash }) : null],
         ["Numerics", `${row.dtype} on ${row.device}`],
         ["Latency, memory", measured(row.cells.find((cell) => cell.cost)?.cost)],

@@ -49,11 +49,22 @@ def profiled(cells: Group, root: Path, **changes: str) -> None:
     record = next(r.record for r in cells.restorers if r.record.model == "rbair")
     values = {
         **dict.fromkeys(COLUMNS, ""),
-        "model": "rbair", "variant": record.variant, "weights": "any", "size": "256x256", "batch": "1",
-        "dtype": "float32", "tf32": "False", "channels_last": "False", "compile": "False", "device": "cpu",
+        "model": "rbair",
+        "variant": record.variant,
+        "weights": "any",
+        "size": "256x256",
+        "batch": "1",
+        "dtype": "float32",
+        "tf32": "False",
+        "channels_last": "False",
+        "compile": "False",
+        "device": "cpu",
         "device_name": record.environment.device_name,
         "threads": str(record.environment.torch_threads),
-        "latency_q1_ms": "40.0", "latency_ms": "41.5", "latency_q3_ms": "43.0", "measured": "2026-01-01",
+        "latency_q1_ms": "40.0",
+        "latency_ms": "41.5",
+        "latency_q3_ms": "43.0",
+        "measured": "2026-01-01",
         **changes,
     }
     add_row(root / "profile.csv", ProfileRow(**values))
@@ -95,17 +106,17 @@ def test_a_profile_of_another_version_is_left_out_with_a_line(tmp_path: Path, ca
 
 
 def test_a_doubtful_latency_is_marked_and_on_no_front(tmp_path: Path) -> None:
-    cells = group(tmp_path, {"anyir": BUSY})
+    cells = group(tmp_path, {"rbair": BUSY})
     points = cost_points(cells, published=False)
-    assert "AnyIR (tiny)" in [p.label for p in pareto(points, "params")]
+    assert "RBaIR (tiny)" in [p.label for p in pareto(points, "params")]
     front = [p.label for p in pareto(points, "latency_ms")]
     assert front
-    assert "AnyIR (tiny)" not in front
-    assert f"doubtful, so on no Pareto front: AnyIR (tiny) ({BUSY})" in cost_statement(cells, "latency_ms")
+    assert "RBaIR (tiny)" not in front
+    assert f"doubtful, so on no Pareto front: RBaIR (tiny) ({BUSY})" in cost_statement(cells, "latency_ms")
     page = group_data(cells, tmp_path)
-    assert "AnyIR (tiny)" not in page["fronts"]["latency"]
-    assert [row["label"] for row in page["rows"] if row["latencyDoubt"]] == ["AnyIR (tiny)"]
-    assert [cost["label"] for cost in page["costs"] if cost["latencyDoubt"] == BUSY] == ["AnyIR (tiny)"]
+    assert "RBaIR (tiny)" not in page["fronts"]["latency"]
+    assert [row["label"] for row in page["rows"] if row["latencyDoubt"]] == ["RBaIR (tiny)"]
+    assert [cost["label"] for cost in page["costs"] if cost["latencyDoubt"] == BUSY] == ["RBaIR (tiny)"]
 
 
 def test_a_figure_of_doubtful_times_has_no_front(tmp_path: Path) -> None:
