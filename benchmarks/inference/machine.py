@@ -22,7 +22,7 @@ LEAST_SPREAD = 0.0005
 """Seconds: a distance below it says nothing, passes of a tiny image scatter as much by themselves."""
 MOST_QUEUE = 0.75
 """By how much the load average, which counts whoever is ready to run, may exceed the number of processors."""
-LEAST_WINDOW = 0.1
+LEAST_WINDOW = 0.5
 """Seconds that must be watched before processor time, counted in hundredths, says anything."""
 
 
@@ -33,7 +33,8 @@ class Business:
     Attributes:
         seconds: wall time that was watched.
         own: processors that this process took on average.
-        others: processors that all other processes took; None where the system does not say.
+        others: processors that all other processes took, by clocks that differ by hundredths of a second: a short time
+            can have less than none; None where the system does not say.
         load: load average of one minute at the end; None likewise.
         processors: that there are.
         threads: threads that the timed code uses.
@@ -90,7 +91,7 @@ class Watch:
         return Business(
             seconds=wall,
             own=own,
-            others=None if everything is None else max(0.0, everything - own),
+            others=None if everything is None else everything - own,
             load=_load(),
             processors=os.cpu_count() or 1,
             threads=self.threads,

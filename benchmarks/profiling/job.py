@@ -224,7 +224,7 @@ def _times(latency: Latency, job: ProfileJob) -> dict[str, str]:
         "warmup": str(job.warmup),
         "clock": latency.clock,
         "waiting": waiting(os.environ) if latency.seconds else "",
-        "others_processors": "" if business is None or business.others is None else f"{business.others:.2f}",
+        "others_processors": "" if business is None or business.others is None else f"{max(0.0, business.others):.2f}",
         "load_average": "" if business is None or business.load is None else f"{business.load:.2f}",
         "doubtful": latency.doubts,
     }

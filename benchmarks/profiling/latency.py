@@ -133,7 +133,8 @@ class Stopwatch:
 
     def round(self) -> None:
         """The next round."""
-        quota, times = self.quotas[len(self._rounds)], []
+        quota = self.quotas[len(self._rounds)]
+        times: list[float] = []
         numerics = self.workload.numerics
         with numerics.applied():
             for _ in range(min(self.warmup, 1) if self._rounds else self.warmup):

@@ -20,6 +20,7 @@ LOOKED_AT = {
 }
 """Recipes whose making looked at test images, and which: models/bundled/README.md tells how."""
 COMPONENT = re.compile(r"^\S+ x [0-9.e+-]+: (?P<images>.*);")
+MOST_STAGES = 100
 MOST_QUEUE = 0.75
 """By how much the load average may exceed the number of processors before a time says nothing."""
 
@@ -114,6 +115,8 @@ def facts_of(record: Record) -> dict[str, Any]:
         return {}
     if int(facts["images"]) < 1:
         raise ValueError("no image seen")
+    if len(facts.get("stages") or ()) > MOST_STAGES:
+        raise ValueError(f"more than {MOST_STAGES} stages")
     load, processors = facts.get("load_average"), facts.get("processors")
     return {
         "stages": tuple(_stage(one) for one in facts.get("stages") or (facts,)),
