@@ -87,7 +87,7 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
     if not before:
         return facts
     earlier = before.get("stages") or [{key: before[key] for key in STAGE if key in before}]
-    loads = [load for load in (before.get("load_average"), facts["load_average"]) if load is not None]
+    loads = [load for load in (before.get("load_average"), facts.get("load_average")) if load is not None]
     sums = {key: (before.get(key) or 0) + facts[key] for key in ("steps", "images", "seconds")}
     shifted = [
         {**point, **{key: round(point[key] + (before.get(key) or 0), 3) for key in ("images", "seconds")}}
@@ -99,7 +99,7 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
         "load_average": max(loads) if len(loads) == 2 else None,  # of all stages, or not known
         "images_per_second": round(sums["images"] / max(sums["seconds"], 1e-9), 3),
         "history": [*(before.get("history") or []), *shifted],
-        "stages": [*earlier, {key: facts[key] for key in STAGE}],
+        "stages": [*earlier, {key: facts[key] for key in STAGE if key in facts}],
     }
 
 
