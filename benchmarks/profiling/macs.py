@@ -168,11 +168,9 @@ class _AttentionScope(TorchFunctionMode):
 
 def _statement(shape: tuple[int, ...], counter: _Counter, *, executed: bool) -> str:
     """What a number of this module is a number of."""
-    fourier = counter.macs["fft"]
     parts = [
         "multiply-adds of convolutions, linear layers, matrix products and attention by dispatch, without Fourier "
-        "transforms"
-        + (f" ({fourier / 1e9:.2f} G beside them, by formula: 2.5 N log2 N for N complex points)" if fourier else ""),
+        "transforms (kept beside them, 2.5 N log2 N for one of N complex points)",
         "elementwise operations, normalisation, pooling and interpolation left out",
         "x".join(map(str, shape)),
     ]

@@ -91,7 +91,8 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
         Label(_named(point, axis), _x(point, axis), point.psnr, "black", 7.5 if not crowded else 7)
         for point in measured
     ] + [Label(point.label, _x(point, axis), point.psnr, PUBLISHED, 6 if crowded else 7) for point in printed]
-    place_labels(axes, labels, marker=MARKER, lines=_in_pixels(axes, front, level))
+    spreads = [(*ends, point.psnr) for point in measured if (ends := _quartiles(point, axis)) is not None]
+    place_labels(axes, labels, marker=MARKER, lines=_in_pixels(axes, front, level, spreads))
     return figure
 
 
@@ -100,11 +101,18 @@ def _named(point: CostPoint, axis: CostAxis) -> str:
     return f"{point.label}, doubtful" if point.doubtful(axis.cost) else point.label
 
 
+def _quartiles(point: CostPoint, axis: CostAxis) -> tuple[float, float] | None:
+    """Where the line of a latency's quartiles begins and ends; None where there is none."""
+    timing = point.timing
+    if axis.cost != "latency_ms" or timing is None or timing.q1_ms is None or timing.q3_ms is None:
+        return None
+    return timing.q1_ms / axis.unit, timing.q3_ms / axis.unit
+
+
 def _spread(axes: Axes, point: CostPoint, axis: CostAxis, colour: str) -> None:
     """The quartiles of a latency as a line behind its point."""
-    timing = point.timing
-    if axis.cost == "latency_ms" and timing is not None and timing.q1_ms is not None and timing.q3_ms is not None:
-        ends = (timing.q1_ms / axis.unit, timing.q3_ms / axis.unit)
+    ends = _quartiles(point, axis)
+    if ends is not None:
         axes.plot(ends, (point.psnr, point.psnr), color=colour, linewidth=1.2, zorder=1.9, gid="spread")
 
 
@@ -166,9 +174,14 @@ def _key(axes: Axes, *, with_published: bool) -> None:
         )
 
 
-def _in_pixels(axes: Axes, corners: Sequence[tuple[float, float]], level: float | None) -> list[Bbox]:
-    """The front's steps and the input's line as thin boxes, which labels avoid."""
-    lines = []
+def _in_pixels(
+    axes: Axes,
+    corners: Sequence[tuple[float, float]],
+    level: float | None,
+    spreads: Sequence[tuple[float, float, float]],
+) -> list[Bbox]:
+    """The front's steps, the input's line and the quartiles (from, to, height) as thin boxes, which labels avoid."""
+    lines = [((low, height), (high, height)) for low, high, height in spreads]
     for (x0, y0), (x1, y1) in pairwise(corners):
         lines += [((x0, y0), (x1, y0)), ((x1, y0), (x1, y1))]
     if level is not None:
