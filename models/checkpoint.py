@@ -35,7 +35,8 @@ _PREFIXES = ("net.", "module.")
 """What Lightning modules and DataParallel put in front of every key."""
 _FACTS = (
     *("recipe", "data", "lists_sha256", "steps", "images", "seconds", "images_per_second", "finished"),
-    *("history", "stages", "machine", "seed", "ema", "git_revision", "version"),
+    *("history", "stages", "machine", "load_average", "processors", "seed", "ema", "interpolation", "start_share"),
+    *("git_revision", "version"),
 )
 TENSORS = "restorebench.tensors_sha256"
 """Key of the metadata with the sha256 of the tensors that the facts of training are about."""

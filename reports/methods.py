@@ -8,9 +8,10 @@ from typing import Any
 
 from ..benchmarks.store.parts import plain
 from ..benchmarks.store.records import Record
+from .analysis.captions import counting
 from .analysis.cells import Group
 from .analysis.scoreboard import CONFIDENCE, RESAMPLES, SIGNIFICANT, TEST
-from .analysis.training import facts_of
+from .analysis.training import facts_of, training_told
 from .escape import visible
 
 WIDTH = 110
@@ -43,6 +44,7 @@ def methods_text(groups: Sequence[Group]) -> str:
         *(_protocol(record) for record in _first_by(records, "protocol")),
         _data(records),
         _restorers(records),
+        *_training(records),
         _numerics(records),
         _statistics(),
         _complexity(records),
@@ -92,7 +94,7 @@ def _restorers(records: Sequence[Record]) -> str:
         digest = record.weights.sha256
         weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
         training = facts_of(record)
-        trained = f", trained on {training['images']:,} images by recipe {training['recipe']}" if training else ""
+        trained = f", {training['patches']:,} patches of training" if training else ""
         millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
         descriptions.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
     return (
@@ -100,6 +102,16 @@ def _restorers(records: Sequence[Record]) -> str:
         if descriptions
         else "Restorers: none, only the degraded input was scored."
     )
+
+
+def _training(records: Sequence[Record]) -> list[str]:
+    """How weights were trained that say it, those trained alike together."""
+    titles: dict[str, set[str]] = {}
+    for record in records:
+        if told := training_told(record):
+            titles.setdefault(told, set()).add(f"{record.title} ({record.variant})")
+    trained = [f"{', '.join(sorted(names))}, {told}" for told, names in titles.items()]
+    return [f"Training: {'. '.join(sorted(trained))}."] if trained else []
 
 
 def _random(record: Record) -> str:
@@ -144,5 +156,5 @@ def _statistics() -> str:
 
 
 def _complexity(records: Sequence[Record]) -> str:
-    statements = sorted({r.complexity.statement for r in records if r.complexity.statement})
+    statements = sorted({counting(r.complexity.statement) for r in records if r.complexity.statement})
     return f"Complexity: {'; '.join(statements)}." if statements else "Complexity: not counted."

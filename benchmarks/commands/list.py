@@ -14,8 +14,14 @@ from ...models import list_models
 from ...models.weights import bundled_path
 from ..listings import blocks, list_protocols, list_tasks, protocol_rows, task_rows
 
-ONLY_IN_JSON = frozenset({"code licence", "paper"})
-"""Columns too wide for a terminal."""
+MACS, MOST_MACS = "MACs 256 without FFT (G)", "most MACs 256 without FFT (G)"
+"""The second where a router chooses what is run: the first is then the cheapest choice."""
+ONLY_IN_JSON = frozenset({"code licence", "paper", MOST_MACS})
+"""Columns too wide for a terminal, or shown within another."""
+MACS_NOTE = (
+    "MACs: multiply-adds of convolutions, matrix products and attention for one 1x3x256x256 image, without Fourier "
+    "transforms; a range where a router chooses by the image what is run."
+)
 
 
 def models() -> list[dict[str, Any]]:
@@ -26,7 +32,8 @@ def models() -> list[dict[str, Any]]:
             "variant": name,
             "title": card.title,
             "parameters": variant.parameters,
-            "MACs 256 (G)": variant.macs_256_g,
+            MACS: variant.macs_256_g,
+            MOST_MACS: variant.macs_256_most_g,
             "bundled weights": name == "tiny" and bundled_path(card).exists(),
             "network": card.network_provenance,
             "year": card.year or None,
@@ -53,8 +60,15 @@ def as_text(what: str, rows: list[dict[str, Any]]) -> str:
     """Rows as a table; protocols, which are sentences, as blocks of ``key: value`` lines."""
     if what == "protocols":
         return blocks(rows)
-    narrow = [{key: value for key, value in row.items() if key not in ONLY_IN_JSON} for row in rows]
-    return tabulate(narrow, headers="keys", tablefmt="simple", disable_numparse=True, missingval="-")
+    narrow = [{key: _shown(row, key) for key in row if key not in ONLY_IN_JSON} for row in rows]
+    table = tabulate(narrow, headers="keys", tablefmt="simple", disable_numparse=True, missingval="-")
+    return f"{table}\n\n{MACS_NOTE}" if what == "models" else table
+
+
+def _shown(row: dict[str, Any], key: str) -> Any:
+    """A value as the table has it: multiply-adds that depend on the image from the least to the most."""
+    least, most = row.get(MACS), row.get(MOST_MACS)
+    return f"{least:g} to {most:g}" if key == MACS and None not in (least, most) else row[key]
 
 
 LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {"models": models, "tasks": tasks, "protocols": protocols}

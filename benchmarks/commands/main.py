@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 
+from ..inference.waiting import choose_waiting
 from .front.stderr import in_words, is_user_error, set_up_logging
 
 EXIT_INCOMPLETE = 1
@@ -50,6 +51,8 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code (0 done, 1 incomplete, 2 a mistake of the user)."""
+    if arguments is None:
+        choose_waiting(os.environ)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments:
         parser().print_help(sys.stderr)

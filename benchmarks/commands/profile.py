@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from ...models.fit import check_fit
 from ...models.registry import check_variant, get_card
 from ...models.weights import choose_weights
 from ..profiling.config import ProfileConfig
-from ..profiling.job import ProfileJob, make_job, measured_row, row_key
+from ..profiling.job import Measurement, ProfileJob, make_job, row_key
 from ..profiling.table import as_text
 from ..store.folders import Store
 from ..store.profiles import add_row, read_rows
@@ -19,6 +20,9 @@ from .front.hydra import HydraCommand, Jobs
 logger = logging.getLogger("restorebench")
 
 COMMAND = HydraCommand("profile", ProfileConfig)
+
+_taking_turns: set[int] = set()
+"""The process whose command goes round its jobs, while it does; empty in processes that a launcher starts."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     for job in jobs.plans:
         Store(job.file.parent).prepare()
         read_rows(job.file)
-    jobs.launch()
+    _taking_turns.add(os.getpid())
+    try:
+        take_turns(jobs.launch())
+    finally:
+        _taking_turns.discard(os.getpid())
     if not jobs.plans:
         return 0
     rows = [row for job in jobs.plans for row in read_rows(job.file) if row.key == row_key(job)]
@@ -52,8 +60,25 @@ def planned(config: ProfileConfig) -> ProfileJob:
     return make_job(config)
 
 
-def measure(job: ProfileJob) -> None:
-    """Measure one workload and keep its row."""
+def measure(job: ProfileJob) -> Measurement:
+    """Measure one workload and keep its row.
+
+    In the process of the command only the first round of its passes is timed: the others follow when all jobs have had
+    theirs (`take_turns`). A launcher's process knows of no other job, and goes on by itself.
+    """
     height, width = job.workload.size
     logger.info("%s %s, %dx3x%dx%d", job.card.name, job.workload.variant, job.workload.batch, height, width)
-    add_row(job.file, measured_row(job))
+    measurement = Measurement(job)
+    measurement.round()
+    add_row(job.file, measurement.row())
+    if os.getpid() not in _taking_turns:
+        take_turns([measurement])
+    return measurement
+
+
+def take_turns(measurements: Sequence[Measurement]) -> None:
+    """The rounds that are left, each over all that have one, so that what the machine does besides meets all alike."""
+    while waiting := [measurement for measurement in measurements if not measurement.done]:
+        for measurement in waiting:
+            measurement.round()
+            add_row(measurement.job.file, measurement.row())

@@ -271,11 +271,12 @@ class Job:
     def _cost(self) -> CostRecord | None:
         """What the cell's passes took; memory is measured by one pass more, once for each size of image."""
         passes = self.runner.passes()
-        cost = cost_of(passes, None)
+        business = self.runner.business()
+        cost = cost_of(passes, None, business)
         if cost is not None and self.plan.numerics.tile is None:
             if cost.size not in self._peaks:
                 self._peaks[cost.size] = self.runner.peak_memory(cost.size)
-            cost = cost_of(passes, self._peaks[cost.size])
+            cost = cost_of(passes, self._peaks[cost.size], business)
         return None if cost is None else CostRecord(**dataclasses.asdict(cost))
 
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from .machine import Business, doubts
+
 MIB = 2**20
 
 
@@ -88,6 +90,9 @@ class PassCost:
         threads: threads that torch used.
         peak_mib: most memory of one pass, weights included; None where it was not measured.
         peak_how: what measured that; "" where it was not.
+        latency_q1_ms, latency_q3_ms: quartiles of those passes.
+        load: load average of one minute when they were done; None where the system does not say.
+        doubtful: why the latency is not to be trusted, in words; "" where nothing speaks against it.
     """
 
     latency_ms: float
@@ -97,16 +102,33 @@ class PassCost:
     threads: int
     peak_mib: float | None = None
     peak_how: str = ""
+    latency_q1_ms: float | None = None
+    latency_q3_ms: float | None = None
+    load: float | None = None
+    doubtful: str = ""
 
 
-def cost_of(passes: Sequence[Pass], peak: tuple[float, str] | None) -> PassCost | None:
-    """What the passes of a cell took: those over images of the commonest size; None where there is no pass."""
+def cost_of(
+    passes: Sequence[Pass], peak: tuple[float, str] | None, business: Business | None = None
+) -> PassCost | None:
+    """What the passes of a cell took: those over images of the commonest size; None where there is no pass.
+
+    Args:
+        passes: of the cell.
+        peak: memory of one, and how it was found.
+        business: of the machine meanwhile.
+    """
     if not passes:
         return None
     size, batch = Counter((one.size, one.images) for one in passes).most_common(1)[0][0]
     seconds = [one.seconds / one.images for one in passes if (one.size, one.images) == (size, batch)]
+    first, median, third = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
     return PassCost(
-        latency_ms=statistics.median(seconds) * 1000,
+        latency_ms=median * 1000,
+        latency_q1_ms=first * 1000,
+        latency_q3_ms=third * 1000,
+        load=None if business is None else business.load,
+        doubtful="" if business is None else doubts([seconds], business),
         passes=len(seconds),
         size=size,
         batch=batch,

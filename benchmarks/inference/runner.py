@@ -14,6 +14,7 @@ from ...messages import one_line
 from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
+from .machine import Business, Watch
 from .numerics import Numerics
 from .out_of_memory import is_out_of_memory
 from .tiles import fallback_tiles, restore_in_tiles
@@ -31,6 +32,7 @@ class Runner:
             self.restorer.to(memory_format=torch.channels_last)
         self.forward = torch.compile(self.restorer) if numerics.compile else self.restorer
         self._taken: list[Callable[[], Pass]] = []
+        self._watch = self._watching()
 
     def passes(self) -> list[Pass]:
         """Passes over whole images since `forget_passes`, and what they took."""
@@ -39,6 +41,14 @@ class Runner:
     def forget_passes(self) -> None:
         """Begin a new list of passes."""
         self._taken.clear()
+        self._watch = self._watching()
+
+    def business(self) -> Business:
+        """What else the machine has been doing since then."""
+        return self._watch.business()
+
+    def _watching(self) -> Watch:
+        return Watch(torch.get_num_threads() if torch.device(self.numerics.device).type == "cpu" else 1)
 
     def peak_memory(self, size: tuple[int, int]) -> tuple[float, str] | None:
         """Memory of one pass over an image of that size (see `cost.peak_memory`); None where that pass fails."""

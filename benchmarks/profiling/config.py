@@ -17,5 +17,6 @@ class ProfileConfig(NumericsConfig, RestorerConfig):
     batch: int = 1
     warmup: int = 3
     repeats: int = 20
+    rounds: int = 4
     seconds: float = 60.0
     results: str = "results"

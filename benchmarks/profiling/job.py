@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +23,10 @@ from ..errors import UserError
 from ..inference.config import numerics_of
 from ..inference.numerics import check_dtype
 from ..inference.out_of_memory import is_out_of_memory
+from ..inference.waiting import waiting
 from ..store.profiles import FILE_NAME, KEY, ProfileRow
 from .config import ProfileConfig
-from .latency import Latency, Memory, Workload, measure_latency, measure_memory
+from .latency import Latency, Memory, Stopwatch, Workload, measure_memory
 from .macs import Complexity, count_macs
 
 
@@ -35,6 +39,7 @@ class ProfileJob:
     weights_label: str
     warmup: int
     repeats: int
+    rounds: int
     seconds: float
     file: Path
 
@@ -50,7 +55,7 @@ def make_job(config: ProfileConfig) -> ProfileJob:
     choice = choose_weights(card, config.variant, config.weights, 0)
     if card.built_from == "arguments":
         build_network(card.name, variant=choice.variant, device="meta", **{**choice.overrides, **config.overrides})
-    for name in ("batch", "repeats", "seconds"):
+    for name in ("batch", "repeats", "rounds", "seconds"):
         if getattr(config, name) <= 0:
             raise UserError(f"{name}={getattr(config, name)}: give a positive number")
     if config.warmup < 0:
@@ -70,6 +75,7 @@ def make_job(config: ProfileConfig) -> ProfileJob:
         weights_label=(choice.info.sha256 or "none")[:12],
         warmup=config.warmup,
         repeats=config.repeats,
+        rounds=config.rounds,
         seconds=config.seconds,
         file=Path(config.results).expanduser() / FILE_NAME,
     )
@@ -114,40 +120,79 @@ def _conditions(job: ProfileJob) -> dict[str, str]:
     }
 
 
-def measured_row(job: ProfileJob) -> ProfileRow:
-    """Measure a plan's workload; what does not fit or cannot be counted is said in the row's note."""
-    notes = []
-    restorer = job.workload.restorer()
-    check_dtype(job.workload.numerics.dtype, restorer.card.dtypes, restorer.card.title)
-    cost = None
-    try:
-        cost = counted(job, restorer, job.workload.size)
-    except (UserError, RuntimeError) as error:
-        notes.append(f"multiply-adds not counted: {str(error).splitlines()[0]}")
-    if cost is not None and cost.uncounted:
-        notes.append(f"multiply-adds are a lower bound: no formula for {', '.join(cost.uncounted)}")
-    latency, memory = Latency((), ""), Memory(None, "")
-    try:
-        # First the memory: what timing leaves behind in caches would count as the network's.
-        memory = measure_memory(job.workload, restorer)
-        latency = measure_latency(job.workload, restorer, warmup=job.warmup, repeats=job.repeats, seconds=job.seconds)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        notes.append(f"out of memory ({one_line(error)})")
-    if memory.peak is None and memory.meaning:
-        notes.append(f"peak memory {memory.meaning}")
-    return ProfileRow(
-        **_conditions(job),
-        parameters=str(restorer.parameters_count),
-        **_counts(cost),
-        **_times(latency, job),
-        peak_memory_mib="" if memory.peak is None else f"{memory.peak / 2**20:.1f}",
-        memory_meaning=memory.meaning,
-        **_published(job, restorer),
-        note="; ".join(notes),
-        measured=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+class Measurement:
+    """A job being measured: what takes one look at once, its passes in rounds between which others have theirs.
+
+    What does not fit or cannot be counted is said in the row's note.
+    """
+
+    def __init__(self, job: ProfileJob) -> None:
+        self.job = job
+        self._notes: list[str] = []
+        self._restorer = job.workload.restorer()
+        check_dtype(job.workload.numerics.dtype, self._restorer.card.dtypes, self._restorer.card.title)
+        self._cost = self._counted()
+        self._memory, self._latency = Memory(None, ""), Latency((), "")
+        self._stopwatch: Stopwatch | None = None
+        with self._noting_out_of_memory():
+            # First the memory: what timing leaves behind in caches would count as the network's.
+            self._memory = measure_memory(job.workload, self._restorer)
+            self._stopwatch = Stopwatch(
+                job.workload,
+                self._restorer,
+                warmup=job.warmup,
+                repeats=job.repeats,
+                rounds=job.rounds,
+                seconds=job.seconds,
+            )
+        if self._memory.peak is None and self._memory.meaning:
+            self._notes.append(f"peak memory {self._memory.meaning}")
+
+    @property
+    def done(self) -> bool:
+        """Whether there is no further round, or no memory for one."""
+        return self._stopwatch is None or self._stopwatch.done
+
+    def round(self) -> None:
+        """The next round of passes."""
+        with self._noting_out_of_memory():
+            if self._stopwatch is not None:
+                self._stopwatch.round()
+                self._latency = self._stopwatch.latency()
+
+    def row(self) -> ProfileRow:
+        """What is known so far."""
+        return ProfileRow(
+            **_conditions(self.job),
+            parameters=str(self._restorer.parameters_count),
+            **_counts(self._cost),
+            **_times(self._latency, self.job),
+            peak_memory_mib="" if self._memory.peak is None else f"{self._memory.peak / 2**20:.1f}",
+            memory_meaning=self._memory.meaning,
+            **_published(self.job, self._restorer),
+            note="; ".join(self._notes),
+            measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _counted(self) -> Complexity | None:
+        try:
+            cost = counted(self.job, self._restorer, self.job.workload.size)
+        except (UserError, RuntimeError) as error:
+            self._notes.append(f"multiply-adds not counted: {str(error).splitlines()[0]}")
+            return None
+        if cost.uncounted:
+            self._notes.append(f"multiply-adds are a lower bound: no formula for {', '.join(cost.uncounted)}")
+        return cost
+
+    @contextlib.contextmanager
+    def _noting_out_of_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._notes.append(f"out of memory ({one_line(error)})")
+            self._stopwatch = None
 
 
 def counted(job: ProfileJob, restorer: Restorer, size: tuple[int, int]) -> Complexity:
@@ -166,6 +211,7 @@ def _counts(cost: Complexity | None) -> dict[str, str]:
 
 
 def _times(latency: Latency, job: ProfileJob) -> dict[str, str]:
+    business = latency.business
     texts = dict.fromkeys(("latency_q1_ms", "latency_ms", "latency_q3_ms", "images_per_second"), "")
     if latency.seconds:
         quartiles = latency.quartiles
@@ -174,8 +220,13 @@ def _times(latency: Latency, job: ProfileJob) -> dict[str, str]:
     return {
         **texts,
         "repeats": str(len(latency.seconds)),
+        "rounds": str(len(latency.rounds)),
         "warmup": str(job.warmup),
         "clock": latency.clock,
+        "waiting": waiting(os.environ) if latency.seconds else "",
+        "others_processors": "" if business is None or business.others is None else f"{max(0.0, business.others):.2f}",
+        "load_average": "" if business is None or business.load is None else f"{business.load:.2f}",
+        "doubtful": latency.doubts,
     }
 
 

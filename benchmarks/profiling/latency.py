@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ...models import Restorer, create_model, get_card
+from ..inference.machine import Business, Watch, doubts
 from ..inference.numerics import Numerics
 from ..inference.runner import Runner
 
@@ -60,10 +61,22 @@ class Workload:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of every timed pass, and what measured them."""
+    """Seconds of every timed pass, and under which circumstances they were measured.
 
-    seconds: tuple[float, ...]
+    Attributes:
+        rounds: seconds of the passes, round by round.
+        clock: that measured them.
+        business: what else the machine did meanwhile; None where nothing was watched.
+    """
+
+    rounds: tuple[tuple[float, ...], ...]
     clock: str
+    business: Business | None = None
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Of all passes, in order."""
+        return tuple(each for one in self.rounds for each in one)
 
     @property
     def quartiles(self) -> tuple[float, float, float]:
@@ -72,6 +85,11 @@ class Latency:
             return self.seconds * 3
         first, median, third = statistics.quantiles(self.seconds, n=4, method="inclusive")
         return first, median, third
+
+    @property
+    def doubts(self) -> str:
+        """Why the median is doubtful, in words; "" if nothing speaks against it."""
+        return doubts(self.rounds, self.business or Business())
 
 
 @dataclass(frozen=True)
@@ -82,28 +100,71 @@ class Memory:
     meaning: str
 
 
-def measure_latency(workload: Workload, restorer: Restorer, *, warmup: int, repeats: int, seconds: float) -> Latency:
-    """Time single forward passes.
+class Stopwatch:
+    """Times single forward passes of a workload, in rounds between which others may be timed.
 
     Args:
         workload: what is run.
         restorer: its restorer, which is moved to the device.
-        warmup: passes before, not timed (compilation happens in them).
-        repeats: timed passes.
-        seconds: after this long no further pass is started, once `LEAST_REPEATS` are done.
+        warmup: passes before the first round, not timed (compilation happens in them); later rounds have one.
+        repeats: timed passes in all.
+        rounds: over which they are shared out.
+        seconds: after this long in all rounds together no further pass is started, once there are `LEAST_REPEATS` (or
+            `repeats`, if fewer).
     """
-    runner, images = Runner(restorer, workload.numerics), workload.images()
-    timed, clock = _timer(torch.device(workload.numerics.device))
-    times: list[float] = []
-    with workload.numerics.applied():
-        for _ in range(warmup):
-            timed(lambda: runner.forward(images))
-        started = time.perf_counter()
-        while len(times) < repeats:
-            if len(times) >= LEAST_REPEATS and time.perf_counter() - started > seconds:
-                break
-            times.append(timed(lambda: runner.forward(images)))
-    return Latency(tuple(times), clock)
+
+    def __init__(
+        self, workload: Workload, restorer: Restorer, *, warmup: int, repeats: int, rounds: int, seconds: float
+    ) -> None:
+        self.workload, self.warmup = workload, warmup
+        rounds = min(rounds, repeats)
+        self.quotas = [repeats // rounds + (place < repeats % rounds) for place in range(rounds)]
+        self._least = -(-LEAST_REPEATS // rounds)
+        self._seconds = seconds / rounds
+        self._runner, self._images = Runner(restorer, workload.numerics), workload.images()
+        self._timed, self.clock = _timer(torch.device(workload.numerics.device))
+        self._rounds: list[tuple[float, ...]] = []
+        self._business: Business | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether all rounds are."""
+        return len(self._rounds) == len(self.quotas)
+
+    def round(self) -> None:
+        """The next round."""
+        quota = self.quotas[len(self._rounds)]
+        times: list[float] = []
+        numerics = self.workload.numerics
+        with numerics.applied():
+            for _ in range(min(self.warmup, 1) if self._rounds else self.warmup):
+                self._pass()
+            started = time.perf_counter()
+            watch = Watch(torch.get_num_threads() if torch.device(numerics.device).type == "cpu" else 1)
+            while len(times) < quota:
+                if len(times) >= self._least and time.perf_counter() - started > self._seconds:
+                    break
+                times.append(self._pass())
+            business = watch.business()
+        self._rounds.append(tuple(times))
+        self._business = business if self._business is None else self._business.joined(business)
+
+    def latency(self) -> Latency:
+        """What the rounds so far have come to."""
+        return Latency(tuple(self._rounds), self.clock, self._business)
+
+    def _pass(self) -> float:
+        return self._timed(lambda: self._runner.forward(self._images))
+
+
+def measure_latency(
+    workload: Workload, restorer: Restorer, *, warmup: int, repeats: int, seconds: float, rounds: int = 1
+) -> Latency:
+    """Time all rounds of a workload one after the other (see `Stopwatch`)."""
+    stopwatch = Stopwatch(workload, restorer, warmup=warmup, repeats=repeats, rounds=rounds, seconds=seconds)
+    while not stopwatch.done:
+        stopwatch.round()
+    return stopwatch.latency()
 
 
 def _timer(device: torch.device) -> tuple[Callable[[Callable[[], object]], float], str]:
@@ -149,13 +210,15 @@ def measure_memory(workload: Workload, restorer: Restorer) -> Memory:
 
 def _cuda_memory(workload: Workload, restorer: Restorer) -> Memory:
     device = workload.numerics.device
-    runner, images = Runner(restorer, workload.numerics), workload.images()
     torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated(device)  # of other networks of the command, which wait for their next round
+    runner, images = Runner(restorer, workload.numerics), workload.images()
     torch.cuda.reset_peak_memory_stats(device)
     with workload.numerics.applied():
         runner.forward(images)
     torch.cuda.synchronize(device)
-    return Memory(torch.cuda.max_memory_allocated(device), "largest allocation of torch on the GPU, with weights")
+    peak = torch.cuda.max_memory_allocated(device) - before
+    return Memory(peak, "largest allocation of torch on the GPU, with weights")
 
 
 def _memory_of_a_process(workload: Workload) -> Memory:

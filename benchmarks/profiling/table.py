@@ -8,6 +8,9 @@ from tabulate import tabulate
 
 from ..store.profiles import ProfileRow
 
+DOUBTFUL = "?"
+"""Mark of a latency that is not to be trusted."""
+
 
 def as_text(rows: Sequence[ProfileRow]) -> str:
     """A table for people: measured beside published, and below it what the numbers are and leave out."""
@@ -24,9 +27,9 @@ def _cells(row: ProfileRow) -> dict[str, str]:
         "size": f"{row.batch}x3x{row.size}",
         "params (M)": f"{int(row.parameters) / 1e6:.2f}",
         "paper": row.published_parameters_m or "-",
-        "MACs (G)": f"{int(row.macs) / 1e9:.2f}" if row.macs else "-",
+        "MACs without FFT (G)": f"{int(row.macs) / 1e9:.2f}" if row.macs else "-",
         "paper ": f"{row.published_macs_g}{published_size}" if row.published_macs_g else "-",
-        "latency (ms)": row.latency_ms or "-",
+        "latency (ms)": f"{row.latency_ms}{DOUBTFUL if row.doubtful else ''}" if row.latency_ms else "-",
         "quartiles": f"{row.latency_q1_ms}..{row.latency_q3_ms}" if row.latency_ms else "-",
         "images/s": row.images_per_second or "-",
         "peak (MiB)": row.peak_memory_mib or "-",
@@ -45,17 +48,28 @@ def _published(row: ProfileRow) -> str:
     return "; ".join(filter(None, (*figures, row.published_note)))
 
 
+def _timing(row: ProfileRow) -> str:
+    """How latencies were measured."""
+    rounds = f" in {row.rounds} rounds, in which all that was asked for took turns," if row.rounds != "1" else ""
+    how = f"latency: median of {row.repeats} passes over the batch{rounds} after {row.warmup} not timed, {row.clock}"
+    return f"{how}, {row.waiting}" if row.waiting else how
+
+
 def _remarks(rows: Iterable[ProfileRow]) -> Iterable[str]:
     for row in rows:
         if row.note:
             yield f"{row.model} {row.variant} at {row.size}: {row.note}"
     for row in rows:
+        if row.doubtful:
+            where = f"latency of {row.model} {row.variant} at {row.size}"
+            yield f"{DOUBTFUL} doubtful, not to be ranked: {where}: {row.doubtful}"
+    for row in rows:
         if row.published_source or row.published_macs_g:
             yield f"paper, {row.model} {row.variant}: {_published(row)}"
     for row in rows:
         if row.clock:
-            yield f"latency: median of {row.repeats} passes over the batch after {row.warmup} not timed, {row.clock}"
-            yield "MACs: multiply-adds of one image, counted by dispatch"
+            yield _timing(row)
+            yield "MACs: multiply-adds of one image by dispatch, without Fourier transforms (macs_fft in the file)"
         if row.peak_memory_mib:
             yield f"peak: {row.memory_meaning}"
         yield f"device: {row.device} ({row.device_name}), {row.threads} threads, torch {row.torch}"

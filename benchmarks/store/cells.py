@@ -154,6 +154,9 @@ def _problems_of_values(record: Record) -> Iterator[str]:
         "complexity.macs": record.complexity.macs or 0,
         "cost.latency_ms": record.cost.latency_ms if record.cost else 0,
         "cost.passes": record.cost.passes if record.cost else 0,
+        "cost.latency_q1_ms": (record.cost.latency_q1_ms or 0) if record.cost else 0,
+        "cost.latency_q3_ms": (record.cost.latency_q3_ms or 0) if record.cost else 0,
+        "cost.load": (record.cost.load or 0) if record.cost else 0,
         "cost.peak_mib": (record.cost.peak_mib or 0) if record.cost else 0,
     }
     for name, value in counted.items():

@@ -118,7 +118,8 @@ class ComplexityRecord:
 
     Attributes:
         parameters: trainable numbers.
-        macs: multiply-adds; None where they could not be counted.
+        macs: multiply-adds; None where they could not be counted. Readers take `multiply_adds`: earlier counters added
+            Fourier transforms here.
         statement: what was counted, at which size, or why it could not be.
         macs_by_kind, size, counter, uncounted, executed: as in `Complexity`; None, and left out of the file, where
             nothing was counted.
@@ -132,6 +133,18 @@ class ComplexityRecord:
     counter: str | None = field(default=None, metadata={LEFT_OUT: None})
     uncounted: tuple[str, ...] | None = field(default=None, metadata={LEFT_OUT: None})
     executed: bool | None = field(default=None, metadata={LEFT_OUT: None})
+
+    @property
+    def multiply_adds(self) -> int | None:
+        """Multiply-adds without Fourier transforms, whichever counter wrote the record: the number that all show."""
+        if self.macs is None or self.macs_by_kind is None:
+            return self.macs
+        return sum(count for kind, count in self.macs_by_kind.items() if kind != "fft")
+
+    @property
+    def fourier_multiply_adds(self) -> int | None:
+        """Multiply-adds of Fourier transforms, which are not among the others; None where they were not counted."""
+        return None if self.macs is None or self.macs_by_kind is None else self.macs_by_kind.get("fft", 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +184,9 @@ class CostRecord:
         threads: threads that torch used.
         peak_mib: most memory of one pass over such an image, weights included; None where it was not measured.
         peak_how: what measured that.
+        latency_q1_ms, latency_q3_ms: quartiles of those passes; left out of the file where an earlier version measured.
+        load: load average of one minute when they were done; likewise.
+        doubtful: why the latency is not to be trusted (a busy machine), in words; left out of the file where it is.
     """
 
     latency_ms: float
@@ -180,6 +196,10 @@ class CostRecord:
     threads: int
     peak_mib: float | None
     peak_how: str
+    latency_q1_ms: float | None = field(default=None, metadata={LEFT_OUT: None})
+    latency_q3_ms: float | None = field(default=None, metadata={LEFT_OUT: None})
+    load: float | None = field(default=None, metadata={LEFT_OUT: None})
+    doubtful: str = field(default="", metadata={LEFT_OUT: ""})
 
 
 def decoded(kind: Any, value: object, where: str) -> Any:

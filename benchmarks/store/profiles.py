@@ -24,10 +24,13 @@ class ProfileRow:
         dtype, tf32, channels_last, compile: numerics.
         device, device_name, threads, torch: where it was measured.
         parameters: trainable numbers.
-        macs: multiply-adds of one image of that size; macs_fft: those of Fourier transforms among them.
+        macs: multiply-adds of one image of that size, without Fourier transforms; macs_fft: those of these.
         macs_counter: what counted.
         latency_ms, latency_q1_ms, latency_q3_ms: median and quartiles of one pass over the batch.
-        repeats, warmup, clock: how they were timed.
+        repeats, rounds, warmup, clock: how they were timed; between the rounds others of the command were.
+        waiting: what the environment said of how threads wait for each other.
+        others_processors, load_average: what other processes took meanwhile, and the load of one minute at its highest.
+        doubtful: why the latency is not to be trusted, in words; empty where nothing speaks against it.
         images_per_second: batch / median.
         peak_memory_mib: in 2**20 bytes; memory_meaning: what that number is.
         published_parameters_m, published_macs_g, published_size, published_source, published_note: the paper's figures,
@@ -58,8 +61,13 @@ class ProfileRow:
     latency_q1_ms: str
     latency_q3_ms: str
     repeats: str
+    rounds: str
     warmup: str
     clock: str
+    waiting: str
+    others_processors: str
+    load_average: str
+    doubtful: str
     images_per_second: str
     peak_memory_mib: str
     memory_meaning: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -69,6 +70,8 @@ def stage_facts(
         "finished": finished,
         "history": gains(validation),
         "machine": machine(device),
+        "load_average": load_average(),
+        "processors": os.cpu_count(),
         "ema": config.ema,
         "interpolation": config.interpolation,
         "seed": config.seed,
@@ -77,15 +80,20 @@ def stage_facts(
     }
 
 
-STAGE = ("recipe", "data", "lists_sha256", "validated_on", "steps", "images", "seconds", "seed", "git_revision")
+STAGE = (
+    *("recipe", "data", "lists_sha256", "validated_on", "steps", "images", "seconds", "load_average", "seed"),
+    "git_revision",
+)
 
 
 def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Facts of a run with those of the training that its first weights had: steps, images and seconds are sums,
-    ``history`` is one after the other, ``stages`` tells them apart."""
+    """Facts of a run with those of the training that its first weights had: steps, images (patches, in truth) and
+    seconds are sums, the load average is the highest, ``history`` is one after the other, ``stages`` tells them
+    apart."""
     if not before:
         return facts
     earlier = before.get("stages") or [{key: before[key] for key in STAGE if key in before}]
+    loads = [load for load in (before.get("load_average"), facts.get("load_average")) if load is not None]
     sums = {key: (before.get(key) or 0) + facts[key] for key in ("steps", "images", "seconds")}
     shifted = [
         {**point, **{key: round(point[key] + (before.get(key) or 0), 3) for key in ("images", "seconds")}}
@@ -94,10 +102,19 @@ def added_up(facts: dict[str, Any], before: Mapping[str, Any] | None) -> dict[st
     return {
         **facts,
         **sums,
+        "load_average": max(loads) if len(loads) == 2 else None,  # of all stages, or not known
         "images_per_second": round(sums["images"] / max(sums["seconds"], 1e-9), 3),
         "history": [*(before.get("history") or []), *shifted],
         "stages": [*earlier, {key: facts[key] for key in STAGE if key in facts}],
     }
+
+
+def load_average() -> float | None:
+    """Load of one minute, by which a reader sees whether the seconds are those of a shared machine."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except OSError:
+        return None
 
 
 def machine(device: str) -> str:

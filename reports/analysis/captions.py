@@ -118,6 +118,12 @@ def macs_size(group: Group) -> str:
     return " / ".join(dict.fromkeys(shapes)) or "input size not recorded"
 
 
+def counting(statement: str) -> str:
+    """What a record says that was counted; those of earlier versions added Fourier transforms, which no number shown
+    has."""
+    return re.sub(r"Fourier transforms by formula \([^)]*\)", "without Fourier transforms", statement)
+
+
 def torch_version(record: Record) -> str:
     """Version of torch that computed a record."""
     return str(record.environment.versions.get("torch") or "not recorded")

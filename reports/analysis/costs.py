@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal, TypeAlias
+from typing import Literal
 
-from ...benchmarks.store.parts import CostRecord
 from ..published.complexity import PublishedComplexity, load_complexity
 from ..published.places import PAPERS_PROTOCOLS, PLACES
 from ..published.results import PublishedResult, load_published
 from ..published.transcriptions import Trap
 from .cells import Group, RestorerResult
 from .intervals import Interval
+from .latency import Conditions, Latency, latency_of, place
 from .leaderboard import AVERAGE
 
 CostName = Literal["params", "macs", "latency_ms", "peak_mib"]
-Conditions: TypeAlias = tuple[tuple[int, int], int]
-"""Size (height, width) of the images and number of images in a batch."""
 
 MACS_SIZE = "256x256"
+ELSEWHERE = "measured under different conditions"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class CostAxis:
 
 AXES = (
     CostAxis("params", "parameters", "parameters (millions)", 1e6),
-    CostAxis("macs", "macs", "multiply-adds (G)", 1e9),
+    CostAxis("macs", "macs", "multiply-adds without Fourier transforms (G)", 1e9),
     CostAxis("latency_ms", "latency", "latency of one image (ms)"),
     CostAxis("peak_mib", "memory", "peak memory of one pass (MiB)"),
 )
@@ -58,8 +57,10 @@ class CostPoint:
         label: name of the restorer.
         psnr: suite's average, dB.
         interval: 95 % of that average; None for published ones.
-        params: number of parameters. macs: multiply-adds at 1x3x256x256. latency_ms: of one image.
-        peak_mib: most memory of one pass. None where the value is not known.
+        params: number of parameters. macs: multiply-adds at 1x3x256x256, without Fourier transforms.
+        latency_ms: of one image, the median of `timing`. peak_mib: most memory of one pass. None where the value is not
+            known.
+        timing: the latency with its spread and its doubts; None for published points.
         source: ``measured`` here or ``published``.
         citation: where a published average is printed; empty for measured ones.
         macs_source: where the multiply-adds of a published point are from.
@@ -73,6 +74,7 @@ class CostPoint:
     macs: float | None = None
     latency_ms: float | None = None
     peak_mib: float | None = None
+    timing: Latency | None = None
     source: Literal["measured", "published"] = "measured"
     citation: str = ""
     macs_source: str = ""
@@ -82,6 +84,10 @@ class CostPoint:
         """One of its costs."""
         value = getattr(self, name)
         return None if value is None else float(value)
+
+    def doubtful(self, name: CostName) -> str:
+        """Why one of its costs is not to be trusted, in words; "" where nothing speaks against it."""
+        return self.timing.doubtful if name == "latency_ms" and self.timing is not None else ""
 
 
 def cost_points(group: Group, published: bool = True) -> list[CostPoint]:
@@ -94,15 +100,17 @@ def cost_points(group: Group, published: bool = True) -> list[CostPoint]:
         published: whether to add printed averages; none are added where `not_comparable` gives a reason.
     """
     shared = common_conditions(group)
+    timings = latencies(group)
     points = [
         CostPoint(
             label=restorer.label,
             psnr=score.mean,
             interval=score,
             params=restorer.record.complexity.parameters,
-            macs=restorer.record.complexity.macs,
-            latency_ms=_median_cost(restorer, shared, "latency_ms"),
+            macs=restorer.record.complexity.multiply_adds,
+            latency_ms=timings[restorer.label].ms if restorer.label in timings else None,
             peak_mib=_median_cost(restorer, shared, "peak_mib"),
+            timing=timings.get(restorer.label),
         )
         for restorer in group.restorers
         if not restorer.is_input and (score := group.scoreboard.score(restorer.label, AVERAGE)) is not None
@@ -115,9 +123,13 @@ def cost_points(group: Group, published: bool = True) -> list[CostPoint]:
 def pareto(points: Iterable[CostPoint], cost: CostName) -> list[CostPoint]:
     """Points that no other equals or beats in both cost and PSNR, by rising cost; those without the cost are left out.
 
-    Of points alike in both, all stay.
+    Of points alike in both, all stay. Doubtful costs take no part; where they leave fewer than two points there is no
+    front.
     """
-    known = [(value, point) for point in points if (value := point.cost(cost)) is not None]
+    several = [(value, point) for point in points if (value := point.cost(cost)) is not None]
+    known = [(value, point) for value, point in several if not point.doubtful(cost)]
+    if len(known) < min(2, len(several)):
+        return []
     front = [
         (value, point)
         for value, point in known
@@ -154,33 +166,53 @@ def common_conditions(group: Group) -> Conditions | None:
     cells: Counter[Conditions] = Counter()
     for restorer in group.restorers:
         if not restorer.is_input:
-            sizes = [place for cell in restorer.cells.values() if (place := _place(cell.record.cost)) is not None]
+            sizes = [size for cell in restorer.cells.values() if (size := place(cell.record.cost)) is not None]
             restorers.update(set(sizes))
             cells.update(sizes)
     if not restorers:
         return None
-    return max(sorted(restorers), key=lambda place: (restorers[place], cells[place]))
+    return max(sorted(restorers), key=lambda size: (restorers[size], cells[size]))
+
+
+def latencies(group: Group) -> Mapping[str, Latency]:
+    """The latency of each restorer under the conditions that most share, by label."""
+    shared = common_conditions(group)
+    found = {restorer.label: latency_of(restorer, shared) for restorer in group.restorers}
+    known = {label: latency for label, latency in found.items() if latency is not None}
+    if len({latency.where for latency in known.values()}) < 2:
+        return known
+    return {
+        label: replace(latency, doubtful="; ".join(filter(None, (latency.doubtful, ELSEWHERE))))
+        for label, latency in known.items()
+    }
 
 
 def cost_statement(group: Group, name: CostName) -> str:
     """How latency or memory of a group's points was measured, for a caption; empty where nothing was."""
     shared = common_conditions(group)
-    costs = [
-        (cell.record.cost, cell.record.environment.device_name)
-        for restorer in group.restorers
-        if not restorer.is_input
-        for cell in restorer.cells.values()
-        if cell.record.cost is not None and _place(cell.record.cost) == shared
-    ]
-    if shared is None or not costs:
+    if shared is None:
         return ""
     (height, width), batch = shared
     if name == "peak_mib":
-        how = " / ".join(dict.fromkeys(cost.peak_how for cost, _ in costs if cost.peak_how))
-        return f"memory of one pass over 1x3x{height}x{width}, {how or 'method not recorded'}"
-    where = dict.fromkeys(f"{device}, {cost.threads} threads" for cost, device in costs)
-    text = f"latency: median of the run's passes over images of {height}x{width}, batch {batch}, {' / '.join(where)}"
-    return f"{text} (measured under different conditions: not to be ranked)" if len(where) > 1 else text
+        restorers = [restorer for restorer in group.restorers if not restorer.is_input]
+        costs = [cell.record.cost for restorer in restorers for cell in restorer.cells.values()]
+        hows = dict.fromkeys(c.peak_how for c in costs if c is not None and place(c) == shared and c.peak_how)
+        return f"memory of one pass over 1x3x{height}x{width}, {' / '.join(hows) or 'method not recorded'}"
+    timings = latencies(group)
+    if not timings:
+        return ""
+    where = dict.fromkeys(latency.where for latency in timings.values())
+    profiled = [label for label, latency in timings.items() if latency.source == "profile"]
+    kind = "bench profile's" if len(profiled) == len(timings) else "the run's"
+    text = f"latency: median of {kind} passes over images of {height}x{width}, batch {batch}, {' / '.join(where)}"
+    if len(where) > 1:
+        text += f" ({ELSEWHERE}: not to be ranked)"
+    if 0 < len(profiled) < len(timings):
+        text += f"; bench profile's for {', '.join(profiled)}"
+    doubts = [
+        f"{label} ({latency.doubtful})" for label, latency in timings.items() if latency.doubtful not in ("", ELSEWHERE)
+    ]
+    return f"{text}; doubtful, so on no Pareto front: {'; '.join(doubts)}" if doubts else text
 
 
 @cache
@@ -240,16 +272,9 @@ def _published_costs(model: str) -> tuple[float | None, float | None, str]:
     return (None if params is None else params * 1e6), (None if macs is None else macs * 1e9), source
 
 
-def _place(cost: CostRecord | None) -> Conditions | None:
-    if cost is None:
-        return None
-    height, width = cost.size
-    return (height, width), cost.batch
-
-
 def _median_cost(restorer: RestorerResult, shared: Conditions | None, name: str) -> float | None:
     if shared is None:
         return None
     costs = [cell.record.cost for cell in restorer.cells.values() if cell.record.cost is not None]
-    values = [float(value) for cost in costs if _place(cost) == shared and (value := getattr(cost, name)) is not None]
+    values = [float(value) for cost in costs if place(cost) == shared and (value := getattr(cost, name)) is not None]
     return statistics.median(values) if values else None

@@ -30,10 +30,10 @@ def read_results(results: str | os.PathLike[str], *, images: bool = False) -> pd
 
     Returns:
         A row a cell has the leaderboard's columns (``suite, task, dataset, sigma, model, variant, provenance, weights,
-        protocol, images, psnr, ssim, lpips_alex, lpips_vgg, input_psnr, input_ssim, params, macs_256, dtype, device,
-        device_name, status, note, cell``); scores of an incomplete cell are NaN. A row an image has ``model, variant,
-        provenance, weights, suite, task, dataset, sigma, protocol, cell``, then the columns of ``images.csv``: ``image,
-        status, psnr, ssim, lpips, input_psnr, input_ssim, how, lpips_by, message``.
+        protocol, images, psnr, ssim, lpips_alex, lpips_vgg, input_psnr, input_ssim, params, macs_256, fft_macs_256,
+        dtype, device, device_name, status, note, cell``); scores of an incomplete cell are NaN. A row an image has
+        ``model, variant, provenance, weights, suite, task, dataset, sigma, protocol, cell``, then the columns of
+        ``images.csv``: ``image, status, psnr, ssim, lpips, input_psnr, input_ssim, how, lpips_by, message``.
 
     Raises:
         ReportError: there is no such folder.
@@ -53,7 +53,9 @@ def read_results(results: str | os.PathLike[str], *, images: bool = False) -> pd
 def _cell_frame(cells: list[StoredCell]) -> pd.DataFrame:
     frame = pd.DataFrame([asdict(cell_row(cell.record, otherwise(cell))) for cell in cells], columns=list(COLUMNS))
     scores = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim")
-    return frame.astype({**dict.fromkeys(("sigma", "params", "macs_256"), "Int64"), **dict.fromkeys(scores, "float64")})
+    return frame.astype(
+        {**dict.fromkeys(("sigma", "params", "macs_256", "fft_macs_256"), "Int64"), **dict.fromkeys(scores, "float64")}
+    )
 
 
 def _image_frame(cells: list[StoredCell]) -> pd.DataFrame:

@@ -37,7 +37,9 @@ class Row:
             complete.
         lpips_alex, lpips_vgg: mean LPIPS in the column of its backbone; None where it is not available.
         input_psnr, input_ssim: the same of the degraded inputs.
-        params: trainable parameters. macs_256: multiply-adds at 1x3x256x256.
+        params: trainable parameters.
+        macs_256: multiply-adds at 1x3x256x256 without Fourier transforms; fft_macs_256: those of these, None where an
+            earlier version did not say.
         dtype, device, device_name: numerics and hardware.
         status: ``complete`` or ``incomplete``. note: why, and what else a reader must know.
         cell: id of the cell; empty for an average.
@@ -61,6 +63,7 @@ class Row:
     input_ssim: float | None
     params: int | None
     macs_256: int | None
+    fft_macs_256: int | None
     dtype: str
     device: str
     device_name: str
@@ -186,7 +189,8 @@ def cell_row(record: Record, otherwise: str = "") -> Row:
         input_psnr=means.input_psnr,
         input_ssim=means.input_ssim,
         params=record.complexity.parameters,
-        macs_256=record.complexity.macs,
+        macs_256=record.complexity.multiply_adds,
+        fft_macs_256=record.complexity.fourier_multiply_adds,
         dtype=record.identity.numerics.dtype,
         device=record.identity.numerics.device,
         device_name=record.environment.device_name,
@@ -249,7 +253,7 @@ def leaderboard(records: Iterable[Record], otherwise: Mapping[str, str] | None =
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write the leaderboard with every digit; missing values are empty, LPIPS that is not available is ``n/a``."""
     frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
-    for name in ("sigma", "params", "macs_256"):
+    for name in ("sigma", "params", "macs_256", "fft_macs_256"):
         frame[name] = frame[name].astype("Int64")
     for name in ("lpips_alex", "lpips_vgg"):
         frame[name] = [NOT_AVAILABLE if value is None else value for value in (getattr(row, name) for row in rows)]

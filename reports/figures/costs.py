@@ -67,6 +67,7 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
         )
     for point in measured:
         look = looks[point.label]
+        _spread(axes, point, axis, look.colour)
         axes.plot(
             _x(point, axis),
             point.psnr,
@@ -87,10 +88,32 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
     legend_above(axes, 4)
     settle(figure)
     labels = [
-        Label(point.label, _x(point, axis), point.psnr, "black", 7.5 if not crowded else 7) for point in measured
+        Label(_named(point, axis), _x(point, axis), point.psnr, "black", 7.5 if not crowded else 7)
+        for point in measured
     ] + [Label(point.label, _x(point, axis), point.psnr, PUBLISHED, 6 if crowded else 7) for point in printed]
-    place_labels(axes, labels, marker=MARKER, lines=_in_pixels(axes, front, level))
+    spreads = [(*ends, point.psnr) for point in measured if (ends := _quartiles(point, axis)) is not None]
+    place_labels(axes, labels, marker=MARKER, lines=_in_pixels(axes, front, level, spreads))
     return figure
+
+
+def _named(point: CostPoint, axis: CostAxis) -> str:
+    """A measured point's label, which says where its cost is doubtful."""
+    return f"{point.label}, doubtful" if point.doubtful(axis.cost) else point.label
+
+
+def _quartiles(point: CostPoint, axis: CostAxis) -> tuple[float, float] | None:
+    """Where the line of a latency's quartiles begins and ends; None where there is none."""
+    timing = point.timing
+    if axis.cost != "latency_ms" or timing is None or timing.q1_ms is None or timing.q3_ms is None:
+        return None
+    return timing.q1_ms / axis.unit, timing.q3_ms / axis.unit
+
+
+def _spread(axes: Axes, point: CostPoint, axis: CostAxis, colour: str) -> None:
+    """The quartiles of a latency as a line behind its point."""
+    ends = _quartiles(point, axis)
+    if ends is not None:
+        axes.plot(ends, (point.psnr, point.psnr), color=colour, linewidth=1.2, zorder=1.9, gid="spread")
 
 
 def _x(point: CostPoint, axis: CostAxis) -> float:
@@ -120,8 +143,10 @@ def _scale(axes: Axes, axis: CostAxis, values: Sequence[float]) -> None:
 
 
 def _front(axes: Axes, axis: CostAxis, measured: Sequence[CostPoint]) -> list[tuple[float, float]]:
-    """Draw the Pareto front up to the right edge; its corners, left to right."""
+    """Draw the Pareto front up to the right edge; its corners, left to right, none where costs are too doubtful."""
     front = pareto(measured, axis.cost)
+    if not front:
+        return []
     right = axes.get_xlim()[1]
     corners = [(_x(point, axis), point.psnr) for point in front]
     corners.append((right, corners[-1][1]))
@@ -149,9 +174,14 @@ def _key(axes: Axes, *, with_published: bool) -> None:
         )
 
 
-def _in_pixels(axes: Axes, corners: Sequence[tuple[float, float]], level: float | None) -> list[Bbox]:
-    """The front's steps and the input's line as thin boxes, which labels avoid."""
-    lines = []
+def _in_pixels(
+    axes: Axes,
+    corners: Sequence[tuple[float, float]],
+    level: float | None,
+    spreads: Sequence[tuple[float, float, float]],
+) -> list[Bbox]:
+    """The front's steps, the input's line and the quartiles (from, to, height) as thin boxes, which labels avoid."""
+    lines = [((low, height), (high, height)) for low, high, height in spreads]
     for (x0, y0), (x1, y1) in pairwise(corners):
         lines += [((x0, y0), (x1, y0)), ((x1, y0), (x1, y1))]
     if level is not None:
@@ -168,10 +198,15 @@ def _caption(group: Group, axis: CostAxis, points: Sequence[CostPoint], *, publi
     """What was measured, how, and what is not shown."""
     lines = [f"{conditions(group)}."]
     if axis.cost == "macs":
-        lines.append(f"Multiply-adds counted at {macs_size(group)}.")
+        lines.append(f"Multiply-adds counted at {macs_size(group)}, without Fourier transforms.")
     if axis.cost in ("latency_ms", "peak_mib"):
         statement = cost_statement(group, axis.cost)
         lines.append(f"{statement[:1].upper()}{statement[1:]}.")
+    if axis.cost == "latency_ms" and any(p.timing is not None and p.timing.q1_ms is not None for p in points):
+        lines.append("Lines are quartiles of the passes.")
+    measured = [p for p in points if p.source == "measured"]
+    if not pareto(measured, axis.cost) and any(p.doubtful(axis.cost) for p in measured):
+        lines.append("No Pareto front: too few of these times can be trusted.")
     absent = [p.label for p in points if p.source == "measured" and p.cost(axis.cost) is None]
     if absent:
         lines.append(f"Not shown, without a value: {', '.join(absent)}.")

@@ -1,4 +1,4 @@
-"""Quality while training: mean validation gain against images seen and against seconds."""
+"""Quality while training: mean validation gain against patches seen, and against time where that means something."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ WIDTH, HEIGHT = 6.6, 2.9
 
 @house_style()
 def draw_training(group: Group, looks: Mapping[str, Style]) -> Figure | None:
-    """Two axes with a curve for each restorer; None where fewer than two weights tell of their validations."""
+    """A curve for each restorer; None where fewer than two weights tell of their validations.
+
+    Against time only where all were trained on a machine that is known to have been theirs.
+    """
     several = [cost for cost in training_costs(group) if cost.history]
     if len(several) < 2:
         return None
@@ -30,14 +33,14 @@ def draw_training(group: Group, looks: Mapping[str, Style]) -> Figure | None:
             f"{equality(several)} {machines}.",
         ],
     )
-    by_images, by_time = figure.subplots(1, 2, sharey=True)
+    timed = all(cost.timed for cost in several)
+    panels = figure.subplots(1, 1 + timed, sharey=True, squeeze=False)[0]
     for cost in sorted(several, key=lambda cost: cost.label):
         look = looks[cost.label]
         gains = [gain for _, _, gain in cost.history]
-        for axes, spent in (
-            (by_images, [images / 1000 for images, _, _ in cost.history]),
-            (by_time, [seconds / 60 for _, seconds, _ in cost.history]),
-        ):
+        by_patches = [patches / 1000 for patches, _, _ in cost.history]
+        by_time = [seconds / 60 for _, seconds, _ in cost.history]
+        for axes, spent in zip(panels, (by_patches, by_time), strict=False):
             axes.plot(
                 spent,
                 gains,
@@ -47,10 +50,11 @@ def draw_training(group: Group, looks: Mapping[str, Style]) -> Figure | None:
                 linewidth=1.2,
                 label=drawn(cost.label),
             )
-    by_images.set(xlabel="training images seen (thousands)", ylabel="gain over the input (dB)")
-    by_time.set(xlabel="training time (minutes)")
-    for axes in (by_images, by_time):
+    panels[0].set(xlabel="training patches seen (thousands)", ylabel="gain over the input (dB)")
+    if timed:
+        panels[1].set(xlabel="training time (minutes)")
+    for axes in panels:
         axes.grid(visible=True)
         axes.axhline(0, color="black", linestyle=":", linewidth=1)
-    legend_above(by_images, 2)
+    legend_above(panels[0], 2)
     return figure

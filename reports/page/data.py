@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import Record
-from ..analysis.captions import task_label
+from ..analysis.captions import counting, task_label
 from ..analysis.cells import Group, RestorerResult, StoredCell, stems
 from ..analysis.costs import CostName, CostPoint, cost_points, cost_statement, pareto
 from ..analysis.leaderboard import AVERAGE, average_row, cell_row, weights_label
 from ..analysis.restoration import otherwise
 from ..analysis.scoreboard import Difference, Interval
+from ..analysis.training import training_told
 from .summary import facts, headline
 
 COSTS: dict[str, tuple[CostName, float]] = {
@@ -100,8 +101,9 @@ def _row(
         "lpips": whole.lpips,
         "tasks": {key: _task(cell, group, restorer) for key, cell in restorer.cells.items()},
         "params": None if restorer.is_input else _scaled(record.complexity.parameters, 1e6),
-        "macs": None if restorer.is_input else _scaled(record.complexity.macs, 1e9),
+        "macs": None if restorer.is_input else _scaled(record.complexity.multiply_adds, 1e9),
         "latency": point and point["latency"],
+        "latencyDoubt": point and point["latencyDoubt"],
         "memory": point and point["memory"],
         "provenance": record.provenance,
         "dtype": str(record.identity.numerics.dtype),
@@ -119,7 +121,8 @@ def _record(restorer: RestorerResult, group: Group, folder: Path) -> dict[str, A
         "variant": record.variant,
         "weights": _weights(record),
         "weightsHash": record.weights.sha256,
-        "statement": record.complexity.statement,
+        "training": training_told(record),
+        "statement": counting(record.complexity.statement),
         "commands": list(dict.fromkeys(cell.record.command for cell in cells)),
         "configurations": _alike(group, cells, lambda cell: cell.record.config),
         "environments": _alike(group, cells, lambda cell: plain(cell.record.environment)),
@@ -191,6 +194,9 @@ def _cost(point: CostPoint) -> dict[str, Any]:
         "mean": point.psnr,
         **_bounds(point.interval),
         **{name: _scaled(point.cost(cost), unit) for name, (cost, unit) in COSTS.items()},
+        "latencyLow": point.timing and point.timing.q1_ms,
+        "latencyHigh": point.timing and point.timing.q3_ms,
+        "latencyDoubt": point.doubtful("latency_ms"),
         "source": point.source,
         "citation": "; ".join((point.citation, *point.notes)) if point.citation else "",
     }

@@ -115,7 +115,7 @@ def _costs(point: CostPoint) -> str:
         for value, unit, name in (
             (point.params, 1e6, "M parameters"),
             (point.macs, 1e9, "G MACs"),
-            (point.latency_ms, 1.0, "ms an image"),
+            (point.latency_ms, 1.0, "ms an image" + (" (doubtful)" if point.doubtful("latency_ms") else "")),
         )
         if value is not None
     ]

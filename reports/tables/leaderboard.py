@@ -70,7 +70,7 @@ def markdown(entries: Sequence[RestorerRecords], others: Mapping[str, str] | Non
             headers=[
                 *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
                 f"lpips_{in_markdown(backbone)}",
-                *("params (M)", "MACs 256 (G)", "dtype", "device", "cell"),
+                *("params (M)", "MACs 256 without FFT (G)", "dtype", "device", "cell"),
             ],
             tablefmt="github",
             disable_numparse=True,

@@ -8,6 +8,7 @@ from ..analysis.captions import cluster_kind, hopeless, task_label
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE, cell_row
 from ..analysis.restoration import otherwise
+from ..analysis.training import training_note
 from ..published.metrics import DIGITS, Metric
 from .columns import COSTS
 from .model import Column, Number, TableRow
@@ -35,7 +36,7 @@ def measured_rows(group: Group, columns: Sequence[Column]) -> list[TableRow]:
             model=restorer.record.model,
             costs=tuple(cost.measured(restorer) for cost in COSTS),
             scores=tuple(_score(group, restorer, column) for column in columns),
-            notes=() if restorer.is_input else (_weights(restorer),),
+            notes=() if restorer.is_input else (_weights(restorer), *_training(restorer)),
         )
         for restorer in group.restorers
     ]
@@ -100,6 +101,12 @@ def _remarks(restorer: RestorerResult, column: Column) -> tuple[str, ...]:
     if column.metric == "psnr" and column.key != AVERAGE and (note := cell_row(restorer.cells[column.key].record).note):
         notes.append(f"{restorer.label}, {column.label}: {note}")
     return tuple(notes)
+
+
+def _training(restorer: RestorerResult) -> tuple[str, ...]:
+    """What the weights say of how they were trained."""
+    note = training_note(restorer.record)
+    return (note,) if note else ()
 
 
 def _weights(restorer: RestorerResult) -> str:

@@ -8,11 +8,11 @@ import io
 from tabulate import tabulate
 
 from ..analysis.cells import Group
-from ..analysis.training import equality, training_costs
+from ..analysis.training import equality, training_costs, training_told
 from ..escape import csv_cell, markdown
 from .numbers import MISSING, number
 
-CURVE_COLUMNS = ("restorer", "images", "seconds", "validation_gain_db")
+CURVE_COLUMNS = ("restorer", "patches", "seconds", "validation_gain_db")
 
 
 def training_markdown(group: Group) -> str:
@@ -24,34 +24,41 @@ def training_markdown(group: Group) -> str:
         [
             [
                 markdown(cost.label),
-                markdown(f"{cost.recipe}, {cost.data_sha256[:12]}"),
-                f"{cost.images:,}",
+                markdown(", ".join(f"{stage.recipe} {stage.data_sha256[:12]}" for stage in cost.stages)),
+                f"{cost.patches:,}",
                 f"{cost.steps:,}",
-                f"{cost.seconds / 60:.1f}",
-                f"{cost.images / cost.seconds:.1f}" if cost.seconds else MISSING,
+                f"{cost.seconds / 60:.0f}",
                 number(cost.gain, 2),
-                MISSING if cost.gain is None else f"{cost.gain / cost.images * 1000:.3f}",
-                MISSING if cost.gain is None or not cost.seconds else f"{cost.gain / cost.seconds * 60:.3f}",
-                markdown(cost.machine),
+                MISSING if cost.gain is None else f"{cost.gain / cost.patches * 1000:.3f}",
+                markdown(f"{cost.machine}; {cost.business}"),
             ]
             for cost in several
         ],
         headers=[
-            *("restorer", "recipe and data", "images seen", "steps", "minutes", "images/s", "average gain (dB)"),
-            *("dB per 1000 images", "dB per minute", "trained on"),
+            *("restorer", "stages: recipe and data", "patches seen", "steps", "wall time (minutes)"),
+            *("average gain (dB)", "dB per 1000 patches", "trained on"),
         ],
         tablefmt="github",
         disable_numparse=True,
-        colalign=("left", "left", *("right",) * 7, "left"),
+        colalign=("left", "left", *("right",) * 5, "left"),
     )
-    return f"### Training budgets, {markdown(group.title)}\n\n{body}\n\n{equality(several)}\n"
+    return f"### Training budgets, {markdown(group.title)}\n\n{body}\n\n{equality(several)}\n\n{_told(group)}\n"
+
+
+def _told(group: Group) -> str:
+    """The whole of each training, those alike once."""
+    labels: dict[str, list[str]] = {}
+    for restorer in group.restorers:
+        if told := training_told(restorer.record):
+            labels.setdefault(told, []).append(restorer.label)
+    return "\n".join("- " + markdown(", ".join(names) + ": " + told) + "." for told, names in labels.items())
 
 
 def curves_csv(group: Group) -> str:
-    """The validations of all trainings as CSV: mean gain over the input against images seen and seconds."""
+    """The validations of all trainings as CSV: mean gain over the input against patches and seconds of wall time."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CURVE_COLUMNS)
     for cost in training_costs(group):
-        writer.writerows((csv_cell(cost.label), images, seconds, gain) for images, seconds, gain in cost.history)
+        writer.writerows((csv_cell(cost.label), patches, seconds, gain) for patches, seconds, gain in cost.history)
     return text.getvalue()

@@ -5,7 +5,7 @@ bench.figures = (() => {
   const { fill, number, signed, short, interval, options } = bench;
   const COSTS = {
     params: ["Parameters", "M"],
-    macs: ["MACs at 256×256", "G"],
+    macs: ["MACs at 256×256 without Fourier transforms", "G"],
     latency: ["Latency", "ms"],
     memory: ["Peak memory", "MiB"],
   };
@@ -77,7 +77,9 @@ bench.figures = (() => {
     const wide = Math.min(...values) > 0 && Math.max(...values) / Math.min(...values) > 20;
     const front = points.filter((point) => group.fronts[key].includes(point.label)).sort((a, b) => a[key] - b[key]);
     const said = (point) => `<b>${escape(point.label)}</b><br>${number(point.mean)} dB ${interval(point.low, point.high)}<br>` +
-      `${short(point[key])} ${unit}<br>${escape(point.source === "measured" ? "measured" : point.citation)}`;
+      `${short(point[key])} ${unit}${key === "latency" ? timing(point) : ""}<br>${escape(point.source === "measured" ? "measured" : point.citation)}`;
+    const timing = (point) => (point.latencyLow === null ? "" : `, quartiles ${short(point.latencyLow)} to ${short(point.latencyHigh)}`) +
+      (point.latencyDoubt ? `<br>doubtful: ${escape(point.latencyDoubt)}` : "");
     const cloud = (some, name, marker, extra) => ({
       x: some.map((point) => point[key]),
       y: some.map((point) => point.mean),
@@ -98,8 +100,10 @@ bench.figures = (() => {
     draw("cost-plot", traces, axis(`${label}, ${unit}`, wide ? { type: "log" } : { rangemode: "tozero" }),
       axis("average PSNR, dB"));
     note("cost", `Average PSNR against ${label.toLowerCase()} (${unit}${wide ? ", logarithmic" : ""}). ` +
-      `The dotted front joins those that no other equals or beats at the same cost or less: ` +
-      `${front.map((point) => point.label).join(", ")}. ` +
+      (front.length
+        ? `The dotted front joins those that no other equals or beats at the same cost or less: ` +
+          `${front.map((point) => point.label).join(", ")}. `
+        : "No front is drawn: too few of these costs can be trusted. ") +
       `${printed.length ? "Hollow points are printed in papers, as the numbers below cite. " : ""}${sentence(group.costNotes[key])}`);
     bench.numbers("cost-numbers", `Average PSNR and ${label.toLowerCase()}`,
       ["Restorer", "PSNR, dB", "95 % interval", `${label}, ${unit}`, "Source"],

@@ -42,7 +42,7 @@ bench.record = (() => {
           el("td", {}, el("code", { text: cell.id })),
           el("td", { text: cell.finished }),
           el("td", { text: short(cell.seconds) }),
-          el("td", { text: short(cell.cost?.latency_ms) }),
+          el("td", { text: short(cell.cost?.latency_ms) + (cell.cost?.doubtful ? "?" : "") }),
           el("td", { text: short(cell.cost?.peak_mib) }))))));
   }
 
@@ -51,7 +51,7 @@ bench.record = (() => {
       el("pre", { tabindex: "0", "aria-label": title, text: JSON.stringify(value, null, 2) }));
 
   const measured = (cost) => (cost ? `median of ${cost.passes ?? "?"} passes over ${(cost.size ?? ["?"]).join("×")}, batch ` +
-    `${cost.batch ?? "?"}, ${cost.threads ?? "?"} threads; memory: ${cost.peak_how ?? "not measured"}` : null);
+    `${cost.batch ?? "?"}, ${cost.threads ?? "?"} threads; memory: ${cost.peak_how ?? "not measured"}${cost.doubtful ? `; latency doubtful: ${cost.doubtful}` : ""}` : null);
 
   function open(row) {
     document.getElementById("record-title").textContent = row.label;
@@ -68,6 +68,7 @@ bench.record = (() => {
       pairs([
         ["Restorer", `${row.model}, variant ${row.variant}`],
         ["Weights", row.weights],
+        ["Training", row.training],
         ["sha256 of the weights", row.weightsHash ? el("code", { class: "hash", text: row.weightsHash }) : null],
         ["Numerics", `${row.dtype} on ${row.device}`],
         ["Latency, memory", measured(row.cells.find((cell) => cell.cost)?.cost)],

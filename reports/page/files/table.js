@@ -64,11 +64,16 @@ bench.table = (() => {
         ? [{ head: "LPIPS", unit: average ? "average" : "", cell: (row) => plain(row.lpips, number(row.lpips, 4)), best: "asc" }]
         : []),
       { head: "Params", unit: "M", cell: (row) => plain(row.params, short(row.params)), best: "asc" },
-      { head: "MACs", unit: "G", cell: (row) => plain(row.macs, short(row.macs)), best: "asc" },
-      { head: "Latency", unit: "ms", cell: (row) => plain(row.latency, short(row.latency)), best: "asc" },
+      { head: "MACs", unit: "G, without FFT", cell: (row) => plain(row.macs, short(row.macs)), best: "asc" },
+      { head: "Latency", unit: "ms", cell: (row) => plain(row.latency, doubtful(row)), best: "asc" },
       { head: "Memory", unit: "MiB", cell: (row) => plain(row.memory, short(row.memory)), best: "asc" },
       { head: "Weights", unit: "", cell: (row) => el("td", { text: row.provenance }), kind: "string", best: "asc" },
     ];
+  }
+
+  /** A latency, with a mark where a busy machine makes it doubtful. */
+  function doubtful(row) {
+    return row.latencyDoubt ? `${short(row.latency)}?` : short(row.latency);
   }
 
   function name(row) {

@@ -13,6 +13,7 @@ import pytest
 
 from restorebench.benchmarks.commands import list as list_command
 from restorebench.benchmarks.commands.main import main
+from restorebench.models import list_models
 
 from ..command_line import bench, bench_path
 from ..conftest import Bench
@@ -124,6 +125,23 @@ def test_lists_are_for_people_and_for_programs(
     assert expected in capsys.readouterr().out
     assert main(["list", what, "--json"]) == 0
     assert expected in [row[key] for row in json.loads(capsys.readouterr().out)]
+
+
+def test_multiply_adds_in_the_list_say_what_they_count_and_are_a_range_where_a_router_chooses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["list", "models"]) == 0
+    out = capsys.readouterr().out
+    assert "MACs 256 without FFT (G)" in out.splitlines()[0]
+    assert "without Fourier transforms" in out.splitlines()[-1]
+    for card in list_models():
+        for name, variant in card.variants.items():
+            if variant.macs_256_g is not None:
+                most = variant.macs_256_most_g
+                shown = f"{variant.macs_256_g}" if most is None else f"{variant.macs_256_g:g} to {most:g}"
+                assert any(line.startswith(f"{card.name} ") and f" {name} " in line and shown in line for line in
+                           out.splitlines())  # fmt: skip
+    assert "to 4.54" in out  # MoCE-IR tiny
 
 
 def test_report_without_results_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from restorebench.benchmarks.inference.cost import MIB, Pass, cost_of, peak_memory
+from restorebench.benchmarks.inference.machine import Business
 
 
 class Wide(nn.Module):
@@ -52,7 +54,21 @@ def test_latency_is_the_median_over_images_of_the_commonest_size() -> None:
     assert cost is not None
     assert cost.latency_ms == pytest.approx(250)
     assert (cost.size, cost.passes, cost.batch, cost.peak_mib) == ((256, 256), 4, 1, 12.5)
+    assert (cost.load, cost.doubtful) == (None, "")  # nothing was watched
     assert cost_of([], None) is None
+
+
+def test_the_cost_of_a_run_says_how_busy_the_machine_was() -> None:
+    passes = [Pass((64, 64), 1, seconds) for seconds in (0.10, 0.11, 0.12, 0.13, 0.14)]
+    quiet = Business(seconds=1.0, own=1.8, others=0.0, load=1.5, processors=2, threads=2)
+    cost = cost_of(passes, None, quiet)
+    assert cost is not None
+    assert (cost.latency_q1_ms, cost.latency_ms, cost.latency_q3_ms) == pytest.approx((110, 120, 130))
+    assert (cost.load, cost.doubtful) == (1.5, "")
+    busy = cost_of(passes, None, dataclasses.replace(quiet, others=1.2))
+    assert busy is not None
+    assert "other processes took 1.2 of 2 processors" in busy.doubtful
+    assert busy.latency_ms == cost.latency_ms
 
 
 def test_a_batch_is_shared_out_to_its_images() -> None:

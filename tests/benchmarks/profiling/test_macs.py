@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.profiling.formulas import FORMULAS, register_mac_formula
 from restorebench.benchmarks.profiling.macs import count_macs
+from restorebench.benchmarks.store.parts import ComplexityRecord
+from restorebench.models import build_network, get_card
 
 
 class Forward(nn.Module):
@@ -114,13 +117,15 @@ def test_fourier_transforms() -> None:
     """2.5 N log2 N per complex transform of N points, half of that per real one; three channels of 16x32 points."""
     n = 16 * 32
     real, complex_ = round(3 * 1.25 * n * 9), round(3 * 2.5 * n * 9)
-    assert count_macs(Forward(None, torch.fft.rfft2), (16, 32)).macs_by_kind["fft"] == real
+    complexity = count_macs(Forward(None, torch.fft.rfft2), (16, 32))
+    assert (complexity.macs, complexity.macs_by_kind["fft"]) == (0, real)  # beside the total, not in it
+    assert "without Fourier transforms (kept beside them" in complexity.statement
     both = Forward(None, lambda image: torch.fft.irfft2(torch.fft.rfft2(image), s=image.shape[-2:]))
     assert count_macs(both, (16, 32)).macs_by_kind["fft"] == 2 * real
     inverse = Forward(None, lambda image: torch.fft.ifft2(image.to(torch.complex64)))
-    assert count_macs(inverse, (16, 32)).macs == complex_
+    assert count_macs(inverse, (16, 32)).macs_by_kind["fft"] == complex_
     line = count_macs(Forward(None, lambda image: torch.fft.rfft(image, dim=-2)), (12, 32))
-    assert line.macs == round(3 * 1.25 * 12 * 32 * math.log2(12))
+    assert line.macs_by_kind["fft"] == round(3 * 1.25 * 12 * 32 * math.log2(12))
 
 
 class Doubled(torch.autograd.Function):
@@ -308,6 +313,25 @@ def test_shared_and_frozen_parameters() -> None:
     complexity = count_macs(nn.Sequential(layer, layer, frozen), (4, 4))
     assert complexity.parameters == 9
     assert complexity.macs == 3 * 16 * 9
+
+
+@pytest.mark.parametrize("name", ["rbair", "daair", "adair"])
+def test_a_network_with_fourier_transforms_has_one_number(name: str) -> None:
+    """What is counted is what its card, and with it `bench list models`, says."""
+    complexity = count_macs(functools.partial(build_network, name, variant="tiny"))
+    assert complexity.macs / 1e9 == pytest.approx(get_card(name).variants["tiny"].macs_256_g, abs=0.006)
+    assert complexity.macs + complexity.macs_by_kind["fft"] == sum(complexity.macs_by_kind.values())
+    assert "without Fourier transforms" in complexity.statement
+
+
+def test_records_of_the_earlier_counter_are_read_by_the_same_convention() -> None:
+    kinds = {"convolution": 7, "matmul": 2, "attention": 1, "fft": 5}
+    earlier = ComplexityRecord(parameters=1, macs=15, statement="", macs_by_kind=kinds)
+    now = ComplexityRecord(parameters=1, macs=10, statement="", macs_by_kind=kinds)
+    assert (earlier.multiply_adds, earlier.fourier_multiply_adds) == (10, 5)
+    assert (now.multiply_adds, now.fourier_multiply_adds) == (10, 5)
+    uncounted = ComplexityRecord(parameters=1, macs=None, statement="not counted")
+    assert (uncounted.multiply_adds, uncounted.fourier_multiply_adds) == (None, None)
 
 
 def test_the_statement_names_size_and_kinds() -> None:

@@ -11,21 +11,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restorebench.benchmarks.commands import profile as profile_command
 from restorebench.benchmarks.commands.main import main
+from restorebench.benchmarks.inference.machine import Business
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.profiling import job as profiling_job
 from restorebench.benchmarks.profiling import latency as profiling
+from restorebench.benchmarks.profiling.config import ProfileConfig
 from restorebench.benchmarks.profiling.job import image_size
 from restorebench.benchmarks.profiling.latency import (
     LEAST_REPEATS,
     Latency,
     Memory,
+    Stopwatch,
     Workload,
     measure_latency,
     measure_memory,
 )
 from restorebench.benchmarks.profiling.macs import count_macs
-from restorebench.benchmarks.store.profiles import COLUMNS, KEY
+from restorebench.benchmarks.store.profiles import COLUMNS, KEY, read_rows
 from restorebench.models import (
     ModelCard,
     PublishedFigure,
@@ -130,6 +134,16 @@ def test_the_papers_figures_stand_beside_and_what_they_leave_out_is_said(
     assert (small["published_parameters_m"], small["macs_at_published_size"]) == ("0.1", str(9 * 100 * 200))
 
 
+class Idle:
+    """A watch on a machine that does nothing else."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def business(self) -> Business:
+        return Business(seconds=1.0, own=1.0, others=0.0, load=0.0, processors=2, threads=self.threads)
+
+
 class Slow(nn.Module):
     """Takes 20 ms."""
 
@@ -159,8 +173,60 @@ def test_latency_is_what_a_pass_takes_and_stops_in_time() -> None:
 
 
 def test_quartiles_are_those_of_the_passes() -> None:
-    assert Latency((5.0, 1.0, 2.0, 4.0, 3.0), "").quartiles == (2.0, 3.0, 4.0)
-    assert Latency((2.0,), "").quartiles == (2.0, 2.0, 2.0)
+    assert Latency(((5.0, 1.0), (2.0, 4.0, 3.0)), "").quartiles == (2.0, 3.0, 4.0)
+    assert Latency(((2.0,),), "").quartiles == (2.0, 2.0, 2.0)
+
+
+def test_passes_are_shared_out_to_rounds() -> None:
+    def shared(repeats: int, rounds: int) -> list[int]:
+        restorer = create_model("identity")
+        return Stopwatch(identity_workload(), restorer, warmup=0, repeats=repeats, rounds=rounds, seconds=60).quotas
+
+    assert shared(20, 4) == [5, 5, 5, 5]
+    assert shared(7, 3) == [3, 2, 2]
+    assert shared(2, 4) == [1, 1]
+    measured = measure_latency(identity_workload(), create_model("identity"), warmup=0, repeats=7, seconds=60, rounds=3)
+    assert [len(one) for one in measured.rounds] == [3, 2, 2]
+
+
+def test_the_jobs_of_a_sweep_take_turns_and_a_slow_round_makes_its_latency_doubtful(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of three rounds the second of size 16 meets a machine that is ten times as slow."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(profiling_job, "measure_memory", lambda *_: Memory(2**20, "a test's"))
+    monkeypatch.setattr(profiling, "Watch", Idle)
+    order: list[int] = []
+
+    def seconds(stopwatch: Stopwatch) -> float:
+        side = stopwatch.workload.size[0]
+        order.append(side)
+        if side == 24:
+            return 0.02
+        return 0.1 if order.count(16) in (3, 4) else 0.01
+
+    monkeypatch.setattr(Stopwatch, "_pass", seconds)
+    command = ["profile", "-m", "model=identity", "size=16,24", "device=cpu", "warmup=0", "repeats=6", "rounds=3"]
+    assert main(command) == 0
+    assert order == [16, 16, 24, 24] * 3
+    slow, fast = table(tmp_path)
+    assert (slow["rounds"], slow["repeats"], fast["rounds"], fast["repeats"]) == ("3", "6", "3", "6")
+    assert "medians of the rounds from 10 to 100 ms" in slow["doubtful"]
+    assert fast["doubtful"] == ""
+    out = capsys.readouterr().out
+    assert f"{slow['latency_ms']}?" in out
+    assert f"{fast['latency_ms']}?" not in out
+    assert "? doubtful, not to be ranked: latency of identity input at 16x16: " in out
+    assert "in 3 rounds, in which all that was asked for took turns" in out
+
+
+def test_a_launchers_process_goes_through_the_rounds_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling_job, "measure_memory", lambda *_: Memory(2**20, "a test's"))
+    config = ProfileConfig(model="identity", size=16, device="cpu", repeats=4, rounds=2, results=str(tmp_path))
+    measured = profile_command.measure(profile_command.planned(config))
+    assert measured.done
+    (row,) = read_rows(tmp_path / "profile.csv")
+    assert (row.rounds, row.repeats) == ("2", "4")
 
 
 @pytest.mark.alone
@@ -225,6 +291,7 @@ def test_a_file_of_another_version_is_not_touched(
         (["size=0"], "size=0: give a side in pixels"),
         (["batch=0"], "batch=0: give a positive number"),
         (["repeats=0"], "repeats=0"),
+        (["rounds=0"], "rounds=0"),
         (["warmup=-1"], "warmup=-1"),
         (["dtype=float8"], "unknown dtype"),
         (["device=gpu"], "unknown device"),

@@ -43,6 +43,15 @@ def test_weights_that_were_trained_on_know_of_all_their_stages() -> None:
         (1040, 104.0, 4.0),
     ]
     assert [part["images"] for part in third["stages"]] == [800, 160, 80]
+    assert third["load_average"] is None  # nobody recorded it
+
+
+def test_the_load_of_several_stages_is_the_highest_and_none_where_one_is_not_known() -> None:
+    facts = {"steps": 1, "images": 8, "seconds": 1.0, "history": [], "images_per_second": 8.0}
+    both = added_up({**facts, "load_average": 1.5}, {**facts, "load_average": 4.0})
+    assert both["load_average"] == 4.0
+    assert [stage["load_average"] for stage in both["stages"]] == [4.0, 1.5]
+    assert added_up({**facts, "load_average": 1.5}, facts)["load_average"] is None
 
 
 def test_the_weights_carry_the_facts_of_their_training(reference: Path, tmp_path: Path, cache: Path) -> None:
@@ -54,6 +63,8 @@ def test_the_weights_carry_the_facts_of_their_training(reference: Path, tmp_path
     assert (facts["restorebench.steps"], facts["restorebench.images"]) == ("18", "48")
     assert facts["restorebench.finished"] == "true"
     assert facts["restorebench.recipe"] == "embedded"
+    assert float(facts["restorebench.load_average"]) >= 0
+    assert int(facts["restorebench.processors"]) >= 1
     assert "dead leaves v2" in facts["restorebench.data"]
     assert facts["restorebench.lists_sha256"] == build_mixture(configured(tmp_path, cache)).fingerprint()
     assert {"restorebench.git_revision", "restorebench.seed", "restorebench.ema"} <= facts.keys()

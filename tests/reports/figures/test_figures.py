@@ -122,7 +122,7 @@ def test_captions_name_the_conditions(embedded: Group) -> None:
         "5d on embedded-256; protocol promptir@1; 6 images a task, of the same 6 scenes; device a CPU; dtype float32"
         in caption(macs)
     )
-    assert "Multiply-adds counted at 1x3x256x256." in caption(macs)
+    assert "Multiply-adds counted at 1x3x256x256, without Fourier transforms." in caption(macs)
     latency, _ = drawn(draw_costs(embedded, LATENCY, styles_of(embedded), published=True))
     assert "images of 256x256, batch 1, a CPU, 2 threads" in caption(latency)
     memory, _ = drawn(draw_costs(embedded, MEMORY, styles_of(embedded), published=True))
