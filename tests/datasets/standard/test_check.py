@@ -47,7 +47,7 @@ def test_every_file_that_is_wrong_is_named(lol):
     save(base / "low/4.png", pixels(4, 8, 10))
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(base / "low/5.png")
     (base / "low/6.png").unlink()
-    (base / "low/6.png").mkdir()
+    (base / "low/6.png").symlink_to("nowhere")
     (base / "high/7.png").rename(base / "high/7.gif")
     save(base / "high/99.png", pixels(1, 8, 8))
     (base / "low/readme.md").write_text("hello")
