@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from ..errors import DataError
 from .images import FOREIGN_SUFFIXES
 from .name_rules import ROLES, stem, whole_pairing
-from .walk import found_in, has_suffix, looks_like_image
+from .walk import found_in, has_suffix, image_names, looks_like_image
 
 # A role in front of a number or a separator, or after a separator: rain-001, norain-001, low00690, 778_input.
 _ROLE_BEFORE = re.compile(rf"^(?:{'|'.join(ROLES)})(?:[-_ ]+|(?=\d))", re.IGNORECASE)
@@ -250,6 +250,17 @@ def list_pairs(degraded: Path, clean: Path) -> Listing:
     )
     passed_over = (*(degraded / name for name in mine.passed_over), *(clean / name for name in its.passed_over))
     return replace(listing, ignored=(*listing.ignored, *passed_over), folders=(degraded, clean))
+
+
+def list_tree(degraded: Path, clean: Path) -> Listing:
+    """As `list_pairs`, of all images in two folders and below, also where images lie beside folders of images.
+
+    Raises:
+        DataError: a folder cannot be listed, both are one, or rules that do not agree pair them.
+    """
+    check_sides(degraded, clean)
+    sides = [{name: side / name for name in image_names(side)} for side in (degraded, clean)]
+    return replace(paired_sides(sides[0], sides[1], {}, {}, clean.name), folders=(degraded, clean))
 
 
 Side = dict[str, Path]

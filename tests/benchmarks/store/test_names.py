@@ -130,6 +130,28 @@ def test_any_name_gives_a_file_of_one_folder(cases: int) -> None:
     check()
 
 
+@pytest.mark.parametrize("cases", CASES)
+def test_no_two_names_have_one_file(cases: int) -> None:
+    pieces = st.one_of(st.text("ab/_.- \\\n", max_size=4), st.just("a-" + "0" * 16), ALL_TEXT)
+
+    @settings(max_examples=cases, deadline=None)
+    @given(st.lists(pieces, unique=True, max_size=6))
+    def check(names: list[str]) -> None:
+        # A file's own name is a name too, and has another file.
+        for each in (names, list(dict.fromkeys([*names, *(file_name(name, "") for name in names)]))):
+            files = [preview_name(name) for name in each]
+            assert len(set(files)) == len(each)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "names", [("a/b", "a_b"), ("a\nb", "a-b"), ("s/1.png", "s_1.png"), ("/a", "_a"), ("", "image")]
+)
+def test_names_that_look_alike_as_files_have_two(names: tuple[str, str]) -> None:
+    assert preview_name(names[0]) != preview_name(names[1])
+
+
 def test_a_long_name_gets_a_short_one_with_its_hash() -> None:
     first, second = ("n" * 300 + end for end in "ab")
     assert len(preview_name(first)) < 100
