@@ -45,7 +45,7 @@ class Look:
 
 
 def flipped_looks(image: NDArray[np.uint8]) -> tuple[Look, ...]:
-    """The looks of an image (H, W, 3): as it is, mirrored along one axis, the other and both; none without structure."""
+    """The looks of an image (H, W, 3) as it is, mirrored along each axis and along both; none without structure."""
     thumbnail = _thumbnail(image)
     flips = (thumbnail, thumbnail[:, ::-1], thumbnail[::-1], thumbnail[::-1, ::-1])
     return tuple(Look(bits, _normalised(flip)) for flip in flips if (bits := _signs(flip)) is not None)

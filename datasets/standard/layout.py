@@ -104,7 +104,8 @@ class StandardSet:
                     listing, orphans=()
                 )  # the clean images of the training part lie there too
             else:
-                listing = list_root(part or base)
+                training = _descend(base, "train") is not None
+                listing = list_root(part or base) if part or not training else None
             if listing is not None:
                 return listing
         return None
