@@ -69,16 +69,23 @@ def shown(text: str) -> str:
 def file_name(image: str, suffix: str) -> str:
     """Name of a file that belongs to an image: the image's own, or a short one with its hash where that cannot be.
 
-    An ordinary name is kept. One that is a path, is too long, begins with a dot, has characters that do not print, or
-    ends as a name with a hash does, gives its first characters that do, and the beginning of the SHA-256 of the whole:
-    no two names have one file.
+    An ordinary name is kept. One that is a path, is too long, begins with a dot, has characters that do not print, is
+    not in the Unicode form NFC (which some disks make of every name), or ends as a name with a hash does, gives its
+    first characters that do, and the beginning of the SHA-256 of the whole: no two names have one file.
 
     Args:
         image: name of the sample.
         suffix: of the file, with its dot.
     """
-    plain = image.isprintable() and image and not image.startswith(".") and "/" not in image
-    if plain and not _HASHED.search(image) and len(os.fsencode(image)) + len(suffix) <= LONGEST_FILE_NAME:
+    plain = image.isprintable() and unicodedata.is_normalized("NFC", image)
+    if (
+        plain
+        and image
+        and not image.startswith(".")
+        and "/" not in image
+        and not _HASHED.search(image)
+        and len(os.fsencode(image)) + len(suffix) <= LONGEST_FILE_NAME
+    ):
         return image + suffix
     digest = hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     start = re.sub(r"[^A-Za-z0-9_-]+", "-", image.replace("/", "_")[:SHORT]).strip("-")

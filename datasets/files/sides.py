@@ -1,7 +1,8 @@
 """Both sides of a set under one root, as archives are released: `SEQUENCE/{blur,sharp}`, `train_blur/000`, `GT`.
 
 Which side a file is on is said by the deepest folder above it whose name has a word for a role; what is left of the
-path without that folder is the image's name, `GOPR0384_11_00/000001.png`.
+path without that folder is the image's name, `GOPR0384_11_00/000001.png`. Where no folder has one, the files' own names
+may (`0001/NOISY_SRGB_010.PNG`).
 """
 
 from __future__ import annotations
@@ -57,8 +58,17 @@ def _place(path: str) -> _Place:
     return _Place("", "", path)
 
 
+def _place_by_file(path: str) -> _Place:
+    """The place of a file whose own name says its side, `0001/NOISY_SRGB_010.PNG`."""
+    folder, slash, file = path.rpartition("/")
+    words = [word for word in re.split(r"[-_ .]|(?<=[a-z])(?=[0-9])", file.lower()) if word in DEGRADED | CLEAN]
+    if len(set(words)) != 1:
+        return _Place("", "", path)
+    return _Place("degraded" if words[0] in DEGRADED else "clean", words[0], f"{folder}{slash}{file}")
+
+
 def list_root(root: Path) -> Listing | None:
-    """The pairs under a root that has both sides; None where no folder below is named for a side.
+    """The pairs under a root that has both sides; None where no name below is that of a side.
 
     Of several versions of a side (`blur` and `blur_gamma`) the plain one is read and the others are named. Where only
     the clean side has folders of its own (HIDE's `GT`), all other images are the degraded ones.
@@ -68,6 +78,11 @@ def list_root(root: Path) -> Listing | None:
     """
     places = {path: _place(path) for path in files_below(root)}
     images = {path: place for path, place in places.items() if has_suffix(path)}
+    if not any(place.role for place in images.values()):  # no folder says it: perhaps the files do (SIDD)
+        places = {path: _place_by_file(path) for path in places}
+        images = {path: places[path] for path in images}
+        if {place.role for place in images.values()} != {"degraded", "clean"}:
+            return None
     if not any(place.role == "clean" for place in images.values()):
         return None
     notes: list[str] = []

@@ -115,10 +115,11 @@ def test_one_folder_as_both_sides_is_refused(alone: Path, other: str, capsys: py
     assert (code, text.count("are one folder: give two")) == (2, 1)
     assert cli.main(["score", "--pred", "mine", "--clean", other, "--protocol", "promptir@1"]) == 2
     assert "are one folder: give two" in capsys.readouterr().err
-    train = alone / "data" / "Train" / "Deblur"
-    train.mkdir(parents=True)
-    (train / "blur").symlink_to(alone / "mine")
-    (train / "sharp").symlink_to(alone / other)
+    save(alone / "data/Train/Denoise/1.png", pixels(1))
+    for name in ("Derain", "Dehaze", "Deblur", "Enhance"):
+        (alone / "data/Train" / name).mkdir(parents=True)
+        (alone / "data/Train" / name / "input").symlink_to(alone / "mine")
+        (alone / "data/Train" / name / "target").symlink_to(alone / other)
     code = cli.main(["train", "recipe=five_degradations", "data.root=data", "model=rbair", "variant=tiny", "run=r"])
     assert code == 2
     assert "are one folder: give two" in capsys.readouterr().err

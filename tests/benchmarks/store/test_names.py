@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,11 @@ def test_no_two_names_have_one_file(cases: int) -> None:
 )
 def test_names_that_look_alike_as_files_have_two(names: tuple[str, str]) -> None:
     assert preview_name(names[0]) != preview_name(names[1])
+
+
+def test_two_unicode_forms_of_a_name_are_two_files_on_every_disk() -> None:
+    files = {preview_name(name) for name in ("caf\u00e9", "cafe\u0301")}
+    assert len({unicodedata.normalize("NFC", file) for file in files}) == 2
 
 
 def test_a_long_name_gets_a_short_one_with_its_hash() -> None:

@@ -74,6 +74,15 @@ def test_realblur_and_reds_as_released(tmp_path: Path) -> None:
     assert len(pairs(reds)) == 4
 
 
+def test_files_that_say_their_side_themselves_as_in_sidd(tmp_path: Path) -> None:
+    root = made(tmp_path, [f"{s}/{k}_SRGB_010.PNG" for s, k in product(("0001_S6", "0002_S6"), ("NOISY", "GT"))])
+    (root / "readme.txt").write_text("GT")
+    assert pairs(root) == {
+        f"{s}/NOISY_SRGB_010.PNG": (f"{s}/NOISY_SRGB_010.PNG", f"{s}/GT_SRGB_010.PNG") for s in ("0001_S6", "0002_S6")
+    }
+    assert list_root(made(tmp_path / "other", ["low.png", "1.png"])) is None
+
+
 def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
     files = [
         "blur/1.png",

@@ -62,6 +62,19 @@ def test_every_file_that_is_wrong_is_named(lol):
     assert report.ignored == ("low/readme.md",)
 
 
+def test_a_damaged_frame_is_named_with_its_sequence(tmp_path):
+    for sequence in ("GOPR1", "GOPR2"):
+        for kind in ("blur", "sharp"):
+            save(tmp_path / "GOPRO_Large/test" / sequence / kind / "000001.png", pixels(1))
+    (tmp_path / "GOPRO_Large/test/GOPR2/blur/000001.png").write_bytes(b"")
+    save(tmp_path / "GOPRO_Large/test/GOPR1/blur/000002.png", pixels(1))
+    (tmp_path / "GOPRO_Large/test/GOPR1/blur/Thumbs.db").write_bytes(b"no image")
+    report = checked("GoPro", tmp_path)
+    assert (report.state, report.images, report.good) == ("incomplete", 3, 1)
+    assert report.unreadable == ("test/GOPR2/blur/000001.png: zero bytes long",)
+    assert [words.partition(":")[0] for words in report.unpaired] == ["test/GOPR1/blur/000002.png"]
+
+
 def test_a_set_with_too_many_images_is_not_whole(lol):
     for folder in ("low", "high"):
         save(lol / "test/enhance/lolv1" / folder / "more.png", pixels(1, 8, 8))
