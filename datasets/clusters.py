@@ -7,7 +7,7 @@ counts go by cluster. A cluster has one name in all tasks of a data set. Light: 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 _SCENE = re.compile(r"^(astronaut|chelsea|coffee|motorcycle|rocket)(?:-|$)")
@@ -35,8 +35,15 @@ def cluster_of(dataset: str, image: str) -> str:
     return rule(image) if rule else image
 
 
-def kind_of(dataset: str) -> str:
-    """What the clusters of a data set are, in the plural; empty where every image is its own."""
+def kind_of(dataset: str, images: Iterable[str] = ()) -> str:
+    """What the clusters of a data set are, in the plural; empty where every image is its own.
+
+    Args:
+        dataset: its name.
+        images: names of samples of it, by which a folder of the user's shows whether it has sequences.
+    """
+    if dataset.startswith("folder-"):
+        return "sequences" if any("/" in image for image in images) else ""
     return "scenes" if dataset.startswith("embedded-") else _KINDS.get(dataset, "")
 
 

@@ -75,7 +75,8 @@ def _noisy(clean: Path, reading: Reading, task: str, sigmas: tuple[int, ...]) ->
     if any(not 0 < sigma <= 255 for sigma in sigmas):
         raise DataError(f"sigma={sigmas[0]}: give a noise level from 1 to 255 grey levels")
     listing = list_folder(clean, nested=True)
-    if any("/" in image.name for image in listing.images) and list_root(clean) is not None:
+    both = list_root(clean) if any("/" in image.name for image in listing.images) else None
+    if both is not None and any(image.clean is not None for image in both.images):
         raise DataError(f"{clean} has degraded images and clean ones: give degraded={clean} to restore the former")
     _check_images(listing)
     name = _dataset_name(listing, reading)

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from ...datasets.errors import DataError
 from ...datasets.files.images import FORMATS, read_image
 from ...datasets.files.name_rules import stem
 from ...datasets.files.pairing import Partnership, check_sides, partnership
+from ...datasets.files.sides import list_root
 from ...datasets.files.walk import files_below, has_suffix, is_hidden
 from ..errors import RestorationError, UserError
 from ..protocols.catalogue import get_protocol, list_protocols
@@ -106,7 +107,15 @@ def pairing_notes(restored: Path, clean: Path) -> tuple[str, ...]:
 def _partnership(restored: Path, clean: Path) -> tuple[list[str], list[str], Partnership]:
     outputs, references = _names(restored, frozenset(READABLE)), _names(clean, frozenset(FORMATS))
     check_sides(restored, clean)
-    return outputs, references, partnership(outputs, references, str(clean))
+    released = list_root(clean) if all("/" in name for name in references) else None
+    if released is None:
+        return outputs, references, partnership(outputs, references, str(clean))
+    # The root of a set with both sides, SEQUENCE/{blur,sharp}: only its clean images are references.
+    paths = {each.clean_name: each.clean for each in released.images if each.clean is not None}
+    pairing = partnership(outputs, sorted(paths), str(clean))
+    below = {name: path.relative_to(clean).as_posix() for name, path in paths.items()}
+    chosen = {name: below[partner] for name, partner in pairing.clean.items()}
+    return outputs, sorted(below.values()), replace(pairing, clean=chosen)
 
 
 def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:

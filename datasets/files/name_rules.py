@@ -38,7 +38,7 @@ _SCALE = re.compile(r"x[0-9]+")
 
 
 @dataclass(frozen=True)
-class Found:
+class WholePairing:
     """A pairing of two sides, and the words for the rule that gave it, empty for equal names."""
 
     partners: Pairing
@@ -95,7 +95,7 @@ _CUT = "a part of its number"
 _AFFIX = "what all names of a side begin or end with"
 
 
-def whole_pairing(left: Sequence[str], right: Sequence[str]) -> Found | None:
+def whole_pairing(left: Sequence[str], right: Sequence[str]) -> WholePairing | None:
     """The partner on the right of every name on the left, where a rule pairs all of both; else None.
 
     Args:
@@ -107,16 +107,16 @@ def whole_pairing(left: Sequence[str], right: Sequence[str]) -> Found | None:
     if len(left) != len(right) or not left:
         return None
     if set(left) == set(right):
-        return Found({name: name for name in left}, "")
+        return WholePairing({name: name for name in left}, "")
     sides = _labels(left, right)
-    equal = _bijection(*sides, _itself)
+    equal = _bijection(*sides)
     if equal is not None:
-        return Found(equal, "")
-    found: dict[tuple[tuple[str, str], ...], Found] = {}
+        return WholePairing(equal, "")
+    found: dict[tuple[tuple[str, str], ...], WholePairing] = {}
     for rule, partners in _candidates(*sides):
         key = tuple(sorted(partners.items()))
         if key not in found or found[key].rule == _CUT:
-            found[key] = Found(partners, rule)
+            found[key] = WholePairing(partners, rule)
         if len(found) > 1:
             _refuse(list(found.values()))
     only = next(iter(found.values()), None)
@@ -126,17 +126,13 @@ def whole_pairing(left: Sequence[str], right: Sequence[str]) -> Found | None:
     return only
 
 
-def _refuse(found: Sequence[Found]) -> None:
+def _refuse(found: Sequence[WholePairing]) -> None:
     first, second = found
     name = next(name for name in sorted(first.partners) if first.partners[name] != second.partners[name])
     raise DataError(
         f"{name} could belong to {first.partners[name]} (by names without {first.rule}) or to {second.partners[name]}"
         f" (without {second.rule}): rename one side to equal names"
     )
-
-
-def _itself(text: str) -> str:
-    return text
 
 
 def _labels(left: Sequence[str], right: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -147,13 +143,11 @@ def _labels(left: Sequence[str], right: Sequence[str]) -> tuple[dict[str, str], 
     return {name: name for name in left}, {name: name for name in right}
 
 
-def _bijection(left: dict[str, str], right: dict[str, str], key: Key) -> Pairing | None:
-    """Pairs of equal keys, where every key is there once on each side."""
-    left_by = {key(text): name for name, text in left.items()}
-    if len(left_by) != len(left):
-        return None
-    right_by = {key(text): name for name, text in right.items()}
-    if len(right_by) != len(right) or left_by.keys() != right_by.keys():
+def _bijection(left: dict[str, str], right: dict[str, str]) -> Pairing | None:
+    """Pairs of names with one text, where every text is there once on each side."""
+    left_by = {text: name for name, text in left.items()}
+    right_by = {text: name for name, text in right.items()}
+    if len(left_by) != len(left) or len(right_by) != len(right) or left_by.keys() != right_by.keys():
         return None
     return {name: right_by[text] for text, name in left_by.items()}
 
@@ -164,12 +158,12 @@ def _candidates(left: dict[str, str], right: dict[str, str]) -> Iterator[tuple[s
     keys = (*_KEYS, *_FOLDER_KEYS) if one_flat else _KEYS
     subsets = [each for size in range(len(keys) + 1) for each in itertools.combinations(keys, size)]
     for chosen in subsets[1:]:
-        pairs = _bijection(*(_keyed(side, chosen) for side in (left, right)), _itself)
+        pairs = _bijection(_keyed(left, chosen), _keyed(right, chosen))
         if pairs is not None:
             yield _listed([word for word, _ in chosen]), pairs
     for chosen in subsets:
         if len(chosen) <= 1 or len(chosen) == len(keys):
-            for pairs, cut in _affixed(*(_keyed(side, chosen) for side in (left, right))):
+            for pairs, cut in _affixed(_keyed(left, chosen), _keyed(right, chosen)):
                 yield _CUT if cut else _listed([*(word for word, _ in chosen), _AFFIX]), pairs
 
 
@@ -194,7 +188,7 @@ def _affixed(left: dict[str, str], right: dict[str, str]) -> Iterator[tuple[Pair
         return
     if len(left) > 1:
         for prefix_first in (True, False):
-            pairs = _bijection(_stripped(left, prefix_first), _stripped(right, prefix_first), _itself)
+            pairs = _bijection(_stripped(left, prefix_first), _stripped(right, prefix_first))
             if pairs is not None:
                 yield pairs, False
     yield from _added(left, right)
@@ -213,9 +207,10 @@ def _stripped(side: dict[str, str], prefix_first: bool) -> dict[str, str]:
     return {name: f"{folder}{slash}{''.join(atoms[name])}" for name, (folder, slash, _) in parts.items()}
 
 
-def _shared(sequences: Sequence[Sequence[str]]) -> int:
+def _shared(sequences: list[str] | list[list[str]]) -> int:
     """How many elements all sequences begin with."""
-    first, last = min(sequences), max(sequences)
+    first: Sequence[str] = min(sequences)
+    last: Sequence[str] = max(sequences)
     return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
 
 

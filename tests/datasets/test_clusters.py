@@ -58,6 +58,11 @@ def test_folders_of_one_name_in_two_parts_are_two_sequences() -> None:
     assert cluster_of("folder-reds-01234567", "train/000/1.png") != cluster_of("folder-reds-01234567", "val/000/1.png")
 
 
+def test_a_folder_of_the_users_has_sequences_where_its_images_lie_in_folders() -> None:
+    assert kind_of("folder-mine-01234567", ["a/1.png", "a/2.png"]) == "sequences"
+    assert kind_of("folder-mine-01234567", ["1.png"]) == kind_of("folder-mine-01234567") == ""
+
+
 def test_clusters_are_known_without_numpy_or_torch() -> None:
     code = (
         "import sys; import restorebench.datasets.clusters; print([m for m in ('numpy', 'torch') if m in sys.modules])"

@@ -84,6 +84,25 @@ def test_sequences_under_one_root_run_with_names_and_previews_of_their_own(
     assert len(previews) == 4
     assert len({Image.open(path).tobytes() for path in previews}) == 4
     assert len(list((alone / "results").rglob("images/*.png"))) == 4
+    (images,) = (alone / "results").rglob("images")
+    score = [
+        "score",
+        "--pred",
+        str(images),
+        "--clean",
+        "mine",
+        "--protocol",
+        "promptir@1",
+        "--json",
+        "--metrics",
+        "psnr",
+    ]
+    assert cli.main(score) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert [row["scores"]["promptir@1"]["psnr"] for row in scored["images"]] == pytest.approx(
+        [expected_psnr(seed) for seed in seeds.values()], abs=1e-5
+    )
+    assert "how folders are joined to the name" in scored["notes"][0]
     assert run(capsys, "data.root=mine", "results=again")[0] == 0
     assert scores(alone / "again") == scores(alone / "results")
 
