@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 
 from restorebench.benchmarks.commands import main as cli
+from restorebench.benchmarks.commands.train import COMMAND as TRAIN
 from restorebench.benchmarks.store.cells import read_records
+from restorebench.benchmarks.training.batches import build_mixture
 
 from ...datasets.roots import pixels, save
 from ..training.runs import QUICK
@@ -64,6 +66,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     return code, captured.out + captured.err
 
 
+@pytest.mark.slow
 def test_sequences_under_one_root_run_with_names_and_previews_of_their_own(
     alone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +110,7 @@ def test_sequences_under_one_root_run_with_names_and_previews_of_their_own(
     assert scores(alone / "again") == scores(alone / "results")
 
 
+@pytest.mark.slow
 def test_a_rule_is_said_and_what_is_no_image_is_no_failure(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(2):
         pair(alone, f"noisy/000{seed}_NOISY_SRGB_010.png", f"clean/000{seed}_GT_SRGB_010.png", seed)
@@ -126,6 +130,7 @@ def test_a_rule_is_said_and_what_is_no_image_is_no_failure(alone: Path, capsys: 
     assert re.search(r"promptir@1 *\| *2 ", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["mine", "./mine/../mine", "link"])
 def test_one_folder_as_both_sides_is_refused(alone: Path, other: str, capsys: pytest.CaptureFixture[str]) -> None:
     save(alone / "mine" / "1.png", pixels(1))
@@ -167,6 +172,7 @@ def test_data_check_counts_images_alone(alone: Path, capsys: pytest.CaptureFixtu
     assert not found["unreadable"] + found["unpaired"] + found["mismatched"]
 
 
+@pytest.mark.slow
 def test_training_refuses_what_evaluation_refuses_and_holds_the_limit_of_pixels(
     alone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,3 +191,17 @@ def test_training_refuses_what_evaluation_refuses_and_holds_the_limit_of_pixels(
         assert code == 2
         assert f"{name}/1.png: {reason[name]}" in text
         assert "Traceback" not in text
+
+
+def test_training_says_by_which_rule_pairs_are_found(alone: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(alone / "data/Train/Denoise/1.png", pixels(1, 48, 48))
+    for seed in range(2):
+        for name in ("Derain", "Dehaze", "Enhance"):
+            pair(alone / "data/Train" / name, f"input/{seed}.png", f"target/{seed}.png", seed)
+        pair(alone / "data/Train/Deblur", f"S{seed}/blur/out_1.png", f"S{seed}/sharp/1.png", seed)
+        save(alone / f"data/Train/Deblur/S{seed}/blur_gamma/out_1.png", pixels(seed))
+    words = ["model=rbair", "variant=tiny", "recipe=five_degradations", "data.root=data", "run=r"]
+    with caplog.at_level("INFO", logger="restorebench"):
+        build_mixture(TRAIN.compose(words).configs[0])
+    assert "GoPro: left out: blur_gamma, another version of blur (2 images)" in caplog.messages
+    assert any("begin or end with: S0/out_1.png with S0/1.png" in message for message in caplog.messages)
