@@ -46,7 +46,7 @@ def test_any_names_with_one_change_pair_exactly_back_or_are_refused(change: str,
     folders = st.sampled_from(["s/", "t/", "s/u/"] if nested else [""])
     mine, its = CHANGES[change]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(st.lists(st.tuples(folders, PIECES), min_size=1, max_size=6, unique=True))
     def check(names: list[tuple[str, str]]) -> None:
         assume(all(piece.strip(". ") for _, piece in names))
