@@ -7,7 +7,7 @@ counts go by cluster. A cluster has one name in all tasks of a data set. Light: 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 _SCENE = re.compile(r"^(astronaut|chelsea|coffee|motorcycle|rocket)(?:-|$)")
@@ -29,12 +29,21 @@ def cluster_of(dataset: str, image: str) -> str:
         dataset: its name, ``embedded-256`` or ``SOTS-Outdoor``.
         image: name of the sample.
     """
+    if dataset.startswith("folder-"):
+        return _sequence_of_folders(image)
     rule = _embedded if dataset.startswith("embedded-") else _RULES.get(dataset)
     return rule(image) if rule else image
 
 
-def kind_of(dataset: str) -> str:
-    """What the clusters of a data set are, in the plural; empty where every image is its own."""
+def kind_of(dataset: str, images: Iterable[str] = ()) -> str:
+    """What the clusters of a data set are, in the plural; empty where every image is its own.
+
+    Args:
+        dataset: its name.
+        images: names of samples of it, by which a folder of the user's shows whether it has sequences.
+    """
+    if dataset.startswith("folder-"):
+        return "sequences" if any("/" in image for image in images) else ""
     return "scenes" if dataset.startswith("embedded-") else _KINDS.get(dataset, "")
 
 
@@ -55,11 +64,22 @@ def _hazy(image: str) -> str:
 
 def _sequence(image: str) -> str:
     """``GOPR0384_11_00`` of ``GOPR0384_11_00/blur/000001.png`` and of ``GOPR0384_11_00-000001.png``."""
+    named = _FROM.match(_stem(image))
+    if named:
+        return named["sequence"]
     folders = [part for part in PurePosixPath(image).parts[:-1] if part.casefold() not in _SUBFOLDERS]
     if folders:
         return folders[-1]
-    framed = _FRAME.match(_stem(image)) or _FROM.match(_stem(image))
+    framed = _FRAME.match(_stem(image))
     return framed["sequence"] if framed else image
+
+
+def _sequence_of_folders(image: str) -> str:
+    """The folder of a frame, ``train/000`` and ``val/000`` being two; the image itself where it lies in none."""
+    if "/" not in image:
+        return image
+    named = _FROM.match(_stem(image))
+    return named["sequence"] if named else str(PurePosixPath(image).parent)
 
 
 _SUBFOLDERS = frozenset({"blur", "blur_gamma", "sharp", "input", "target", "test"})
@@ -75,5 +95,5 @@ _RULES: dict[str, Callable[[str], str]] = {
     "HIDE": _sequence,
     "CDD-11": _composite,
 }
-"""By the name of a standard set; folders of a user's, whatever they show, have none."""
+"""By the name of a standard set. A folder of a user's has sequences where its images lie in folders below it."""
 _KINDS = {"SOTS-Outdoor": "clean images", "GoPro": "sequences", "HIDE": "sequences", "CDD-11": "scenes"}

@@ -16,7 +16,7 @@ class Sample:
     """One image of a task.
 
     Attributes:
-        name: unique within the data set; for files, the file's name.
+        name: unique within the data set; for files, the path below the folder of their side, ``sequence/frame.png``.
         clean: (H, W, 3) uint8 RGB, read-only.
         degraded: the same shape and type, or None where the protocol draws the degradation itself (`denoise`).
         task: the task it belongs to.

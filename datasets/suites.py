@@ -162,6 +162,10 @@ def _standard(standard_suite: Suite, subsets: Sequence[Subset], reading: Reading
     }
     if unpaired:
         notice += f"; will fail: {', '.join(sorted(unpaired))}"
+    for subset in subsets:
+        for note in subset.listing.notes if subset.listing is not None else ():
+            if f"{subset.set.name}: {note}" not in notice:
+                notice += f"; {subset.set.name}: {note}"
     return ResolvedSuite(suite, tuple(data), notice)
 
 

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..evaluation.scoring import ScoredPair, ScoreMeans, means, paired, scored
+from ..evaluation.scoring import ScoredPair, ScoreMeans, means, paired, pairing_notes, scored
 from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol, Scores
@@ -47,9 +47,10 @@ def main(arguments: Sequence[str]) -> int:
         tqdm(scored(restored, clean, protocols, lpips), total=total, unit="image", leave=False, disable=hidden)
     )
     rows = [means(pairs, protocol) for protocol in protocols]
-    notices = [choice.notice for choice in choices.values() if choice.notice]
+    notices = [*pairing_notes(restored, clean), *(choice.notice for choice in choices.values() if choice.notice)]
     if options.json:
-        text = json.dumps(as_data(restored, clean, rows, pairs, choices), indent=2, allow_nan=False)
+        data = {**as_data(restored, clean, rows, pairs, choices), "notes": notices}
+        text = json.dumps(data, indent=2, allow_nan=False)
     else:
         text = as_text(rows, pairs, notices, per_image=options.images)
     sys.stdout.write(text + "\n")

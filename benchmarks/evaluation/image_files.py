@@ -6,6 +6,7 @@ import io
 import math
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Literal, cast, get_args
@@ -49,16 +50,22 @@ def image_format(value: object) -> ImageFormat | None:
 
 
 def file_names(names: Sequence[str], kind: ImageFormat) -> dict[str, str]:
-    """File names for samples: their own with the format's extension, kept whole where two differ in theirs alone."""
+    """File names for samples, no two the same: their own with the format's extension, ``/`` as ``_``.
+
+    Where two names would differ in their extension or in that alone, or one would be called as another is, they are
+    kept whole.
+    """
 
     def stem(name: str) -> str:
         path = PurePath(name)
         return name[: -len(path.suffix)] if path.suffix.lower() in READABLE else name
 
-    stems = [stem(name) for name in names]
-    unique = {name: stems.count(short) == 1 for name, short in zip(names, stems, strict=True)}
-    short = dict(zip(names, stems, strict=True))
-    return {name: file_name(short[name] if unique[name] else name, SUFFIXES[kind]) for name in names}
+    short = {name: stem(name).replace("/", "_") for name in names}
+    counts, whole = Counter(short.values()), set(names)
+    return {
+        name: file_name(plain if counts[plain] == 1 and plain not in whole - {name} else name, SUFFIXES[kind])
+        for name, plain in short.items()
+    }
 
 
 def write_image(path: Path, image: NDArray[np.float32], kind: ImageFormat) -> None:

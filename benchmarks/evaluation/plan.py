@@ -133,6 +133,8 @@ def chosen_images(config: RunConfig) -> ResolvedSuite:
             f"unknown dataset={config.dataset}: there is dataset=folder, with degraded=DIR clean=DIR; a standard set"
             " is chosen by its task, as in tasks=derain@Rain100H"
         )
+    if "degraded" not in own and "clean" not in own and config.data.root:
+        own["degraded"] = config.data.root  # the root of a set with both sides
     folders = {key: Path(own[key]).expanduser() if key in own else None for key in ("degraded", "clean")}
     task = OWN_TASK if config.tasks is None else config.tasks
     own_folders = (folders["degraded"], folders["clean"])

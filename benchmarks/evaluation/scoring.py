@@ -6,8 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from ...datasets.errors import DataError
 from ...datasets.files.images import FORMATS, read_image
-from ...datasets.files.pairing import Partners
+from ...datasets.files.name_rules import stem
+from ...datasets.files.pairing import Partnership, check_sides, partnership
+from ...datasets.files.sides import list_root
+from ...datasets.files.walk import files_below, has_suffix, is_hidden
 from ..errors import RestorationError, UserError
 from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips
@@ -70,46 +73,65 @@ class ScoreMeans:
 def paired(restored: Path, clean: Path) -> list[ScoredPair]:
     """Every restored image with its clean one, in the order of names, those without a partner as problems.
 
-    Pairs are found as in the data sets: by the same name, apart from the extension, a word for its role, or what
-    follows an underscore.
+    Pairs are found as in the data sets, see `datasets.files.pairing.partnership`. Names are paths below the folders.
 
     Raises:
-        UserError: if a folder is not there or holds no images.
+        UserError, DataError: if a folder is not there or holds no images, both are one, or rules that do not agree pair
+            them.
     """
-    outputs, references = _names(restored, READABLE), _names(clean, tuple(FORMATS))
-    partners = Partners(references)
+    outputs, references, pairing = _partnership(restored, clean)
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in outputs:
-        by_stem[PurePath(name).stem].append(name)
+        by_stem[stem(name)].append(name)
     pairs = []
     for name in outputs:
-        same = by_stem[PurePath(name).stem]
-        try:
-            partner = partners.find(name)
-            problem = f"no clean image for it in {clean}" if partner is None else ""
-        except DataError as error:
-            partner, problem = None, str(error)
+        same = by_stem[stem(name)]
+        partner, problem = pairing.clean.get(name, ""), pairing.problems.get(name, "")
         if len(same) > 1 and not set(same) <= set(references):
             problem = f"{' and '.join(same)} are restored images of one name; keep one of them"
-        pairs.append(ScoredPair(name, partner or "", {}, problem))
+        pairs.append(ScoredPair(name, partner, {}, problem))
     used = {pair.clean for pair in pairs}
     lacking = [ScoredPair("", name, {}, f"no restored image for it in {restored}") for name in references]
     return pairs + [pair for pair in lacking if pair.clean not in used]
 
 
-def _names(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    """Image files of a folder, sorted.
+def pairing_notes(restored: Path, clean: Path) -> tuple[str, ...]:
+    """The rule by which two folders are paired, in a line; nothing where names are equal.
+
+    Raises:
+        UserError, DataError: see `paired`.
+    """
+    return _partnership(restored, clean)[2].notes
+
+
+def _partnership(restored: Path, clean: Path) -> tuple[list[str], list[str], Partnership]:
+    outputs, references = _names(restored, frozenset(READABLE)), _names(clean, frozenset(FORMATS))
+    check_sides(restored, clean)
+    released = list_root(clean) if all("/" in name for name in references) else None
+    if released is None:
+        return outputs, references, partnership(outputs, references, str(clean))
+    # The root of a set with both sides, SEQUENCE/{blur,sharp}: only its clean images are references.
+    paths = {each.clean_name: each.clean for each in released.images if each.clean is not None}
+    pairing = partnership(outputs, sorted(paths), str(clean))
+    below = {name: path.relative_to(clean).as_posix() for name, path in paths.items()}
+    chosen = {name: below[partner] for name, partner in pairing.clean.items()}
+    return outputs, sorted(below.values()), replace(pairing, clean=chosen)
+
+
+def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:
+    """Image files of a folder, sorted: its own, or those of the folders below where it has none of its own.
 
     Raises:
         UserError: if there are none.
     """
     try:
-        names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in suffixes)
+        files = sorted(path.name for path in folder.iterdir() if not is_hidden(path.name) and not path.is_dir())
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror or error}; give a folder of images") from error
-    names = [name for name in names if not name.startswith(".")]
+    names = [name for name in files if has_suffix(name, suffixes)]
+    names = names or [name for name in files_below(folder) if has_suffix(name, suffixes)]
     if not names:
-        raise UserError(f"{folder} holds no images ({', '.join(suffixes)})")
+        raise UserError(f"{folder} holds no images ({', '.join(sorted(suffixes))})")
     return names
 
 

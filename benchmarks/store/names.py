@@ -16,6 +16,8 @@ _ESCAPED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNESCAPED = {written[1]: character for character, written in _ESCAPED.items()}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|(.?))", re.DOTALL)
 
+_HASHED = re.compile(r"-[0-9a-f]{16}$")
+
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,199}")
 _LABEL = re.compile(r"[\w@+()\[\]](?:[\w.@+()\[\] -]{0,198}[\w.@+()\[\]-])?")
 
@@ -67,19 +69,26 @@ def shown(text: str) -> str:
 def file_name(image: str, suffix: str) -> str:
     """Name of a file that belongs to an image: the image's own, or a short one with its hash where that cannot be.
 
-    An ordinary name is kept, ``/`` as ``_``. One that is too long, begins with a dot or has characters that do not
-    print gives its first characters that do, and the beginning of the SHA-256 of the whole.
+    An ordinary name is kept. One that is a path, is too long, begins with a dot, has characters that do not print, is
+    not in the Unicode form NFC (which some disks make of every name), or ends as a name with a hash does, gives its
+    first characters that do, and the beginning of the SHA-256 of the whole: no two names have one file.
 
     Args:
         image: name of the sample.
         suffix: of the file, with its dot.
     """
-    plain = image.replace("/", "_")
-    length = len(os.fsencode(plain) if plain.isprintable() else b"") + len(suffix)
-    if plain.isprintable() and plain and not plain.startswith(".") and length <= LONGEST_FILE_NAME:
-        return plain + suffix
+    plain = image.isprintable() and unicodedata.is_normalized("NFC", image)
+    if (
+        plain
+        and image
+        and not image.startswith(".")
+        and "/" not in image
+        and not _HASHED.search(image)
+        and len(os.fsencode(image)) + len(suffix) <= LONGEST_FILE_NAME
+    ):
+        return image + suffix
     digest = hashlib.sha256(image.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    start = re.sub(r"[^A-Za-z0-9_-]+", "-", plain[:SHORT]).strip("-")
+    start = re.sub(r"[^A-Za-z0-9_-]+", "-", image.replace("/", "_")[:SHORT]).strip("-")
     return f"{start or 'image'}-{digest}{suffix}"
 
 

@@ -143,6 +143,8 @@ def _listed_components(
             components += [Component(label, share, images) for images in (clean, natural) if images is not None]
         else:
             pairs = PairedFolder(label, root, cache)
+            for note in pairs.notes:
+                logger.info("%s", note)
             components.append(Component(label, share, pairs, pairs))
     return components
 

@@ -47,7 +47,7 @@ FORMATS = {
 FOREIGN_SUFFIXES = frozenset(
     (
         *(".webp", ".gif", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
-        *(".exr", ".hdr", ".dng", ".raw", ".npy", ".mat", ".svg"),
+        *(".exr", ".hdr", ".dng", ".raw"),
     )
 )
 """Extensions of other image files, which are named instead of being passed over."""

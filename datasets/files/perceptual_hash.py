@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,11 +32,29 @@ def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     return _signs(_thumbnail(image))
 
 
-def flipped_hashes(image: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], ...]:
-    """The hashes of an image as it is and mirrored along one axis, the other and both; none without structure."""
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What an image shows, roughly: its hash (64,), and its thumbnail (32, 32), of mean 0 and norm 1."""
+
+    bits: NDArray[np.bool_]
+    thumbnail: NDArray[np.float64]
+
+    def correlation(self, other: Look) -> float:
+        """Of the two thumbnails, from -1 to 1."""
+        return float((self.thumbnail * other.thumbnail).sum())
+
+
+def flipped_looks(image: NDArray[np.uint8]) -> tuple[Look, ...]:
+    """The looks of an image (H, W, 3) as it is, mirrored along each axis and along both; none without structure."""
     thumbnail = _thumbnail(image)
     flips = (thumbnail, thumbnail[:, ::-1], thumbnail[::-1], thumbnail[::-1, ::-1])
-    return tuple(bits for flip in flips if (bits := _signs(flip)) is not None)
+    return tuple(Look(bits, _normalised(flip)) for flip in flips if (bits := _signs(flip)) is not None)
+
+
+def _normalised(thumbnail: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = thumbnail - thumbnail.mean()
+    normalised: NDArray[np.float64] = centred / np.linalg.norm(centred)
+    return normalised
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float64]:

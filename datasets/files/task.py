@@ -31,7 +31,7 @@ def members(listing: Listing, hashes: Mapping[Path, str]) -> str:
         if image.clean is None:
             digests[f"clean of {image.name}"] = image.problem
         else:
-            digests[f"clean/{image.clean.name}"] = hashes[image.clean]
+            digests[f"clean/{image.clean_name}"] = hashes[image.clean]
     return set_hash(digests.items())
 
 

@@ -112,7 +112,7 @@ def check_subset(subset: Subset, advance: Callable[[], object] = lambda: None) -
         images=subset.images,
         good=len(good),
         unpaired=_unpaired(listing),
-        unreadable=tuple(file.problem for file in files.values() if file.problem),
+        unreadable=tuple(_placed(listing, path, file.problem) for path, file in files.items() if file.problem),
         mismatched=tuple(f"{name}: {words}" for name, words in mismatched.items()),
         ignored=tuple(label(path) for path in listing.ignored),
         sizes=dict(sizes.most_common()),
@@ -122,8 +122,19 @@ def check_subset(subset: Subset, advance: Callable[[], object] = lambda: None) -
 
 
 def _unpaired(listing: Listing) -> tuple[str, ...]:
-    alone = [f"{label(e.degraded)}: {e.problem}" for e in listing.images if e.clean is None and e.degraded is not None]
-    return (*alone, *(f"{label(path)}: no degraded image for it" for path in listing.orphans))
+    alone = [(e.degraded, e.problem) for e in listing.images if e.clean is None and e.degraded is not None]
+    alone += [(path, "no degraded image for it") for path in listing.orphans]
+    return tuple(_placed(listing, path, f"{label(path)}: {words}") for path, words in alone)
+
+
+def _placed(listing: Listing, path: Path, words: str) -> str:
+    """Words that begin with a file's folder and name, as the path below what was read where that is longer."""
+    for folder in listing.folders:
+        if path.is_relative_to(folder) and len(path.relative_to(folder).parts) > 1:
+            start = label(path)
+            below = path.relative_to(folder.parent).as_posix()
+            return f"{below}{words.removeprefix(start)}" if words.startswith(start) else f"{below}: {words}"
+    return words
 
 
 def _good(image: ListedImage, files: dict[Path, _File]) -> bool:

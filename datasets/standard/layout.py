@@ -6,11 +6,12 @@ The layout is the one that RBaIR, PromptIR and AdaIR users have on disk, in ever
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import DataError
 from ..files.pairing import Listing, list_folder, list_pairs
+from ..files.sides import list_root
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class StandardSet:
         source: where it comes from.
         licence: its terms, as far as its source states any.
         note: what to know before using it; "" if there is nothing.
+        part: of a set that is also read as its archive has it, the folder below its own that has the test images; "" of
+            a set that is not.
+        clean: of such a set, the folder of the clean images beside `part`; "" where `part` has both sides.
     """
 
     name: str
@@ -38,6 +42,8 @@ class StandardSet:
     source: str
     licence: str
     note: str = ""
+    part: str = ""
+    clean: str = ""
 
     def spellings(self, task: str) -> tuple[tuple[str, str], ...]:
         """The sub-folders (degraded, clean) for a task."""
@@ -47,7 +53,17 @@ class StandardSet:
         """Where the files go under the data root: `test/dehaze/{input,target}/*`; for all tasks together if None."""
         spellings = self.subfolders or ((task or f"{self.tasks[0]},...", "clear"),)
         pairs = [f"{self.folders[0]}/{{{','.join(pair)}}}/*" for pair in spellings if pair[0]]
-        return " or ".join(pairs) or f"{self.folders[0]}/*"
+        return " or ".join((*pairs, *self._released())) or f"{self.folders[0]}/*"
+
+    def _released(self) -> tuple[str, ...]:
+        """Where the files go as the archive has them."""
+        if self.clean:
+            return (f"{self.folders[0]}/{{{self.part},{self.clean}}}/** as released",)
+        return (
+            (f"{self.folders[0]}/{self.part}/SEQUENCE/{{{','.join(self.subfolders[0])}}}/* as released",)
+            if self.part
+            else ()
+        )
 
     def locate(self, root: Path, task: str) -> tuple[Path | None, Path] | None:
         """The folders (degraded, clean) for a task under the data root, or None if they are not both there."""
@@ -63,12 +79,36 @@ class StandardSet:
         return None
 
     def listing(self, root: Path, task: str) -> Listing | None:
-        """The images for a task under the data root; None if the folders are not there."""
+        """The images for a task under the data root; None if the folders are not there.
+
+        Raises:
+            DataError: the names of the two sides cannot be paired.
+        """
         folders = self.locate(root, task)
         if folders is None:
-            return None
+            return self._as_released(root) if self.part else None
         degraded, clean = folders
         return list_folder(clean) if degraded is None else list_pairs(degraded, clean)
+
+    def _as_released(self, root: Path) -> Listing | None:
+        """The images of the set as its archive has them, `GOPRO_Large/test/SEQUENCE/{blur,sharp}`."""
+        for folder in self.folders:
+            base = _descend(root, folder) or _descend(root, folder.removeprefix("test/"))
+            if base is None:
+                continue
+            part = _descend(base, self.part)
+            if self.clean:
+                clean = _descend(base, self.clean)
+                listing = None if part is None or clean is None else list_pairs(part, clean)
+                listing = listing and replace(
+                    listing, orphans=()
+                )  # the clean images of the training part lie there too
+            else:
+                training = _descend(base, "train") is not None
+                listing = list_root(part or base) if part or not training else None
+            if listing is not None:
+                return listing
+        return None
 
 
 def _descend(base: Path, relative: str) -> Path | None:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..files.hashes import THREADS
-from ..files.images import FORMATS, image_size, read_image
+from ..files.images import image_size, read_image
 from ..files.perceptual_hash import BITS, hash_distance, perceptual_hash
+from ..files.walk import image_names
 from .layout import StandardSet
 
 Size = tuple[int, int]
@@ -81,7 +82,7 @@ class _Picture:
 
 
 def set_images(standard: StandardSet, root: Path) -> dict[str, Path]:
-    """The clean images of a standard set under the data root, by file name.
+    """The clean images of a standard set under the data root, by name.
 
     Raises:
         DataError: it is not there.
@@ -89,8 +90,8 @@ def set_images(standard: StandardSet, root: Path) -> dict[str, Path]:
     listing = standard.listing(root, standard.tasks[0])
     if listing is None:
         raise DataError(f"{standard.name} is not under data.root={root}: it goes in {standard.layout()}")
-    paths = [*(image.clean for image in listing.images), *listing.orphans]
-    return {path.name: path for path in sorted(p for p in paths if p is not None)}
+    named = {image.clean_name: image.clean for image in listing.images if image.clean is not None}
+    return dict(sorted({**named, **{path.name: path for path in listing.orphans}}.items()))
 
 
 def folder_images(folder: Path) -> dict[str, Path]:
@@ -99,10 +100,10 @@ def folder_images(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: there is none.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FORMATS and path.is_file())
-    if not paths:
+    names = image_names(folder)
+    if not names:
         raise DataError(f"no PNG, JPEG, BMP or TIFF image in {folder}")
-    return {str(path.relative_to(folder)): path for path in paths}
+    return {name: folder / name for name in names}
 
 
 def find_leakage(

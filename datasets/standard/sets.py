@@ -86,23 +86,27 @@ GOPRO = StandardSet(
     name="GoPro",
     tasks=("deblur",),
     images=1111,
-    folders=("test/deblur/gopro",),
+    folders=("test/deblur/gopro", "test/deblur/GOPRO_Large", "GOPRO_Large"),
     subfolders=(("blur", "sharp"), _INPUT_TARGET),
     size="1111 pairs of 1280x720; about 3 GB",
     source="Nah et al., 'Deep multi-scale convolutional neural network for dynamic scene deblurring', CVPR 2017:"
     " https://seungjunnah.github.io/Datasets/gopro",
     licence="CC BY 4.0",
-    note="the test sequences of GOPRO_Large put into one folder, with `blur` and not `blur_gamma`",
+    note="the test sequences of GOPRO_Large, put into one folder or as released, with `blur` and not `blur_gamma`",
+    part="test",
 )
 HIDE = StandardSet(
     name="HIDE",
     tasks=("deblur",),
     images=2025,
-    folders=("test/deblur/hide",),
+    folders=("test/deblur/hide", "test/deblur/HIDE_dataset", "HIDE_dataset"),
     subfolders=(("blur", "sharp"), _INPUT_TARGET),
     size="2025 pairs of 1280x720; about 5 GB",
     source="Shen et al., 'Human-aware motion deblurring', ICCV 2019: https://github.com/joanshen0508/HA_deblur",
     licence=_NO_TERMS,
+    note="as released, `test` has the blurry images of `test-close-ups` and `test-long-shot`, and `GT` all sharp ones",
+    part="test",
+    clean="GT",
 )
 LOL_V1 = StandardSet(
     name="LOL-v1",

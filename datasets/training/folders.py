@@ -6,7 +6,7 @@ Under the data root, in ``Train`` or ``train``:
 ``Denoise/*``         clean images (BSD400 and WED)
 ``Derain``            ``rainy/rain-1.png`` with ``gt/norain-1.png`` (Rain100L's 200 training pairs)
 ``Dehaze``            ``synthetic/part1/0025_0.8_0.1.jpg`` with ``original/0025.png`` (RESIDE OTS)
-``Deblur``            ``blur/NAME.png`` with ``sharp/NAME.png`` (GoPro)
+``Deblur``            ``blur/NAME.png`` with ``sharp/NAME.png`` (GoPro), or ``SEQUENCE/{blur,sharp}`` as released
 ``Enhance``           ``low/2.png`` with ``gt/2.png`` (LOL-v1)
 ====================  =========================================================================================
 
@@ -17,7 +17,6 @@ read by the rules of evaluation, and the photographs of the embedded test sets a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +26,9 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..files.images import FOREIGN_SUFFIXES, FORMATS, read_image, wrong_extension
 from ..files.limits import pixel_limit
+from ..files.pairing import Listing, list_tree
+from ..files.sides import list_root
+from ..files.walk import files_below
 from .guard import refuse_test_photograph
 
 Image = NDArray[np.uint8]
@@ -99,27 +101,19 @@ class FolderImages:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A paired training set: its folder under ``Train``, the sub-folders (degraded, clean), the clean image's name."""
+    """A paired training set: its folder under ``Train`` and the sub-folders (degraded, clean)."""
 
     title: str
     folder: str
     subfolders: tuple[tuple[str, str], ...]
-    clean_stem: Callable[[str], str]
 
 
 _INPUT_TARGET = ("input", "target")
 LAYOUTS = {
-    "derain": _Layout(
-        "Rain100L's training pairs",
-        "Derain",
-        (("rainy", "gt"), _INPUT_TARGET),
-        lambda stem: f"norain-{stem.removeprefix('rain-')}" if stem.startswith("rain-") else stem,
-    ),
-    "dehaze": _Layout(
-        "RESIDE OTS", "Dehaze", (("synthetic", "original"), _INPUT_TARGET), lambda stem: stem.partition("_")[0]
-    ),
-    "deblur": _Layout("GoPro", "Deblur", (("blur", "sharp"), _INPUT_TARGET), lambda stem: stem),
-    "lowlight": _Layout("LOL-v1", "Enhance", (("low", "gt"), ("low", "high"), _INPUT_TARGET), lambda stem: stem),
+    "derain": _Layout("Rain100L's training pairs", "Derain", (("rainy", "gt"), _INPUT_TARGET)),
+    "dehaze": _Layout("RESIDE OTS", "Dehaze", (("synthetic", "original"), _INPUT_TARGET)),
+    "deblur": _Layout("GoPro", "Deblur", (("blur", "sharp"), _INPUT_TARGET)),
+    "lowlight": _Layout("LOL-v1", "Enhance", (("low", "gt"), ("low", "high"), _INPUT_TARGET)),
 }
 """The paired training sets by task."""
 
@@ -132,26 +126,26 @@ class PairedFolder:
         root: the data root.
         cache: keeps decoded images.
 
+    Attributes:
+        names: of the degraded images, their paths below the folder of their side.
+        notes: a line for each choice that was made, by which rule names pair for one.
+
     Raises:
-        DataError: a folder is missing, or a degraded image has no clean one.
+        DataError: a folder is missing, both are one, or a degraded image has no clean one.
     """
 
     def __init__(self, task: str, root: Path, cache: DecodedCache) -> None:
         layout = LAYOUTS[task]
         self._cache, self._title = cache, layout.title
         self._cleared: set[Path] = set()
-        degraded, clean = _subfolders(layout, train_folder(root))
-        by_stem = {path.stem: path for path in image_files(clean, layout.title)}
-        self._degraded = image_files(degraded, layout.title)
-        self._clean: list[Path] = []
-        for path in self._degraded:
-            partner = by_stem.get(layout.clean_stem(path.stem)) or by_stem.get(path.stem)
-            if partner is None:
-                raise DataError(
-                    f"{path} has no clean image {layout.clean_stem(path.stem)}.* in {clean}: add it or remove the file"
-                )
-            self._clean.append(partner)
-        self.names = tuple(path.relative_to(degraded).as_posix() for path in self._degraded)
+        listing = _pairs(layout, train_folder(root))
+        for image in listing.problems:
+            assert image.degraded is not None
+            raise DataError(f"{image.degraded}: {image.problem}: add the right one or remove the file")
+        self.names = tuple(image.name for image in listing.images)
+        self._degraded = [image.degraded for image in listing.images if image.degraded is not None]
+        self._clean = [image.clean for image in listing.images if image.clean is not None]
+        self.notes = tuple(f"{layout.title}: {note}" for note in listing.notes)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -211,13 +205,20 @@ def denoise_images(root: Path, cache: DecodedCache) -> FolderImages:
     return FolderImages(train_folder(root) / "Denoise", cache, "BSD400 and WED")
 
 
-def _subfolders(layout: _Layout, train: Path) -> tuple[Path, Path]:
+def _pairs(layout: _Layout, train: Path) -> Listing:
+    """The pairs of a set: its two sub-folders, or the folder itself as its archive has it, `SEQUENCE/{blur,sharp}`."""
     folder = train / layout.folder
-    for degraded, clean in layout.subfolders:
-        if (folder / degraded).is_dir() and (folder / clean).is_dir():
-            return folder / degraded, folder / clean
-    wanted = " or ".join(f"{{{','.join(pair)}}}" for pair in layout.subfolders)
-    raise DataError(f"{layout.title} is missing: put its images into {folder}/{wanted}")
+    for names in layout.subfolders:
+        degraded, clean = (folder / name for name in names)
+        if degraded.is_dir() and clean.is_dir():
+            for side in (degraded, clean):
+                image_files(side, layout.title)
+            return list_tree(degraded, clean)
+    released = list_root(folder) if folder.is_dir() else None
+    if released is None:
+        wanted = " or ".join(f"{{{','.join(pair)}}}" for pair in layout.subfolders)
+        raise DataError(f"{layout.title} is missing: put its images into {folder}/{wanted}")
+    return released
 
 
 def image_files(folder: Path, kind: str) -> list[Path]:
@@ -228,11 +229,11 @@ def image_files(folder: Path, kind: str) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"{kind}: there is no folder {folder}")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [folder / name for name in files_below(folder)]
     for path in files:
         if path.suffix.lower() in FOREIGN_SUFFIXES:
             raise DataError(f"{kind}: {wrong_extension(path)}: convert or remove {path}")
-    images = [path for path in files if path.suffix.lower() in FORMATS]
+    images = sorted(path for path in files if path.suffix.lower() in FORMATS)
     if not images:
         raise DataError(f"{kind}: there is no image in {folder} ({', '.join(sorted(FORMATS))})")
     return images

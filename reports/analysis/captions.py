@@ -63,7 +63,7 @@ def image_counts(group: Group, task: str | None = None) -> str:
     counts: dict[str, int] = {}
     for record in measured_records(group, task):
         counts[record.task_key] = max(record.expected, counts.get(record.task_key, 0))
-    scores, kinds = group.scoreboard, {key: kind_of(key.partition("@")[2]) for key in counts}
+    scores, kinds = group.scoreboard, {key: _kind(group, key) for key in counts}
     if len(set(counts.values())) == 1 and len({key.partition("@")[2] for key in counts}) == 1:
         first = next(iter(counts))
         whole = AVERAGE if task is None and len(counts) == len(group.tasks) else first
@@ -101,8 +101,14 @@ def hopeless(ranking: Ranking, kind: str) -> str:
 def cluster_kind(group: Group, column: str) -> str:
     """What the clusters of a column's images are, in the plural."""
     keys = group.tasks if column == AVERAGE else (column,)
-    kinds = {kind_of(key.partition("@")[2]) or "images" for key in keys}
+    kinds = {_kind(group, key) or "images" for key in keys}
     return kinds.pop() if len(kinds) == 1 else "independent images, scenes or sequences"
+
+
+def _kind(group: Group, key: str) -> str:
+    """What the clusters of a task's images are, in the plural; empty where every image is its own."""
+    images = (row.image for each in group.restorers if key in each.cells for row in each.cells[key].rows)
+    return kind_of(key.partition("@")[2], images)
 
 
 def restorers_shown(ranking: Ranking) -> str:

@@ -51,6 +51,28 @@ def test_the_notice_names_what_fails_and_what_is_passed_over(haze):
     assert "\n" not in notice
 
 
+def test_a_root_with_both_sides_is_given_once(haze, tmp_path):
+    resolved = folder_suite(haze, None, "dehaze")
+    assert re.fullmatch(r"folder-mine-[0-9a-f]{8}", resolved.suite.tasks[0].dataset)
+    two = folder_suite(haze / "hazy", haze / "clear", "dehaze")
+    assert resolved.data[0].names == two.data[0].names
+    assert resolved.data[0].fingerprint() == two.data[0].fingerprint()
+    with pytest.raises(DataError, match=r"has degraded images and clean ones: give degraded=.*mine to restore"):
+        folder_suite(None, haze)
+
+
+def test_frames_of_one_name_in_two_sequences_are_two_images_of_the_data_set(tmp_path):
+    for seed, sequence in enumerate(("a", "b")):
+        save(tmp_path / sequence / "blur" / "1.png", pixels(seed))
+        save(tmp_path / sequence / "sharp" / "1.png", pixels(10 + seed))
+    (data,) = folder_suite(tmp_path, None).data
+    assert data.names == ("a/1.png", "b/1.png")
+    before = data.fingerprint()
+    for seed, sequence in enumerate(("b", "a")):  # the clean images change places
+        save(tmp_path / sequence / "sharp" / "1.png", pixels(10 + seed))
+    assert folder_suite(tmp_path, None).data[0].fingerprint() != before
+
+
 def test_clean_images_alone_are_for_noise(haze):
     resolved = folder_suite(None, haze / "clear", "denoise", 30)
     assert [task.label for task in resolved.suite.tasks] == ["denoise-30"]

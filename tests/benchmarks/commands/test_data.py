@@ -176,7 +176,7 @@ def test_damaged_files_come_to_the_evaluation_by_name_and_the_rest_as_images(lol
     Image.fromarray(np.zeros((24, 32), np.uint16)).save(low / "3.png")
     Image.fromarray(pixels(4)).convert("CMYK").save(low / "4.png", "TIFF")
     (low / "5.png").unlink()
-    (low / "5.png").mkdir()
+    (low / "5.png").symlink_to("nowhere")
     save(low / "6.png", pixels(6, 50, 50))
     (lol / "test/enhance/lolv1/high/7.png").unlink()
     data = resolve("lowlight", source="standard", root=lol).data[0]

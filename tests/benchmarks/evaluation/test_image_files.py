@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,6 +24,7 @@ from restorebench.benchmarks.evaluation.image_files import (
     read_restored,
     write_image,
 )
+from restorebench.benchmarks.store.names import file_name
 from restorebench.datasets.errors import DataError
 
 
@@ -97,6 +100,32 @@ def test_file_names_are_the_samples_own_and_never_collide() -> None:
         "coffee-left.npy",
         "v1.5.npy",
     ]
+
+
+@pytest.mark.parametrize("kind", ["npy", "png16"])
+def test_no_two_samples_have_one_file(kind: ImageFormat) -> None:
+    pieces = st.text("ab/_.", max_size=3).flatmap(
+        lambda text: st.sampled_from(["", ".png", ".bmp", ".npy", ".png.bmp"]).map(lambda end: text + end)
+    )
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(pieces, unique=True, max_size=8))
+    def check(names: list[str]) -> None:
+        files = file_names(names, kind)
+        assert set(files) == set(names)
+        assert len(set(files.values())) == len(names)
+        assert not any("/" in file for file in files.values())
+
+    check()
+
+
+def test_frames_of_sequences_are_saved_under_readable_names() -> None:
+    assert file_names(["S1/0001.png", "S2/0001.png", "S2/0002.png", "S2_0002.png"], "png8") == {
+        "S1/0001.png": "S1_0001.png",
+        "S2/0001.png": "S2_0001.png",
+        "S2/0002.png": file_name("S2/0002.png", ".png"),
+        "S2_0002.png": "S2_0002.png.png",
+    }
 
 
 def test_formats_by_name() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,33 @@ def test_any_name_gives_a_file_of_one_folder(cases: int) -> None:
         assert len(file.encode()) <= 255
 
     check()
+
+
+@pytest.mark.parametrize("cases", CASES)
+def test_no_two_names_have_one_file(cases: int) -> None:
+    pieces = st.one_of(st.text("ab/_.- \\\n", max_size=4), st.just("a-" + "0" * 16), ALL_TEXT)
+
+    @settings(max_examples=cases, deadline=None)
+    @given(st.lists(pieces, unique=True, max_size=6))
+    def check(names: list[str]) -> None:
+        # A file's own name is a name too, and has another file.
+        for each in (names, list(dict.fromkeys([*names, *(file_name(name, "") for name in names)]))):
+            files = [preview_name(name) for name in each]
+            assert len(set(files)) == len(each)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    "names", [("a/b", "a_b"), ("a\nb", "a-b"), ("s/1.png", "s_1.png"), ("/a", "_a"), ("", "image")]
+)
+def test_names_that_look_alike_as_files_have_two(names: tuple[str, str]) -> None:
+    assert preview_name(names[0]) != preview_name(names[1])
+
+
+def test_two_unicode_forms_of_a_name_are_two_files_on_every_disk() -> None:
+    files = {preview_name(name) for name in ("caf\u00e9", "cafe\u0301")}
+    assert len({unicodedata.normalize("NFC", file) for file in files}) == 2
 
 
 def test_a_long_name_gets_a_short_one_with_its_hash() -> None:

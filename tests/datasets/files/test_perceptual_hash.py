@@ -5,25 +5,25 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from restorebench.datasets.files.perceptual_hash import BITS, flipped_hashes, hash_distance, perceptual_hash
+from restorebench.datasets.files.perceptual_hash import BITS, flipped_looks, hash_distance, perceptual_hash
 
 from ..roots import scene
 
 
 def test_an_image_without_structure_has_none() -> None:
     assert perceptual_hash(np.full((32, 32, 3), 40, np.uint8)) is None
-    assert flipped_hashes(np.full((32, 32, 3), 40, np.uint8)) == ()
+    assert flipped_looks(np.full((32, 32, 3), 40, np.uint8)) == ()
 
 
 def test_hashes_of_flips_are_those_of_the_flipped_images() -> None:
     for seed in range(5):
         image = scene(seed)
-        for bits, flip in zip(
-            flipped_hashes(image), (image, image[:, ::-1], image[::-1], image[::-1, ::-1]), strict=True
+        for look, flip in zip(
+            flipped_looks(image), (image, image[:, ::-1], image[::-1], image[::-1, ::-1]), strict=True
         ):
             expected = perceptual_hash(np.ascontiguousarray(flip))
             assert expected is not None
-            assert hash_distance(bits, expected) <= 2  # thumbnails are rounded to grey levels
+            assert hash_distance(look.bits, expected) <= 2  # thumbnails are rounded to grey levels
 
 
 def test_scaling_and_darkening_leave_most_bits() -> None:

@@ -47,7 +47,7 @@ def test_every_file_that_is_wrong_is_named(lol):
     save(base / "low/4.png", pixels(4, 8, 10))
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(base / "low/5.png")
     (base / "low/6.png").unlink()
-    (base / "low/6.png").mkdir()
+    (base / "low/6.png").symlink_to("nowhere")
     (base / "high/7.png").rename(base / "high/7.gif")
     save(base / "high/99.png", pixels(1, 8, 8))
     (base / "low/readme.md").write_text("hello")
@@ -60,6 +60,19 @@ def test_every_file_that_is_wrong_is_named(lol):
     ]
     assert report.mismatched == ("4.png: 10x8 pixels, but its clean image 4.png has 8x8",)
     assert report.ignored == ("low/readme.md",)
+
+
+def test_a_damaged_frame_is_named_with_its_sequence(tmp_path):
+    for sequence in ("GOPR1", "GOPR2"):
+        for kind in ("blur", "sharp"):
+            save(tmp_path / "GOPRO_Large/test" / sequence / kind / "000001.png", pixels(1))
+    (tmp_path / "GOPRO_Large/test/GOPR2/blur/000001.png").write_bytes(b"")
+    save(tmp_path / "GOPRO_Large/test/GOPR1/blur/000002.png", pixels(1))
+    (tmp_path / "GOPRO_Large/test/GOPR1/blur/Thumbs.db").write_bytes(b"no image")
+    report = checked("GoPro", tmp_path)
+    assert (report.state, report.images, report.good) == ("incomplete", 3, 1)
+    assert report.unreadable == ("test/GOPR2/blur/000001.png: zero bytes long",)
+    assert [words.partition(":")[0] for words in report.unpaired] == ["test/GOPR1/blur/000002.png"]
 
 
 def test_a_set_with_too_many_images_is_not_whole(lol):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from restorebench.datasets.clusters import cluster_of
 from restorebench.datasets.standard.layout import find_subset
 from restorebench.datasets.standard.sets import get_set
 
@@ -85,3 +86,54 @@ def test_the_real_images_are_counted(real_root, name, task, count):
     subset = find_subset(get_set(name), task, real_root)
     assert subset.images == count
     assert subset.whole == (name in ("CBSD68", "Rain100H"))
+
+
+@pytest.mark.parametrize("folder", ["test/deblur/gopro", "test/deblur/GOPRO_Large", "GOPRO_Large"])
+def test_gopro_as_released_is_read_as_it_is(tmp_path: Path, folder: str) -> None:
+    for part, sequence in (("test", "GOPR0384_11_00"), ("test", "GOPR0385_11_01"), ("train", "GOPR0372_07_00")):
+        for kind in ("blur", "blur_gamma", "sharp"):
+            save(tmp_path / folder / part / sequence / kind / "000001.png", pixels(1))
+    subset = find_subset(get_set("GoPro"), "deblur", tmp_path)
+    assert subset.listing is not None
+    assert [image.name for image in subset.listing.images] == [
+        *("GOPR0384_11_00/000001.png", "GOPR0385_11_01/000001.png")
+    ]
+    for image in subset.listing.images:
+        assert image.degraded is not None
+        assert image.degraded.parent.name == "blur"
+        assert image.clean == image.degraded.parent.parent / "sharp" / "000001.png"
+    assert subset.listing.notes == ("left out: blur_gamma, another version of blur (2 images)",)
+    assert {cluster_of("GoPro", image.name) for image in subset.listing.images} == {"GOPR0384_11_00", "GOPR0385_11_01"}
+
+
+def test_sequences_below_the_two_sides_are_read(tmp_path: Path) -> None:
+    for side in ("blur", "sharp"):
+        save(tmp_path / "test/deblur/gopro" / side / "GOPR0384_11_00" / "000001.png", pixels(1))
+    subset = find_subset(get_set("GoPro"), "deblur", tmp_path)
+    assert subset.listing is not None
+    assert [image.name for image in subset.listing.images] == ["GOPR0384_11_00/000001.png"]
+
+
+@pytest.mark.parametrize("folder", ["test/deblur/hide", "HIDE_dataset"])
+def test_hide_as_released_is_read_as_it_is(tmp_path: Path, folder: str) -> None:
+    base = tmp_path / folder
+    for path in ("train/1fromGOPR0854", "test/test-close-ups/2fromGOPR0854", "test/test-long-shot/3fromGOPR0950"):
+        save(base / f"{path}.png", pixels(1))
+        save(base / "GT" / f"{path.rpartition('/')[2]}.png", pixels(2))
+    for text in ("train.txt", "test.txt", "GT/list.csv"):
+        (base / text).write_text("1fromGOPR0854.png\n")
+    subset = find_subset(get_set("HIDE"), "deblur", tmp_path)
+    assert subset.listing is not None
+    assert not subset.listing.problems
+    assert not subset.listing.orphans
+    assert [(image.name, image.clean_name) for image in subset.listing.images] == [
+        ("test-close-ups/2fromGOPR0854.png", "2fromGOPR0854.png"),
+        ("test-long-shot/3fromGOPR0950.png", "3fromGOPR0950.png"),
+    ]
+    assert [cluster_of("HIDE", image.name) for image in subset.listing.images] == ["GOPR0854", "GOPR0950"]
+
+
+def test_a_training_part_alone_is_no_test_set(tmp_path: Path) -> None:
+    for kind in ("blur", "sharp"):
+        save(tmp_path / "GOPRO_Large/train/GOPR0372_07_00" / kind / "000001.png", pixels(1))
+    assert find_subset(get_set("GoPro"), "deblur", tmp_path).listing is None

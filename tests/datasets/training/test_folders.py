@@ -53,7 +53,7 @@ def test_what_is_missing_on_disk_is_said(tmp_path: Path) -> None:
         denoise_images(tmp_path, DecodedCache(0))
     save(tmp_path / "Train/Deblur/blur/a.png", 0)
     save(tmp_path / "Train/Deblur/sharp/b.png", 0)
-    with pytest.raises(DataError, match=r"a\.png has no clean image a\.\*"):
+    with pytest.raises(DataError, match=r"blur/a\.png: no clean image for it in sharp: add"):
         PairedFolder("deblur", tmp_path, DecodedCache(0))
 
 
@@ -126,3 +126,41 @@ def test_a_grey_image_and_notes_beside_it_are_fine(tmp_path: Path) -> None:
     (tmp_path / "licence.txt").write_text("CC0")
     (image,) = [FolderImages(tmp_path, DecodedCache(0)).clean(0)]
     np.testing.assert_array_equal(image, np.asarray(colours().convert("L").convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("task", "pairs"),
+    [
+        ("deblur", [("Deblur/{}/blur/000001.png", "Deblur/{}/sharp/000001.png")]),
+        ("deblur", [("Deblur/blur/{}/000001.png", "Deblur/sharp/{}/000001.png")]),
+        ("lowlight", [("Enhance/low/{}_NOISY_1.png", "Enhance/high/{}_GT_1.png")]),
+        ("derain", [("Derain/rainy/restored_{}.png", "Derain/gt/{}.png")]),
+    ],
+)
+def test_training_pairs_by_the_rules_of_evaluation(task: str, pairs: list[tuple[str, str]], tmp_path: Path) -> None:
+    for number, name in enumerate(("S1", "S2")):
+        for degraded, clean in pairs:
+            save(tmp_path / "Train" / degraded.format(name), number)
+            save(tmp_path / "Train" / clean.format(name), 10 + number)
+    found = PairedFolder(task, tmp_path, DecodedCache(0))
+    assert len(found) == len(set(found.names)) == 2
+    for number in range(2):
+        for image, seed in ((found.degraded(number), number), (found.clean(number), 10 + number)):
+            expected = np.random.default_rng(seed).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+            np.testing.assert_array_equal(image, expected)
+
+
+def test_one_folder_as_both_sides_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "Train/Deblur/blur/a.png", 0)
+    (tmp_path / "Train/Deblur/sharp").symlink_to(tmp_path / "Train/Deblur/blur")
+    with pytest.raises(DataError, match="are one folder"):
+        PairedFolder("deblur", tmp_path, DecodedCache(0))
+
+
+def test_what_systems_leave_in_a_folder_is_no_training_image(tmp_path: Path) -> None:
+    save(tmp_path / "1.png", 0)
+    for name in ("Thumbs.db", ".DS_Store", "._1.png", "@eaDir/1.png", "__MACOSX/._1.png", "blocks.mat", "list.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no image")
+    (tmp_path / "x.png").mkdir()
+    assert FolderImages(tmp_path, DecodedCache(0)).names == ("1.png",)

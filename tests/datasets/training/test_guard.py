@@ -94,3 +94,22 @@ def sky(seed: int, grain: float) -> Pixels:
 def test_white_sky_and_gradients_are_accepted(image: Pixels) -> None:
     assert matching_photograph(image) is None
     refuse_test_photograph(image, Path("patch.png"))
+
+
+def edged(seed: int) -> Pixels:
+    """A soft slanted edge, or a bar that rises on white, as a wall, a horizon or a mast on the sky is."""
+    rng = np.random.default_rng(seed)
+    down, across = np.mgrid[0:1:96j, 0:1:128j]
+    a, b, c, d = rng.uniform(-120, 120, 4)
+    if seed % 2:
+        level = 128 + a / 3 * np.tanh((across * b + down * c - d / 2) / 8)
+    else:
+        bar = np.exp(-((across - rng.uniform()) ** 2) / 0.002) * (down > rng.uniform())
+        level = 250 - abs(a) * np.exp(-((down - 1) ** 2) / 0.1) - abs(b) * bar
+    level = level + rng.normal(0, rng.choice([0, 0.5, 2, 5]), level.shape)
+    return np.repeat(np.clip(level, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def test_edges_and_masts_on_a_plain_sky_are_accepted() -> None:
+    taken = {seed: same for seed in range(300) if (same := matching_photograph(edged(seed))) is not None}
+    assert not taken
