@@ -53,7 +53,7 @@ class Report:
     whole: bool
 
 
-def write_report(results: Path, output: Path | None = None) -> Report:
+def write_report(results: Path, output: Path | None = None, *, partial: bool = False) -> Report:
     """Write leaderboard, tables in all formats, methods, training budgets, figures and page of a results folder.
 
     What one piece lacks costs that piece: the others are written.
@@ -61,6 +61,7 @@ def write_report(results: Path, output: Path | None = None) -> Report:
     Args:
         results: the store, which is only read where `output` is another folder.
         output: where everything goes; made if it is not there.
+        partial: summary and tables average what was scored where images are missing, and say how many they are.
 
     Raises:
         OSError: a file could not be written.
@@ -77,9 +78,9 @@ def write_report(results: Path, output: Path | None = None) -> Report:
     summaries = []
     for group, stem in zip(several, stems(several), strict=True):
         with _alone(f"summary of {group.title}", failed):
-            summaries.append(terminal_table([group]))
+            summaries.append(terminal_table([group], partial=partial))
         with _alone(f"tables of {group.title}", failed):
-            files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, tables)
+            files += write_formats(paper_table(group, suite=group.suite, stem=stem, partial=partial), FORMATS, tables)
     if several:
         with _alone("methods.txt", failed):
             files.append(write_text(output / "methods.txt", methods_text(several) + "\n"))
@@ -130,6 +131,7 @@ def paper_table_files(
     rows: Sequence[str] | None,
     published: Sequence[str],
     folder: Path,
+    partial: bool = False,
 ) -> tuple[list[Path], str]:
     """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
 
@@ -138,7 +140,7 @@ def paper_table_files(
         PublishedError: an unknown paper.
     """
     group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=bool(published))
-    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published)
+    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published, partial=partial)
     return write_formats(table, [fmt], folder), render(table, fmt)
 
 

@@ -37,6 +37,7 @@ class WeightsRecord:
         description: one line for people.
         training: what the file says of how it was trained, as the trainer wrote it; None where it says nothing.
         label: what tables call a file of unknown origin; left out of the file where it is empty.
+        group: name that several weights of one network share, whose scores are averaged; left out where empty.
         reconstructed: whether the network was rebuilt from its paper, a fact of its card; left out where not.
     """
 
@@ -47,6 +48,7 @@ class WeightsRecord:
     description: str
     training: dict[str, Any] | None
     label: str = field(default="", metadata={LEFT_OUT: ""})
+    group: str = field(default="", metadata={LEFT_OUT: ""})
     reconstructed: bool = field(default=False, metadata={LEFT_OUT: False})
 
 

@@ -60,7 +60,7 @@ def blocks(
     pairs = list(zip(group.restorers, measured, strict=True))
     if not named:
         last = next(place for place, column in enumerate(columns) if column.key == columns[-1].key)
-        pairs.sort(key=lambda pair: (not pair[0].is_input, -(pair[1].scores[last].value or -1e9), pair[1].method))
+        pairs.sort(key=lambda pair: (not pair[0].is_input, *_order(pair[1].scores[last]), pair[1].method))
     beside: list[TableRow] = []
     paired: set[str] = set()
     for restorer, row in pairs:
@@ -78,6 +78,11 @@ def blocks(
     if rest:
         parts.append(_printed_block(group, rest, columns, common))
     return parts
+
+
+def _order(score: Number) -> tuple[bool, float]:
+    """By falling score; means over some of the images come after all others, since they are not of the same."""
+    return score.partial, -(score.value or -1e9)
 
 
 def _common(group: Group) -> _Common:

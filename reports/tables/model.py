@@ -69,6 +69,7 @@ class Number:
         mark: of the column's ranking.
         images: how many it is a mean over; None where that is not known.
         clusters: how many scenes, photographs or sequences these come from.
+        partial: whether images are missing from what it is a mean over.
         notes: footnotes.
     """
 
@@ -79,6 +80,7 @@ class Number:
     mark: Mark | None = None
     images: int | None = None
     clusters: int | None = None
+    partial: bool = False
     notes: tuple[str, ...] = ()
 
     @classmethod

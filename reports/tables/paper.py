@@ -27,6 +27,7 @@ def paper_table(
     rows: Sequence[str] | None = None,
     published: Sequence[str] = (),
     stem: str | None = None,
+    partial: bool = False,
 ) -> PaperTable:
     """The table of a suite.
 
@@ -34,10 +35,11 @@ def paper_table(
         group: what was measured; None for a table of printed rows alone.
         suite: of which suite; for printed rows one of `PLACES`.
         columns: ``psnr``, ``ssim`` or both.
-        rows: measured restorers by their names in the registry, in this order (``identity`` is the input, always
-            first); None for all by falling average.
+        rows: measured restorers by their names in the registry, their labels or those of their weights, in this order
+            (``identity`` is the input, always first); None for all by falling average.
         published: papers' rows, as `published_rows` takes them.
         stem: name for files and label; that of the group or suite if None.
+        partial: give means over what was scored where images are missing, too (`measured_rows`).
 
     Raises:
         ReportError: an unknown metric, restorer, paper or suite, or nothing to show.
@@ -49,7 +51,7 @@ def paper_table(
         raise ReportError("a table without rows: name restorers with --rows, or papers with --published")
     chosen = chosen if chosen is not None and chosen.restorers else None
     heads = score_columns(chosen, suite, metrics)
-    measured = [] if chosen is None else measured_rows(chosen, heads)
+    measured = [] if chosen is None else measured_rows(chosen, heads, partial=partial)
     return PaperTable(
         suite=suite,
         stem=stem or (f"{suite}-published" if chosen is None else chosen.stem),
@@ -75,13 +77,13 @@ def _chosen(group: Group, rows: Sequence[str] | None) -> Group:
     """The group with the restorers that are asked for."""
     if rows is None:
         return group
-    known = sorted({restorer.record.model for restorer in group.restorers})
+    known = sorted({name for restorer in group.restorers for name in restorer.names})
     for name in rows:
         if name not in known:
             hint = nearest(name, known) or f"; there are {', '.join(known)}"
             raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
-    ordered = [c for name in dict.fromkeys(rows) for c in group.restorers if c.record.model == name]
-    return replace(group, restorers=tuple(sorted(ordered, key=lambda restorer: not restorer.is_input)))
+    ordered = {c.label: c for name in rows for c in group.restorers if name in c.names}
+    return replace(group, restorers=tuple(sorted(ordered.values(), key=lambda restorer: not restorer.is_input)))
 
 
 def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:
