@@ -75,8 +75,8 @@ def evaluate(
         degraded, clean, sigma: images of your own in place of a suite's, pairs found by name; without `degraded`, noise
             of `sigma` grey levels is drawn on the clean ones.
         lpips: None: where its weights are here; True: in any case; False: not; or the file with the backbone's weights.
-        limit: only the first images of each task, for a quick look; with `results`, a later call without it goes on from
-            their rows, and until then they are partial.
+        limit: only the first images of each task, for a quick look; with `results`, a later call without it goes on
+            from their rows, and until then they are partial.
         results: a results folder that gets the cells, exactly those of ``bench run`` for a registered name; what it
             holds already is not computed again. None: nothing is written.
         name: of a network that has none, needed with `results`: lower-case letters, digits, and ``_-.`` between them.

@@ -76,7 +76,7 @@ def paired(restored: Path, clean: Path) -> list[ScoredPair]:
     Raises:
         UserError: if a folder is not there or holds no images.
     """
-    outputs, references = _names(restored, READABLE), _names(clean, tuple(FORMATS))
+    outputs, references = image_names(restored, READABLE), image_names(clean, tuple(FORMATS))
     partners = Partners(references)
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in outputs:
@@ -97,7 +97,7 @@ def paired(restored: Path, clean: Path) -> list[ScoredPair]:
     return pairs + [pair for pair in lacking if pair.clean not in used]
 
 
-def _names(folder: Path, suffixes: Sequence[str]) -> list[str]:
+def image_names(folder: Path, suffixes: Sequence[str]) -> list[str]:
     """Image files of a folder, sorted.
 
     Raises:

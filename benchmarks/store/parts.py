@@ -30,7 +30,8 @@ class WeightsRecord:
     """The weights of a cell.
 
     Attributes:
-        kind: ``file``, ``bundled``, ``none`` (random) or ``not needed``.
+        kind: ``file``, ``bundled``, ``none`` (random), ``not needed``, ``memory`` (a script's network), or ``images``:
+            there are none, images of another tool were scored; their folder and hash stand in the place of the file's.
         path: the file on the machine that ran; None where there is none.
         sha256: of the file, in hexadecimal.
         provenance: where they come from (`restorebench.models.card.Provenance`).
@@ -119,14 +120,14 @@ class ComplexityRecord:
     """Parameters and multiply-adds of one image (see `profiling.macs.Complexity`).
 
     Attributes:
-        parameters: trainable numbers.
+        parameters: trainable numbers; None where nobody knows them (images of another tool).
         macs: multiply-adds; None where they could not be counted.
         statement: what was counted, at which size, or why it could not be.
         macs_by_kind, size, counter, uncounted, executed: as in `Complexity`; None, and left out of the file, where
             nothing was counted.
     """
 
-    parameters: int
+    parameters: int | None
     macs: int | None
     statement: str
     macs_by_kind: dict[str, int] | None = field(default=None, metadata={LEFT_OUT: None})

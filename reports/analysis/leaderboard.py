@@ -111,9 +111,11 @@ class RestorerRecords:
 def conditions(record: Record) -> str:
     """What the cells of one table row share, as a key: the identity less the task and its images.
 
-    The revision of network code is left out: of two revisions, the later computation stands.
+    The revision of network code is left out: of two revisions, the later computation stands. So is the hash of images
+    that another tool restored: each task has its own, and of two lots of one task the one stored last stands.
     """
-    shared = {name: value for name, value in plain(record.identity).items() if name not in {"task", "data", "revision"}}
+    apart = {"task", "data", "revision"} | ({"weights"} if record.provenance == "images" else set())
+    shared = {name: value for name, value in plain(record.identity).items() if name not in apart}
     return json.dumps([record.suite, record.suite_tasks, shared], sort_keys=True)
 
 
