@@ -21,6 +21,7 @@ from .methods import methods_text
 from .outputs import inside
 from .page.images import IMAGES
 from .page.writer import ASSETS, write_page
+from .published.by_hand import hand_rows
 from .published.results import SETTINGS
 from .tables.formats import render, write_formats
 from .tables.leaderboard import write_leaderboard
@@ -132,15 +133,26 @@ def paper_table_files(
     published: Sequence[str],
     folder: Path,
     partial: bool = False,
+    extra: Path | None = None,
 ) -> tuple[list[Path], str]:
     """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
+
+    Args:
+        results, suite, protocol: what was measured.
+        fmt, columns, rows, published, partial: as of `paper_table`.
+        folder: for the files.
+        extra: a file of rows by hand (`published/by_hand.py`).
 
     Raises:
         ReportError: no such suite, several protocols or sets of images, an unknown column or restorer, or no row.
         PublishedError: an unknown paper.
     """
-    group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=bool(published))
-    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published, partial=partial)
+    by_hand = [] if extra is None else hand_rows(extra)
+    alone = bool(published) or bool(by_hand)
+    group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=alone)
+    table = paper_table(
+        group, suite=suite, columns=columns, rows=rows, published=published, partial=partial, extra=by_hand
+    )
     return write_formats(table, [fmt], folder), render(table, fmt)
 
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from ..errors import UserError
 
+EXTRA = (
+    "rows by hand, own or copied: a line a method and task with method, kind (own|copied), task (dehaze, denoise-25, "
+    "average), psnr, ssim, source, and where known citation, params_m, macs_g, note; they are not ranked"
+)
 FORMATS = ("latex", "markdown", "csv", "html")
 
 
@@ -54,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--rows", help="measured restorers by their names (rbair,anyir); default: all; none: no row")
     table.add_argument("--published", default="", help="papers' rows by their names (PromptIR,AdaIR), or all")
     _partial(table, default=argparse.SUPPRESS)
+    table.add_argument("--extra", type=_path, metavar="CSV", help=EXTRA)
     table.add_argument("--protocol", help="where the store has the suite under several")
     _output(table, "folder of table and .bib (default: DIR/tables)", default=argparse.SUPPRESS)
     table.set_defaults(run=paper_table)
@@ -147,6 +152,7 @@ def paper_table(options: argparse.Namespace) -> int:
         published=_names(options.published),
         folder=options.output or results / "tables",
         partial=options.partial,
+        extra=options.extra,
     )
     _say(f"{text}\n\n{_written(files)}")
     return 0

@@ -52,7 +52,7 @@ class Evaluation:
             ``failed``), ``psnr`` (dB), ``ssim``, ``lpips``, ``input_psnr`` and ``input_ssim`` (of the degraded image),
             ``how`` it went through the network, and the ``message`` of a failed one. Scores that are not there are NaN.
         summary: a row a task in the suite's order, then ``average``, the plain mean over the tasks: ``images`` with
-            scores, ``failed`` ones, ``status`` (``complete``, ``incomplete``, or ``partial`` where only the first images
+            scores, ``failed`` ones, ``status`` (``complete``, ``incomplete``, or ``partial``: only the first images
             were asked for), the means, and a ``note``. A task with a failed image has no means, and then there is no
             average: a mean over some of the images is no score of the set. A quick look (``partial``) has means.
         notices: what a reader has to know besides, a line each.

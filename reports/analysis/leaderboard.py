@@ -96,8 +96,16 @@ class RestorerRecords:
     @property
     def label(self) -> str:
         """What the user calls the weights file, as it was said last; empty where nothing was said."""
-        latest = sorted(self.records.values(), key=lambda record: record.finished, reverse=True)
-        return next((record.weights.label for record in latest if record.weights.label), "")
+        return next((record.weights.label for record in self._latest if record.weights.label), "")
+
+    @property
+    def group(self) -> str:
+        """Name that several weights of one network share, as it was said last; empty where nothing was said."""
+        return next((record.weights.group for record in self._latest if record.weights.group), "")
+
+    @property
+    def _latest(self) -> list[Record]:
+        return sorted(self.records.values(), key=lambda record: record.finished, reverse=True)
 
     @property
     def complete(self) -> bool:

@@ -8,6 +8,7 @@ from ..analysis.captions import cluster_kind, hopeless, task_label
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE, average_row, cell_row
 from ..analysis.restoration import otherwise
+from ..analysis.seeds import SeedGroup, printed, seed_groups
 from ..published.metrics import DIGITS, Metric
 from .columns import COSTS
 from .model import Column, Number, TableRow
@@ -45,6 +46,28 @@ def measured_rows(group: Group, columns: Sequence[Column], *, partial: bool = Fa
         )
         for restorer in group.restorers
     ]
+
+
+def seed_rows(group: Group, columns: Sequence[Column]) -> list[TableRow]:
+    """A row for each lot of weights that belong together, mean ± standard deviation over them; never ranked."""
+    return [
+        TableRow(
+            kind="seeds",
+            method=each.label,
+            model=each.members[0].record.model,
+            costs=tuple(cost.measured(each.members[0]) for cost in COSTS),
+            scores=tuple(_spread(group, each, column) for column in columns),
+            notes=(f"mean ± standard deviation (n - 1) over {', '.join(each.labels)}, {each.why}; not ranked",),
+        )
+        for each in seed_groups(group)
+    ]
+
+
+def _spread(group: Group, weights: SeedGroup, column: Column) -> Number:
+    spread = weights.spread(group, column.key, column.metric)
+    if spread is None:
+        return Number()
+    return Number(value=spread.mean, text=printed(spread, DIGITS[column.metric]))
 
 
 def hopeless_columns(group: Group, columns: Sequence[Column]) -> list[str]:
