@@ -158,4 +158,5 @@ def _weights(restorer: RestorerResult) -> tuple[str, ...]:
     text = "" if known is None else WEIGHTS.get(known, f"weights: {known}")
     if text and restorer.records.label:
         text = f"{text} ({restorer.records.label})"
-    return tuple(filter(None, (text, RECONSTRUCTED if reconstructed else "")))
+    given = f"parameters and MACs: {restorer.record.complexity.statement}" if provenance == "images" else ""
+    return tuple(filter(None, (text, RECONSTRUCTED if reconstructed else "", given)))
