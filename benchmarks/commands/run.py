@@ -17,6 +17,7 @@ from ...reports.tables.terminal import terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
 from ..evaluation.plan import RunPlan, make_plan
+from ..protocols.lpips import lpips_notice
 from .front.hydra import HydraCommand, Jobs
 
 logger = logging.getLogger("restorebench")
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     jobs = Jobs(COMMAND, arguments, plan=make_plan, run=run_plan, failure=incomplete)
     for plan in jobs.plans:
         plan.store.prepare()
-    for notice in dict.fromkeys(notice for plan in jobs.plans for notice in plan.notices):
+    notices = [notice for plan in jobs.plans for notice in plan.notices]
+    for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
     outcomes = jobs.launch()
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..evaluation.scoring import ScoredPair, ScoreMeans, means, paired, scored
 from ..protocols.catalogue import get_protocol, list_protocols
-from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips
+from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips, lpips_notice
 from ..protocols.protocol import Protocol, Scores
 from .stores import images
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         tqdm(scored(restored, clean, protocols, lpips), total=total, unit="image", leave=False, disable=hidden)
     )
     rows = [means(pairs, protocol) for protocol in protocols]
-    notices = [choice.notice for choice in choices.values() if choice.notice]
+    notices = list(filter(None, [lpips_notice(choices.values())]))
     if options.json:
         text = json.dumps(as_data(restored, clean, rows, pairs, choices), indent=2, allow_nan=False)
     else:

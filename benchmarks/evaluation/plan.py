@@ -79,9 +79,8 @@ class RunPlan:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Lines to show before it runs."""
-        lines = (self.suite.notice, self.lpips.notice if self.lpips else "")
-        return tuple(line for line in lines if line)
+        """Lines on the images to show before it runs; for LPIPS see `lpips_notice`, one line for all jobs."""
+        return (self.suite.notice,) if self.suite.notice else ()
 
     def names(self, data: TaskData) -> tuple[str, ...]:
         """The images of a task that are asked for, in its order."""

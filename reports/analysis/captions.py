@@ -65,7 +65,7 @@ def _partial(group: Group, task: str | None) -> list[str]:
 def stand_in(group: Group) -> str:
     """What a reader must know first where the data stand in for the papers' sets; empty where they are those."""
     if any(key.partition("@")[2].startswith(EMBEDDED) for key in group.tasks):
-        return "embedded photographs: not comparable with the papers' tables"
+        return "Embedded photographs: not comparable with the papers' tables."
     return ""
 
 

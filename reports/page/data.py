@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import Record
-from ..analysis.captions import task_label
+from ..analysis.captions import stand_in, task_label
 from ..analysis.cells import Group, RestorerResult, StoredCell, stems
 from ..analysis.costs import CostName, CostPoint, cost_points, cost_statement, pareto
 from ..analysis.leaderboard import AVERAGE, average_row, cell_row, weights_label
@@ -59,6 +59,7 @@ def group_data(group: Group, folder: Path) -> dict[str, Any]:
         "datasets": group.datasets,
         "protocol": group.protocol,
         "title": group.title,
+        "banner": stand_in(group),
         "tasks": [
             {"key": key, "label": task_label(group, key), "head": _head(key), "dataset": key.partition("@")[2]}
             for key in group.tasks
