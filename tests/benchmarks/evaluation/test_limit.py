@@ -1,4 +1,4 @@
-"""A quick look, `limit=N`: its rows say partial, count as nothing whole, and a later full run goes on from them."""
+"""`limit=N`, a quick look whose rows say partial and are gone on from; `label=` and `group=`, names of weights."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from safetensors.torch import save_file
 import restorebench
 from restorebench.benchmarks.store.cells import read_cells
 from restorebench.models import create_model
+from restorebench.reports.analysis.cells import groups
+from restorebench.reports.analysis.seeds import seed_groups
+from restorebench.reports.analysis.vetting import stored_cells
 
 from ..conftest import Bench
+
+pytestmark = pytest.mark.slow
 
 RUN = ("run", "model=identity", "tasks=dehaze", "data=embedded", "data.size=48", "device=cpu", "progress=false")
 
@@ -96,3 +101,46 @@ def test_label_and_group_of_a_finished_cell_can_be_given_later(tmp_path: Path, b
     bench_here(*run, cwd=tmp_path)
     (again,) = read_cells(tmp_path / "results")[0]
     assert again.record == cell.record, "a run that gives neither leaves both"
+
+
+def test_a_sweep_over_weights_of_one_group_is_one_row_more_and_only_its_own_suite_is_shown(
+    tmp_path: Path, bench_here: Bench
+) -> None:
+    bench_here(*RUN[:2], "tasks=derain", *RUN[3:], "limit=1", cwd=tmp_path)
+    bench_here(*RUN, "data.size=64", "limit=1", cwd=tmp_path)
+    files = []
+    for seed in range(2):
+        state = create_model("daair", variant="tiny", weights="none", seed=seed).network.state_dict()
+        files.append(tmp_path / f"seed-{seed}.safetensors")
+        save_file({name: value.clone() for name, value in state.items()}, files[-1])
+    run = (
+        "run",
+        "-m",
+        "model=daair",
+        "variant=tiny",
+        f"weights={files[0]},{files[1]}",
+        "group=two seeds",
+        *RUN[2:],
+        "limit=1",
+    )
+    done = bench_here(*run, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    titles = [line for line in done.stdout.splitlines() if line.endswith(", promptir@1")]
+    assert titles == ["dehaze on embedded-48, promptir@1"], "neither another suite nor other images"
+    assert done.stderr.count("will be n/a") <= 1
+    for seed in range(2):
+        assert f"DaAIR (tiny, seed-{seed}.safetensors)" in done.stdout
+    asked = ("report", "table", "--suite", "derain", "--format", "markdown")
+    assert "two seeds" not in bench_here(*asked, cwd=tmp_path).stdout
+    (cells,) = [[c for c in read_cells(tmp_path / "results")[0] if c.record.model == "daair"]]
+    assert {cell.record.weights.group for cell in cells} == {"two seeds"}
+    (group,) = [
+        g for g in groups(stored_cells(tmp_path / "results")[0]) if "embedded-48" in g.title and g.suite == "dehaze"
+    ]
+    (joined,) = seed_groups(group)
+    assert joined.label == "DaAIR (tiny), two seeds: mean of 2 weights"
+
+
+def test_a_group_needs_weights(tmp_path: Path, bench_here: Bench) -> None:
+    done = bench_here(*RUN, "group=x", cwd=tmp_path)
+    assert (done.returncode, "group=x joins several weights" in done.stderr) == (2, True)

@@ -116,7 +116,10 @@ def test_a_folder_of_the_users_own_with_and_without_degraded_images(
     by_hand = restorebench.score(restored, clean, degraded=degraded)
     assert known[True].means.psnr == pytest.approx(by_hand.psnr, abs=1e-12)
     assert bench_here("check", "results", "results", cwd=tmp_path).returncode == 0
-    assert bench_here("report", cwd=tmp_path).returncode == 0
+    assert bench_here("report", "table", "--suite", "folder", "--format", "latex", cwd=tmp_path).returncode == 2
+    asked = ("report", "methods")
+    done = bench_here(*asked, cwd=tmp_path)
+    assert "no network was run here" in " ".join(done.stdout.split())
 
 
 def test_a_missing_image_is_a_failed_one_and_nothing_looks_complete(
