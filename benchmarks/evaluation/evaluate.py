@@ -52,6 +52,8 @@ def evaluate(
     limit: int | None = None,
     results: str | os.PathLike[str] | None = None,
     name: str | None = None,
+    label: str | None = None,
+    group: str | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Score a restorer on a suite under a protocol.
@@ -82,6 +84,8 @@ def evaluate(
         name: of a network that has none, needed with `results`: lower-case letters, digits, and ``_-.`` between them.
             Its cells are told apart by a hash of its tensors, attributes and code (`fingerprint`), so another network
             under the same name is another row; so is one that changes its own attributes while it runs.
+        label: what tables call a file of `weights`; None: the file's name.
+        group: a name that several weights of one network share; their mean is one row more.
         progress: whether to show a bar.
 
     Returns:
@@ -94,6 +98,8 @@ def evaluate(
         model=model if isinstance(model, str) else "",
         variant=variant,
         weights=_text(weights),
+        label=label,
+        group=group,
         tasks=tasks or (DEFAULT_SUITE if clean is None and degraded is None else OWN_TASK),
         protocol=protocol,
         data=DataConfig(source=data, root=_text(root), size=size),
@@ -223,7 +229,10 @@ def _command(plan: RunPlan) -> str:
         )
     data = config["data"]
     values = {
-        **{key: config[key] for key in ("model", "variant", "weights", "tasks", "dataset", "degraded", "clean")},
+        **{
+            key: config[key]
+            for key in ("model", "variant", "weights", "tasks", "dataset", "degraded", "clean", "label", "group")
+        },
         **{key: config[key] for key in ("sigma", "protocol", "device", "dtype", "tile", "batch", "limit", "results")},
         **{f"+overrides.{key}": value for key, value in config["overrides"].items()},
         "data.source": data["source"],

@@ -77,8 +77,9 @@ class RestorerResult:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a user may call it: its label, the model, and the label of its weights file."""
-        several = (self.label, self.record.model, self.records.label)
+        """What a user may call it: its label, the model, the label of its weights file, the name of another tool."""
+        tool = self.record.title if self.record.provenance == "images" else ""
+        several = (self.label, self.record.model, self.records.label, tool)
         return tuple(dict.fromkeys(name for name in several if name))
 
     @property

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..published.metrics import Metric
 from .leaderboard import AVERAGE
@@ -19,8 +20,10 @@ from .leaderboard import AVERAGE
 if TYPE_CHECKING:
     from .cells import Group, RestorerResult
 
-ALIKE = ("recipe", "lists_sha256", "steps", "images", "ema", "interpolation")
-"""Facts of the trainer in which weights of different seeds agree."""
+ALIKE = ("recipe", "steps", "images", "ema", "interpolation")
+"""Facts of the trainer in which weights of different seeds agree, apart from their data."""
+_SEED = re.compile(r"\bseed \d+")
+"""In the first line of what determines the samples (`datasets.training.mixtures`)."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def seed_groups(group: Group) -> list[SeedGroup]:
         key = _key(restorer)
         if key is not None:
             several.setdefault(key, []).append(restorer)
-    found = [_seed_group(key, members) for key, members in several.items() if len(members) > 1]
+    joined = {key: members for key, members in several.items() if len(members) > 1 and _differ(key, members)}
+    found = [_seed_group(key, members) for key, members in joined.items()]
     return sorted(found, key=lambda each: each.label)
 
 
@@ -90,9 +94,22 @@ def _key(restorer: RestorerResult) -> tuple[str, ...] | None:
     if name:
         return "group", name, network
     facts = record.weights.training
-    if record.provenance != "retrained" or not facts or facts.get("seed") is None or facts.get("stages"):
+    if record.provenance != "retrained" or not facts or facts.get("seed") is None:
         return None
-    return "seeds", json.dumps([facts.get(fact) for fact in ALIKE], default=str), network
+    stages = [each for each in facts.get("stages") or () if isinstance(each, Mapping)]
+    return "seeds", json.dumps([_training(each) for each in (facts, *stages)], default=str), network
+
+
+def _training(facts: Mapping[str, Any]) -> list[Any]:
+    """What two trainings have in common that differ in their seeds alone."""
+    return [*(facts.get(name) for name in ALIKE), _SEED.sub("seed", str(facts.get("data")), count=1)]
+
+
+def _differ(key: tuple[str, ...], members: Sequence[RestorerResult]) -> bool:
+    """Whether weights that the trainer's facts join have seeds that differ; those of a name the user vouches for."""
+    if key[0] == "group":
+        return True
+    return len({str((member.record.weights.training or {}).get("seed")) for member in members}) == len(members)
 
 
 def _seed_group(key: tuple[str, ...], members: Sequence[RestorerResult]) -> SeedGroup:

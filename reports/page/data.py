@@ -105,10 +105,16 @@ def _row(
         "latency": point and point["latency"],
         "memory": point and point["memory"],
         "provenance": record.provenance,
-        "dtype": str(record.identity.numerics.dtype),
-        "device": str(record.identity.numerics.device),
+        **_where(record),
         **_record(restorer, group, folder),
     }
+
+
+def _where(record: Record) -> dict[str, str]:
+    """How and where the network ran, as far as it did."""
+    if record.provenance == "images":
+        return {"dtype": "images of another tool", "device": "not run here"}
+    return {"dtype": str(record.identity.numerics.dtype), "device": str(record.identity.numerics.device)}
 
 
 def _record(restorer: RestorerResult, group: Group, folder: Path) -> dict[str, Any]:

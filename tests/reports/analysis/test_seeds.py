@@ -48,7 +48,11 @@ def group_of(**weights: object) -> Group:
 
 
 def facts_with(seed: int) -> dict[str, object]:
-    return {"recipe": "embedded", "lists_sha256": "1", "steps": 10, "images": 80, "seconds": 1.0, "seed": seed}
+    data = f"epochs seed {seed}\nnoise x 1: photographs; drawn"
+    return {
+        "recipe": "embedded", "data": data, "lists_sha256": str(seed),
+        "steps": 10, "images": 80, "seconds": 1.0, "seed": seed,
+    }
 
 
 def test_a_group_by_name_is_one_row_with_its_spread_beside_each_alone() -> None:
@@ -80,7 +84,9 @@ def test_seeds_of_the_trainer_are_joined_and_other_recipes_are_not() -> None:
         cells = [cell for r in group.restorers if r.is_input for cell in r.cells.values()]
         for restorer, change in zip(restorers, changes, strict=True):
             for cell in restorer.cells.values():
-                weights = dataclasses.replace(cell.record.weights, training={**facts_with(0), **change})
+                seed = change.get("seed", 0)
+                assert isinstance(seed, int)
+                weights = dataclasses.replace(cell.record.weights, training={**facts_with(seed), **change})
                 cells.append(dataclasses.replace(cell, record=dataclasses.replace(cell.record, weights=weights)))
         (made,) = groups(cells)
         return made
@@ -89,7 +95,11 @@ def test_seeds_of_the_trainer_are_joined_and_other_recipes_are_not() -> None:
     assert "different seeds" in joined.why
     (pair,) = seed_groups(seeded([{"seed": 0}, {"seed": 1}, {"seed": 2, "steps": 11}]))
     assert len(pair.members) == 2
-    assert not seed_groups(seeded([{"recipe": name} for name in "abc"]))
+    assert not seed_groups(seeded([{"recipe": name, "seed": seed} for seed, name in enumerate("abc")]))
+    assert not seed_groups(seeded([{}, {}, {}])), "one seed three times is no spread over seeds"
+    other = "epochs seed 7\nnoise x 1: other photographs; drawn"
+    (pair,) = seed_groups(seeded([{"seed": 0}, {"seed": 1}, {"seed": 7, "data": other}]))
+    assert len(pair.members) == 2
 
 
 def test_weights_without_a_bond_stand_alone() -> None:
