@@ -50,8 +50,13 @@ def group_of(**weights: object) -> Group:
 def facts_with(seed: int) -> dict[str, object]:
     data = f"epochs seed {seed}\nnoise x 1: photographs; drawn"
     return {
-        "recipe": "embedded", "data": data, "lists_sha256": str(seed),
-        "steps": 10, "images": 80, "seconds": 1.0, "seed": seed,
+        "recipe": "embedded",
+        "data": data,
+        "lists_sha256": str(seed),
+        "steps": 10,
+        "images": 80,
+        "seconds": 1.0,
+        "seed": seed,
     }
 
 
