@@ -39,6 +39,9 @@ def test_a_quick_look_is_partial_everywhere_and_a_full_run_goes_on_from_it(tmp_p
     assert "1 cells add up, 0 of them complete" in checked.stdout
     table = bench_here("report", "table", "--suite", "dehaze", "--format", "markdown", cwd=tmp_path).stdout
     assert "partial: only 3 of 8 images" in table
+    assert "mean over the 3" not in table
+    asked = ("report", "table", "--suite", "dehaze", "--format", "markdown", "--partial")
+    assert "mean over the 3 of 8 images with scores" in bench_here(*asked, cwd=tmp_path).stdout
 
     full = bench_here(*RUN, cwd=tmp_path)
     assert "complete, 5 of 8 images computed now" in full.stderr
