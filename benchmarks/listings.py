@@ -44,7 +44,7 @@ def list_protocols() -> Listing[Protocol]:
     from .protocols.catalogue import get_protocol, list_protocols
 
     protocols = [get_protocol(name) for name in list_protocols()]
-    return Listing(protocols, blocks(protocol_rows(protocols)))
+    return Listing(protocols, protocol_table(protocols))
 
 
 def task_rows(suites: Iterable[Suite]) -> list[dict[str, Any]]:
@@ -58,6 +58,24 @@ def task_rows(suites: Iterable[Suite]) -> list[dict[str, Any]]:
 def protocol_rows(protocols: Iterable[Protocol]) -> list[dict[str, Any]]:
     """A row a protocol, with its conventions."""
     return [{"protocol": str(protocol), **protocol.describe()} for protocol in protocols]
+
+
+def protocol_table(protocols: Iterable[Protocol]) -> str:
+    """A line a protocol for a terminal: who uses it, and in what they differ; `protocol_rows` has every convention."""
+    from .protocols.catalogue import used_by
+
+    rows = [
+        {
+            "protocol": str(each),
+            "used by": used_by(each) or "-",
+            "scored in": "RGB" if each.colour == "rgb" else "Y",
+            "SSIM window": {"uniform7": "7x7", "gaussian11": "Gaussian 11"}[each.ssim.window] if each.ssim else "-",
+            "crop": f"to {each.crop_multiple}s" if each.crop_multiple else "-",
+            "tasks": "all" if each.noise and each.pairs else "not denoising" if each.pairs else "denoising",
+        }
+        for each in protocols
+    ]
+    return tabulate(rows, headers="keys", tablefmt="simple", disable_numparse=True)
 
 
 def blocks(rows: Iterable[dict[str, Any]]) -> str:

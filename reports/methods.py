@@ -80,16 +80,24 @@ def _data(records: Sequence[Record]) -> str:
     for record in records:
         seen.setdefault((record.task_key, record.identity.data), record)
     tasks = [
-        f"{key}: {record.expected} images ({digest[:DIGITS]})"
+        f"{key}: {record.expected} images ({digest[:DIGITS]}){_asked(record)}"
         for (key, digest), record in sorted(seen.items(), key=lambda item: item[0])
     ]
     return f"Data, with the first {DIGITS} digits of the SHA-256 of what determines the images: {'; '.join(tasks)}."
+
+
+def _asked(record: Record) -> str:
+    """That only the first images were asked for."""
+    return f", only {record.expected - record.not_asked} of them asked for" if record.not_asked else ""
 
 
 def _restorers(records: Sequence[Record]) -> str:
     descriptions = set()
     for record in records:
         if record.provenance == "input":
+            continue
+        if record.provenance == "images":
+            descriptions.add(f"{record.title} (images of another tool, {record.complexity.statement})")
             continue
         digest = record.weights.sha256
         weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
@@ -121,6 +129,8 @@ def _random(record: Record) -> str:
 def _numerics(records: Sequence[Record]) -> str:
     machines = set()
     for record in records:
+        if record.provenance == "images":  # whose network did not run here
+            continue
         numerics, environment = plain(record.identity.numerics), record.environment
         options = [
             f"{name} {numerics[name]}" for name in ("channels_last", "compile", "tile", "batch") if numerics.get(name)
@@ -135,7 +145,7 @@ def _numerics(records: Sequence[Record]) -> str:
             f" (Python {environment.python}, {named}, "
             f"git {_revision(environment.git_revision)})"
         )
-    return f"Numerics and machine: {'; '.join(sorted(machines))}."
+    return f"Numerics and machine: {'; '.join(sorted(machines)) or 'no network was run here'}."
 
 
 def _revision(revision: str | None) -> str:

@@ -21,6 +21,7 @@ from .methods import methods_text
 from .outputs import inside
 from .page.images import IMAGES
 from .page.writer import ASSETS, write_page
+from .published.by_hand import hand_rows
 from .published.results import SETTINGS
 from .tables.formats import render, write_formats
 from .tables.leaderboard import write_leaderboard
@@ -53,7 +54,7 @@ class Report:
     whole: bool
 
 
-def write_report(results: Path, output: Path | None = None) -> Report:
+def write_report(results: Path, output: Path | None = None, *, partial: bool = False) -> Report:
     """Write leaderboard, tables in all formats, methods, training budgets, figures and page of a results folder.
 
     What one piece lacks costs that piece: the others are written.
@@ -61,6 +62,7 @@ def write_report(results: Path, output: Path | None = None) -> Report:
     Args:
         results: the store, which is only read where `output` is another folder.
         output: where everything goes; made if it is not there.
+        partial: summary and tables average what was scored where images are missing, and say how many they are.
 
     Raises:
         OSError: a file could not be written.
@@ -77,9 +79,9 @@ def write_report(results: Path, output: Path | None = None) -> Report:
     summaries = []
     for group, stem in zip(several, stems(several), strict=True):
         with _alone(f"summary of {group.title}", failed):
-            summaries.append(terminal_table([group]))
+            summaries.append(terminal_table([group], partial=partial))
         with _alone(f"tables of {group.title}", failed):
-            files += write_formats(paper_table(group, suite=group.suite, stem=stem), FORMATS, tables)
+            files += write_formats(paper_table(group, suite=group.suite, stem=stem, partial=partial), FORMATS, tables)
     if several:
         with _alone("methods.txt", failed):
             files.append(write_text(output / "methods.txt", methods_text(several) + "\n"))
@@ -130,15 +132,27 @@ def paper_table_files(
     rows: Sequence[str] | None,
     published: Sequence[str],
     folder: Path,
+    partial: bool = False,
+    extra: Path | None = None,
 ) -> tuple[list[Path], str]:
     """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
+
+    Args:
+        results, suite, protocol: what was measured.
+        fmt, columns, rows, published, partial: as of `paper_table`.
+        folder: for the files.
+        extra: a file of rows by hand (`published/by_hand.py`).
 
     Raises:
         ReportError: no such suite, several protocols or sets of images, an unknown column or restorer, or no row.
         PublishedError: an unknown paper.
     """
-    group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=bool(published))
-    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published)
+    by_hand = [] if extra is None else hand_rows(extra)
+    alone = bool(published) or bool(by_hand)
+    group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=alone)
+    table = paper_table(
+        group, suite=suite, columns=columns, rows=rows, published=published, partial=partial, extra=by_hand
+    )
     return write_formats(table, [fmt], folder), render(table, fmt)
 
 

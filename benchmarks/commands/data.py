@@ -27,9 +27,9 @@ ROOT_VARIABLE = "RESTOREBENCH_DATA"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``bench data check | where | leakage``: 0 if all is well, 1 if something is missing or damaged."""
+    """``bench data check | where | leakage | fetch``: 0 if all is well, 1 if something is missing or damaged."""
     parser = argparse.ArgumentParser(prog="bench data", description="The standard test sets on disk.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leakage")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leakage | fetch")
     names = f"a standard set or a suite: {', '.join(s.name for s in ALL_SETS)}; {', '.join(SUITE_NAMES)}"
 
     check = commands.add_parser("check", help="read every file of the sets and name what is missing or damaged")
@@ -39,17 +39,31 @@ def main(arguments: Sequence[str]) -> int:
     shared = commands.add_parser("leakage", aliases=["leaks"], help="images of A that are also in B")
     for side in "ab":
         shared.add_argument(side, metavar=side.upper(), help="a standard set (its clean images) or a folder")
+    fetch = commands.add_parser("fetch", help="download what PyTorch's site offers: the backbones of LPIPS")
+    fetch.add_argument("what", choices=["lpips"], help="AlexNet and VGG-16, about 760 MB, into torch's cache")
     for command in (check, shared):
         command.add_argument("--root", metavar="DIR", help=f"the data root (default: {ROOT_VARIABLE})")
     for command in (check, where, shared):
         command.add_argument("--json", action="store_true", help="as JSON")
 
     options = parser.parse_args(arguments)
+    if options.command == "fetch":
+        return fetch_lpips()
     if options.command == "where":
         return show_where(options.sets, as_json=options.json)
     if options.command == "check":
         return show_check(options.sets, data_root(options.root), as_json=options.json)
     return show_leakage(options.a, options.b, options.root, as_json=options.json)
+
+
+def fetch_lpips() -> int:
+    """Download the backbones of LPIPS that are not here."""
+    from ..protocols.lpips import ORIGINS, fetch_weights  # torch, which the other words do not need
+
+    for backbone in ORIGINS:
+        path, new = fetch_weights(backbone)
+        sys.stdout.write(f"{path}: {'downloaded' if new else 'is there'}\n")
+    return 0
 
 
 def data_root(given: str | None) -> Path:

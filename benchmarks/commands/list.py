@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from ...models import list_models
 from ...models.weights import bundled_path
-from ..listings import blocks, list_protocols, list_tasks, protocol_rows, task_rows
+from ..listings import blocks, list_protocols, list_tasks, protocol_rows, protocol_table, task_rows
 
 MACS, MOST_MACS = "MACs 256 without FFT (G)", "most MACs 256 without FFT (G)"
 """The second where a router chooses what is run: the first is then the cheapest choice."""
@@ -56,10 +56,11 @@ def protocols() -> list[dict[str, Any]]:
     return protocol_rows(list_protocols())
 
 
-def as_text(what: str, rows: list[dict[str, Any]]) -> str:
-    """Rows as a table; protocols, which are sentences, as blocks of ``key: value`` lines."""
+def as_text(what: str, rows: list[dict[str, Any]], *, full: bool = False) -> str:
+    """Rows as a table; protocols in full, which are sentences, as blocks of ``key: value`` lines."""
     if what == "protocols":
-        return blocks(rows)
+        hint = "bench list protocols --full says every convention"
+        return blocks(rows) if full else f"{protocol_table(list_protocols())}\n\n{hint}"
     narrow = [{key: _shown(row, key) for key in row if key not in ONLY_IN_JSON} for row in rows]
     table = tabulate(narrow, headers="keys", tablefmt="simple", disable_numparse=True, missingval="-")
     return f"{table}\n\n{MACS_NOTE}" if what == "models" else table
@@ -75,11 +76,14 @@ LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {"models": models, "tasks
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``bench list models|tasks|protocols [--json]``."""
+    """``bench list models|tasks|protocols [--full] [--json]``."""
     parser = argparse.ArgumentParser(prog="bench list", description="Show what the suite knows.")
     parser.add_argument("what", choices=LISTS, help="models, tasks or protocols")
+    parser.add_argument("--full", action="store_true", help="protocols with every convention")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(arguments)
     rows = LISTS[options.what]()
-    sys.stdout.write((json.dumps(rows, indent=2) if options.json else as_text(options.what, rows)) + "\n")
+    sys.stdout.write(
+        (json.dumps(rows, indent=2) if options.json else as_text(options.what, rows, full=options.full)) + "\n"
+    )
     return 0

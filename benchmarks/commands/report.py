@@ -9,6 +9,10 @@ from pathlib import Path
 
 from ..errors import UserError
 
+EXTRA = (
+    "rows by hand, own or copied: a line a method and task with method, kind (own|copied), task (dehaze, denoise-25, "
+    "average), psnr, ssim, source, and where known citation, params_m, macs_g, note; they are not ranked"
+)
 FORMATS = ("latex", "markdown", "csv", "html")
 
 
@@ -41,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         description="Derive leaderboard, tables, figures and page from the store. Without an action: all of them.",
     )
     _results(top)
+    _partial(top)
     _output(top, "folder for all that is written, such as one beside a store that is read-only (default: the store)")
     top.set_defaults(run=everything)
     actions = top.add_subparsers(metavar="table|methods|figures|page|compare")
@@ -52,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--columns", default="psnr,ssim", help="psnr, ssim or both (default)")
     table.add_argument("--rows", help="measured restorers by their names (rbair,anyir); default: all; none: no row")
     table.add_argument("--published", default="", help="papers' rows by their names (PromptIR,AdaIR), or all")
+    _partial(table, default=argparse.SUPPRESS)
+    table.add_argument("--extra", type=_path, metavar="CSV", help=EXTRA)
     table.add_argument("--protocol", help="where the store has the suite under several")
     _output(table, "folder of table and .bib (default: DIR/tables)", default=argparse.SUPPRESS)
     table.set_defaults(run=paper_table)
@@ -82,6 +89,11 @@ def parser() -> argparse.ArgumentParser:
 
 def _results(options: argparse.ArgumentParser, default: str = "results") -> None:
     options.add_argument("--results", default=default, metavar="DIR", help="the store (default: results)")
+
+
+def _partial(options: argparse.ArgumentParser, default: bool | str = False) -> None:
+    text = "average what was scored where images are missing, and say how many they are"
+    options.add_argument("--partial", action="store_true", default=default, help=text)
 
 
 def _output(options: argparse.ArgumentParser, text: str, default: Path | str | None = None) -> None:
@@ -118,7 +130,7 @@ def everything(options: argparse.Namespace) -> int:
     from ...reports.escape import visible
     from ...reports.report import write_report
 
-    report = write_report(_folder(options), options.output)
+    report = write_report(_folder(options), options.output, partial=options.partial)
     _say(f"{report.summary}\n\n{_written(report.files)}")
     if report.left_out:
         _say("\n".join(["", "left out:", *(f"  {visible(line)}" for line in report.left_out)]))
@@ -139,6 +151,8 @@ def paper_table(options: argparse.Namespace) -> int:
         rows=None if options.rows is None else [] if options.rows == "none" else _names(options.rows),
         published=_names(options.published),
         folder=options.output or results / "tables",
+        partial=options.partial,
+        extra=options.extra,
     )
     _say(f"{text}\n\n{_written(files)}")
     return 0

@@ -17,6 +17,7 @@ from ...reports.tables.terminal import terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
 from ..evaluation.plan import RunPlan, make_plan
+from ..protocols.lpips import lpips_notice
 from .front.hydra import HydraCommand, Jobs
 
 logger = logging.getLogger("restorebench")
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     """``bench run``: run the jobs that Hydra overrides ask for.
 
     Returns:
-        0 if every cell is complete and every file that was asked for is there, 1 if not.
+        0 if every image and every file that was asked for is there, 1 if not.
 
     Raises:
         UserError, ModelError, DataError: if an override is wrong, before anything runs.
@@ -36,11 +37,12 @@ def main(arguments: Sequence[str]) -> int:
     jobs = Jobs(COMMAND, arguments, plan=make_plan, run=run_plan, failure=incomplete)
     for plan in jobs.plans:
         plan.store.prepare()
-    for notice in dict.fromkeys(notice for plan in jobs.plans for notice in plan.notices):
+    notices = [notice for plan in jobs.plans for notice in plan.notices]
+    for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
     outcomes = jobs.launch()
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
-        show_results(results, {(plan.suite.suite.name, str(plan.protocol)) for plan in jobs.plans})
+        show_results(results, [plan for plan in jobs.plans if plan.store.root == results])
     return 1 if jobs.failures or any(map(incomplete, outcomes)) else 0
 
 
@@ -71,17 +73,25 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
 
 
 def incomplete(outcomes: Sequence[CellOutcome]) -> str:
-    """The cells of a job that lack scores or files, in words; empty where all are complete."""
-    lacking = [f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state != "complete"]
+    """The cells of a job that lack scores or files that were asked for, in words; empty where all have them."""
+    done = ("complete", "partial")
+    lacking = [f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state not in done]
     lacking += [f"{outcome.task} lacks {outcome.unsaved} files" for outcome in outcomes if outcome.unsaved]
     return ", ".join(lacking)
 
 
-def show_results(results: Path, ran: set[tuple[str, str]]) -> None:
-    """Print the suites and protocols that were run, and where everything lies."""
+def show_results(results: Path, plans: Sequence[RunPlan]) -> None:
+    """Print the tables in which cells of these plans stand, and where everything lies."""
     written = write_leaderboard(results)
-    run_groups = [group for group in groups(read_cells(results)[0]) if (group.suite, group.protocol) in ran]
+    ran = {(plan.suite.suite.name, plan.cell(data).id) for plan in plans for data in plan.suite.data}
+    run_groups = [
+        group
+        for group in groups(read_cells(results)[0])
+        if any((group.suite, c.record.cell) in ran for r in group.restorers for c in r.cells.values())
+    ]
     files = "\n".join(f"  {path}" for path in written)
     hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
-    sys.stdout.write(f"\n{terminal_table(run_groups)}\n\nwritten:\n{files}\n{hint}\n")
+    sys.stdout.write(
+        f"\n{terminal_table(run_groups, partial=any(plan.partial for plan in plans))}\n\nwritten:\n{files}\n{hint}\n"
+    )
     sys.stdout.flush()

@@ -17,14 +17,18 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..evaluation.scoring import ScoredPair, ScoreMeans, means, paired, pairing_notes, scored
 from ..protocols.catalogue import get_protocol, list_protocols
-from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips
+from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips, lpips_notice
 from ..protocols.protocol import Protocol, Scores
+from .stores import images
 
 ALL = "all"
 NOT_AVAILABLE = "n/a"
 EPILOG = """\
 example, one folder under every protocol:
   bench score --pred results/5d/rbair/0123456789abcdef/images --clean data/test/denoise/bsd68 --protocol all
+
+images of another tool as a row among those of 5d:
+  bench score --pred OUT --task 5d/dehaze --name "Their tool" --params 26.1 --protocol promptir@1 --store
 
 Restored images are .npy (float32 in [0, 1], (H, W, 3) or (3, H, W)), PNG of 8 or 16 bits, JPEG, BMP or TIFF. They pair
 with the clean ones by name. Exit code 1: some image could not be scored; it is named, and no mean is shown."""
@@ -37,7 +41,12 @@ def main(arguments: Sequence[str]) -> int:
         UserError: an unknown protocol or metric, or a folder without images.
     """
     options = parser().parse_args(arguments)
+    images.check_options(options)
     protocols = chosen_protocols(options.protocol)
+    if options.store:
+        chosen = chosen_lpips(protocols, options.metrics, options.lpips_weights)
+        measures = {name: Lpips(choice) if choice.path else None for name, choice in chosen.items()}
+        return images.store_images(options, protocols, measures, arguments)
     restored, clean = (Path(text).expanduser() for text in (options.pred, options.clean))
     choices = chosen_lpips(protocols, options.metrics, options.lpips_weights)
     total = len(paired(restored, clean))
@@ -47,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         tqdm(scored(restored, clean, protocols, lpips), total=total, unit="image", leave=False, disable=hidden)
     )
     rows = [means(pairs, protocol) for protocol in protocols]
-    notices = [*pairing_notes(restored, clean), *(choice.notice for choice in choices.values() if choice.notice)]
+    notices = [*pairing_notes(restored, clean), *filter(None, [lpips_notice(choices.values())])]
     if options.json:
         data = {**as_data(restored, clean, rows, pairs, choices), "notes": notices}
         text = json.dumps(data, indent=2, allow_nan=False)
@@ -67,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--pred", required=True, metavar="DIR", help="the restored images")
-    top.add_argument("--clean", required=True, metavar="DIR", help="the clean images")
+    top.add_argument("--clean", metavar="DIR", help="the clean images")
     top.add_argument("--protocol", required=True, metavar="NAME[,NAME...]", help=f"{known}; or all")
     top.add_argument("--images", action="store_true", help="every image's scores, too")
     top.add_argument("--json", action="store_true", help="all of it as JSON")
@@ -76,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--lpips-weights", metavar="PATH", help="weights of the LPIPS backbone (default: torch's cache)")
     top.add_argument("--no-progress", action="store_true", help="no bar")
+    images.add_options(top)
     return top
 
 

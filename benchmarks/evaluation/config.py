@@ -50,6 +50,7 @@ class RunConfig(NumericsConfig, RestorerConfig):
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
     label: str | None = None
+    group: str | None = None
     tasks: str | None = None
     protocol: str = MISSING
     data: DataConfig = field(default_factory=DataConfig)
@@ -64,6 +65,8 @@ class RunConfig(NumericsConfig, RestorerConfig):
     save_images: Any = False
     previews: Any = "auto"
     seed: int = 0
+    limit: int | None = None
+    partial: bool = False
     results: str = "results"
     overwrite: str = "missing"
     progress: bool = True

@@ -52,6 +52,8 @@ def evaluate(
     limit: int | None = None,
     results: str | os.PathLike[str] | None = None,
     name: str | None = None,
+    label: str | None = None,
+    group: str | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Score a restorer on a suite under a protocol.
@@ -75,12 +77,15 @@ def evaluate(
         degraded, clean, sigma: images of your own in place of a suite's, pairs found by name; without `degraded`, noise
             of `sigma` grey levels is drawn on the clean ones.
         lpips: None: where its weights are here; True: in any case; False: not; or the file with the backbone's weights.
-        limit: only the first images of each task, for a quick look; not with `results`.
+        limit: only the first images of each task, for a quick look; with `results`, a later call without it goes on
+            from their rows, and until then they are partial.
         results: a results folder that gets the cells, exactly those of ``bench run`` for a registered name; what it
             holds already is not computed again. None: nothing is written.
         name: of a network that has none, needed with `results`: lower-case letters, digits, and ``_-.`` between them.
             Its cells are told apart by a hash of its tensors, attributes and code (`fingerprint`), so another network
             under the same name is another row; so is one that changes its own attributes while it runs.
+        label: what tables call a file of `weights`; None: the file's name.
+        group: a name that several weights of one network share; their mean is one row more.
         progress: whether to show a bar.
 
     Returns:
@@ -93,6 +98,8 @@ def evaluate(
         model=model if isinstance(model, str) else "",
         variant=variant,
         weights=_text(weights),
+        label=label,
+        group=group,
         tasks=tasks or (DEFAULT_SUITE if clean is None and degraded is None else OWN_TASK),
         protocol=protocol,
         data=DataConfig(source=data, root=_text(root), size=size),
@@ -106,31 +113,24 @@ def evaluate(
         batch=batch,
         metrics="auto" if lpips is None else ["psnr", "ssim", "lpips"] if lpips else ["psnr", "ssim"],
         lpips=LpipsConfig(weights=None if lpips is None or isinstance(lpips, bool) else _text(lpips)),
+        limit=limit,
         results=_text(results) or "results",
         progress=progress,
     )
-    _check_limit(limit, results)
     if isinstance(model, str):
         if name is not None:
             raise UserError("name= is for a network that has none; a registered restorer has its own")
-        return _evaluation(make_plan(config), limit, stored=results is not None)
+        return _evaluation(make_plan(config), stored=results is not None)
     if variant is not None or weights is not None:
         raise UserError("variant= and weights= go with the name of a registered restorer, not with a network")
     config.device = device_for(model, device)
     restorer = _described(model, name, config, stored=results is not None)
     with left_as_it_was(model):
-        return _evaluation(make_plan(config, restorer), limit, stored=results is not None)
+        return _evaluation(make_plan(config, restorer), stored=results is not None)
 
 
 def _text(path: str | os.PathLike[str] | None) -> str | None:
     return None if path is None else os.fspath(path)
-
-
-def _check_limit(limit: int | None, results: str | os.PathLike[str] | None) -> None:
-    if limit is not None and results is not None:
-        raise UserError("limit= is for a quick look in memory: leave it out, or results=")
-    if limit is not None and limit < 1:
-        raise UserError(f"limit={limit}: give a number of images, 1 or more")
 
 
 def _described(model: nn.Module, name: str | None, config: RunConfig, *, stored: bool) -> Restorer:
@@ -187,8 +187,8 @@ def _check_name(name: str) -> None:
         raise UserError(f"name={name!r} is a registered restorer's: give this network another one")
 
 
-def _evaluation(plan: RunPlan, limit: int | None, *, stored: bool) -> Evaluation:
-    rows = _stored_rows(plan) if stored else _rows_in_memory(plan, limit)
+def _evaluation(plan: RunPlan, *, stored: bool) -> Evaluation:
+    rows = _stored_rows(plan) if stored else _rows_in_memory(plan)
     card = plan.card
     shared = {
         "model": card.name,
@@ -215,7 +215,7 @@ def _stored_rows(plan: RunPlan) -> list[TaskRows]:
     cells = [plan.cell(data) for data in plan.suite.data]
     folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
     return [
-        TaskRows(data.task, len(data), len(data), folder.rows())
+        TaskRows(data.task, len(names := plan.names(data)), len(data), [r for r in folder.rows() if r.image in names])
         for data, folder in zip(plan.suite.data, folders, strict=True)
     ]
 
@@ -229,8 +229,11 @@ def _command(plan: RunPlan) -> str:
         )
     data = config["data"]
     values = {
-        **{key: config[key] for key in ("model", "variant", "weights", "tasks", "dataset", "degraded", "clean")},
-        **{key: config[key] for key in ("sigma", "protocol", "device", "dtype", "tile", "batch", "results")},
+        **{
+            key: config[key]
+            for key in ("model", "variant", "weights", "tasks", "dataset", "degraded", "clean", "label", "group")
+        },
+        **{key: config[key] for key in ("sigma", "protocol", "device", "dtype", "tile", "batch", "limit", "results")},
         **{f"+overrides.{key}": value for key, value in config["overrides"].items()},
         "data.source": data["source"],
         "data.root": data["root"],
@@ -256,9 +259,9 @@ class _Rows:
         self.bar.update()
 
 
-def _rows_in_memory(plan: RunPlan, limit: int | None) -> list[TaskRows]:
+def _rows_in_memory(plan: RunPlan) -> list[TaskRows]:
     job = Job(plan, command="")
-    several = [(data, data.names[:limit]) for data in plan.suite.data]
+    several = [(data, plan.names(data)) for data in plan.suite.data]
     result = []
     with _bar(sum(len(names) for _, names in several), plan) as bar:
         for data, names in several:

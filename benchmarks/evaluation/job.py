@@ -45,7 +45,7 @@ from .previews import PREVIEWS, Previews, previews_of
 
 logger = logging.getLogger("restorebench")
 
-State = Literal["complete", "incomplete", "left alone"]
+State = Literal["complete", "partial", "incomplete", "left alone"]
 COMPLEXITY_SIZE = (256, 256)
 
 
@@ -55,7 +55,8 @@ class CellOutcome:
 
     Attributes:
         task: key of the task.
-        state: whether all its images have scores now; ``left alone`` with ``overwrite=never``.
+        state: whether all its images have scores now; ``partial``: all that were asked for (``limit``) have, and others
+            of the set were never asked for; ``left alone`` with ``overwrite=never``.
         computed: images computed by this job.
         expected: images of the data set.
         seconds: wall time spent on them.
@@ -156,28 +157,34 @@ class Job:
     def _finished(self, folder: CellFolder, data: TaskData) -> bool:
         """Whether a cell has all that is asked for: scores, LPIPS if it is insisted on, images if they are kept."""
         cell = folder.checked()
-        if cell is None or not cell.record.complete or [row.image for row in cell.rows] != list(data.names):
+        if cell is None or in_order(cell.rows, data.names) != list(cell.rows):
             return False
-        record = cell.record
+        record, wanted = cell.record, self.plan.names(data)
+        scored = {row.image: row for row in cell.rows if row.status == "ok"}
+        if not (record.complete if len(wanted) == len(data) else all(name in scored for name in wanted)):
+            return False
         lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
-        if lpips is not None and lpips.insisted and record.lpips.weights != lpips.sha256:
+        if lpips is not None and lpips.insisted and any(scored[name].lpips_by != lpips.label for name in wanted):
             return False
-        return all(images.holds(name) and previews.holds(name) for name in data.names)
+        return all(images.holds(name) and previews.holds(name) for name in wanted)
 
     def _kept(self, folder: CellFolder, data: TaskData) -> list[ImageRow]:
         """Rows that need not be computed again, in order."""
-        if self.plan.overwrite == "always":
-            return []
+        asked, rows = set(self.plan.names(data)), in_order(folder.rows(), data.names)
         lpips, images, previews = self.plan.lpips, self._images(folder, data), self._previews(folder, data)
         wanted = lpips.label if lpips is not None and lpips.insisted else None
-        rows = in_order([row for row in folder.rows() if row.status == "ok"], data.names)
-        whole = [row for row in rows if images.holds(row.image) and previews.holds(row.image)]
-        return [row for row in whole if wanted in (None, row.lpips_by)]
+
+        def is_whole(row: ImageRow) -> bool:
+            files = images.holds(row.image) and previews.holds(row.image)
+            return self.plan.overwrite != "always" and row.status == "ok" and files and wanted in (None, row.lpips_by)
+
+        return [row for row in rows if row.image not in asked or is_whole(row)]
 
     def _cell(self, data: TaskData, wait_seconds: float) -> CellOutcome:
         plan, cell = self.plan, self.plan.cell(data)
         folder = plan.store.cell(cell.suite, cell.model, cell.id)
         if plan.overwrite != "always" and self._finished(folder, data):
+            self._rename(folder, wait_seconds)
             return self._already(folder, data)
         if plan.overwrite == "never" and folder.begun:
             return CellOutcome(data.task.key, "left alone", 0, len(data), 0.0)
@@ -188,15 +195,16 @@ class Job:
         if self.plan.overwrite != "always":
             if self._finished(folder, data):  # another process may have finished it before the lock was ours
                 return self._already(folder, data)
-            accept = functools.partial(self._finished, data=data)
-            twin = self.plan.store.twin(cell.suite, cell.model, cell.id, accept)
+            twin = self.plan.store.twin(
+                cell.suite, cell.model, cell.id, lambda other: other.complete and self._finished(other, data)
+            )
             if twin is not None:
                 folder.set_aside_damage()
                 return self._adopt(cell, folder, twin, data)
         folder.set_aside_damage()
         keep = self._kept(folder, data)
         kept = {row.image for row in keep}
-        missing = [name for name in data.names if name not in kept]
+        missing = [name for name in self.plan.names(data) if name not in kept]
         started = datetime.now(UTC)
         folder.begin(keep)
         computed, unsaved = Computed(0, 0.0), 0
@@ -211,9 +219,15 @@ class Job:
         rows = folder.rows()
         record = self._record(cell, data, rows, computed, started)
         folder.finish(record, data.names)
-        state: State = "complete" if record.complete else "incomplete"
         otherwise = described(deviations(rows, self.plan.numerics.tile))
+        state = self._state(rows, data)
         return CellOutcome(data.task.key, state, computed.images, len(data), computed.seconds, unsaved, otherwise)
+
+    def _state(self, rows: Sequence[ImageRow], data: TaskData) -> State:
+        scored = {row.image for row in rows if row.status == "ok"}
+        if not scored.issuperset(self.plan.names(data)):
+            return "incomplete"
+        return "complete" if len(scored) == len(data) else "partial"
 
     def _adopt(self, cell: Cell, folder: CellFolder, twin: CellFolder, data: TaskData) -> CellOutcome:
         checked = twin.checked()
@@ -222,13 +236,36 @@ class Job:
         logger.info("%s: taken from suite %s, the same cell", data.task.key, record.suite)
         self._images(folder, data).take(twin.images)
         self._previews(folder, data).take(twin.path / PREVIEWS)
-        folder.adopt(dataclasses.replace(record, suite=cell.suite, suite_tasks=cell.suite_tasks), twin)
+        moved = dataclasses.replace(record, suite=cell.suite, suite_tasks=cell.suite_tasks)
+        folder.adopt(self._renamed(moved) or moved, twin)
         return self._already(folder, data)
 
     def _already(self, folder: CellFolder, data: TaskData) -> CellOutcome:
-        """The outcome of a cell that needs nothing."""
-        otherwise = described(deviations(folder.rows(), self.plan.numerics.tile))
-        return CellOutcome(data.task.key, "complete", 0, len(data), 0.0, otherwise=otherwise)
+        """The outcome of a cell whose images need nothing; what the user calls its weights is brought up to date."""
+        rows = folder.rows()
+        otherwise = described(deviations(rows, self.plan.numerics.tile))
+        return CellOutcome(data.task.key, self._state(rows, data), 0, len(data), 0.0, otherwise=otherwise)
+
+    def _rename(self, folder: CellFolder, wait_seconds: float) -> None:
+        """Bring label and group of a finished cell up to date, for which nothing is computed."""
+        cell = folder.checked()
+        if cell is None or self._renamed(cell.record) is None:
+            return
+        with folder.claimed(wait_seconds):
+            cell = folder.checked()
+            renamed = None if cell is None else self._renamed(cell.record)
+            if renamed is not None:
+                folder.relabel(renamed)
+
+    def _renamed(self, record: Record) -> Record | None:
+        """The record with the label and group that the user gives now; None where it has them already."""
+        plan, weights = self.plan, record.weights
+        named = dataclasses.replace(
+            weights,
+            label=weights.label if plan.config["label"] is None else plan.weights.label,
+            group=plan.group or weights.group,
+        )
+        return None if named == weights else dataclasses.replace(record, weights=named)
 
     def _record(
         self, cell: Cell, data: TaskData, rows: Sequence[ImageRow], computed: Computed, started: datetime
@@ -248,7 +285,7 @@ class Job:
             variant=cell.variant,
             overrides=cell.overrides,
             provenance=plan.weights.provenance,
-            weights=weights_record(plan.weights, self.card),
+            weights=weights_record(plan.weights, self.card, plan.group),
             protocol=str(plan.protocol),
             lpips=lpips_of(scored, plan.protocol.lpips_backbone, self.plan.lpips),
             identity=cell.identity(),
@@ -287,7 +324,7 @@ def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | No
     return LpipsRecord(backbone=backbone, weights=choice.sha256 if same and choice is not None else None)
 
 
-def weights_record(weights: WeightsInfo, card: ModelCard) -> WeightsRecord:
+def weights_record(weights: WeightsInfo, card: ModelCard, group: str = "") -> WeightsRecord:
     """What the record says of weights, and of the network that they are for."""
     return WeightsRecord(
         kind=weights.kind,
@@ -297,5 +334,6 @@ def weights_record(weights: WeightsInfo, card: ModelCard) -> WeightsRecord:
         description=weights.description,
         training=None if weights.training is None else dict(weights.training),
         label=weights.label,
+        group=group,
         reconstructed=card.network_provenance == "reconstructed",
     )

@@ -50,6 +50,9 @@ class RunPlan:
             image that was computed without being saved counts as missing.
         previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
         overwrite: what happens to cells that are there already.
+        group: name that several weights of one network share; empty for none.
+        limit: only so many images of each task, the first ones; None for all.
+        partial: whether the table at the end averages what was scored.
         progress: whether to show a bar.
         restorer: the restorer itself where a script gave it; None: it is made from the name when it is needed.
     """
@@ -69,13 +72,19 @@ class RunPlan:
     previews: int | str
     overwrite: Overwrite
     progress: bool
+    group: str = ""
+    limit: int | None = None
+    partial: bool = False
     restorer: Restorer | None = None
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Lines to show before it runs."""
-        lines = (self.suite.notice, self.lpips.notice if self.lpips else "")
-        return tuple(line for line in lines if line)
+        """Lines on the images to show before it runs; for LPIPS see `lpips_notice`, one line for all jobs."""
+        return (self.suite.notice,) if self.suite.notice else ()
+
+    def names(self, data: TaskData) -> tuple[str, ...]:
+        """The images of a task that are asked for, in its order."""
+        return data.names[: self.limit]
 
     def cell(self, data: TaskData) -> Cell:
         """The cell of one task of the suite."""
@@ -172,6 +181,32 @@ def labelled(weights: WeightsInfo, label: str | None) -> WeightsInfo:
     return replace(weights, label=label.strip())
 
 
+def checked_group(group: str | None, weights: WeightsInfo) -> str:
+    """The name that several weights of one network share; empty for none.
+
+    Raises:
+        UserError: the network has no weights, or the name is none that a table can print.
+    """
+    if group is None:
+        return ""
+    if weights.kind == "not needed":
+        raise UserError(f"group={group} joins several weights of one network, and this one has none: leave it out")
+    if not group.strip() or not group.isprintable() or len(group) > MOST_LABEL:
+        raise UserError(f"group= takes 1 to {MOST_LABEL} printable characters")
+    return group.strip()
+
+
+def checked_limit(limit: int | None) -> int | None:
+    """Images of each task.
+
+    Raises:
+        UserError: fewer than one.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit={limit}: give a number of images, 1 or more")
+    return limit
+
+
 def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     """Resolve every name of a configuration.
 
@@ -212,5 +247,8 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         previews=preview_count(config.previews),
         overwrite=cast("Overwrite", config.overwrite),
         progress=config.progress,
+        group=checked_group(config.group, choice.info),
+        limit=checked_limit(config.limit),
+        partial=config.partial or config.limit is not None,
         restorer=restorer,
     )

@@ -47,12 +47,13 @@ class Previews:
             (self.restored / file).is_file()
         )
 
-    def save(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor) -> None:
+    def save(self, name: str, degraded: Tensor | None, clean: Tensor, restored: Tensor) -> None:
         """Write the previews of an image, if it is one of `names`.
 
         Args:
             name: of the sample.
-            degraded, restored: (3, H', W') in [0, 1], clipped for the picture; padding beyond `clean` is left out.
+            degraded, restored: (3, H', W') in [0, 1], clipped for the picture; padding beyond `clean` is left out. None
+                for a degraded image that is not known, which has no preview then.
             clean: (3, H, W) uint8.
 
         Raises:
@@ -67,9 +68,9 @@ class Previews:
         except OSError:
             (self.restored / file).unlink(missing_ok=True)  # what an earlier computation left need not be this one's
             raise
-        for kind, image in (("degraded", degraded[size]), ("clean", clean)):
+        for kind, image in (("degraded", None if degraded is None else degraded[size]), ("clean", clean)):
             path = self.pairs / kind / file
-            if not path.exists():
+            if image is not None and not path.exists():
                 _write(path, _levels(image))
 
     def take(self, other: Path) -> None:

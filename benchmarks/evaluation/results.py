@@ -52,8 +52,9 @@ class Evaluation:
             ``failed``), ``psnr`` (dB), ``ssim``, ``lpips``, ``input_psnr`` and ``input_ssim`` (of the degraded image),
             ``how`` it went through the network, and the ``message`` of a failed one. Scores that are not there are NaN.
         summary: a row a task in the suite's order, then ``average``, the plain mean over the tasks: ``images`` with
-            scores, ``failed`` ones, ``status``, the means, and a ``note``. A task with a failed image has no means,
-            and then there is no average: a mean over some of the images is no score of the set.
+            scores, ``failed`` ones, ``status`` (``complete``, ``incomplete``, or ``partial``: only the first images
+            were asked for), the means, and a ``note``. A task with a failed image has no means, and then there is no
+            average: a mean over some of the images is no score of the set. A quick look (``partial``) has means.
         notices: what a reader has to know besides, a line each.
         store: the results folder that holds the cells; None: they are kept in memory alone.
     """
@@ -73,7 +74,7 @@ class Evaluation:
 
     @property
     def complete(self) -> bool:
-        """Whether every image that was asked for has its scores."""
+        """Whether every image of every task has its scores; a quick look (``limit=``) is none."""
         return bool((self.summary["status"] == "complete").all())
 
     @property
@@ -144,7 +145,7 @@ def image_frame(several: Sequence[TaskRows], shared: dict[str, str]) -> pd.DataF
 def summary_frame(several: Sequence[TaskRows], shared: dict[str, str]) -> pd.DataFrame:
     """`Evaluation.summary`; `shared` are the columns that all rows have in common."""
     rows = [_task_summary(each) for each in several]
-    whole = all(row["status"] == "complete" for row in rows)
+    states = {row["status"] for row in rows}
     rows.append(
         {
             "task": AVERAGE,
@@ -152,7 +153,11 @@ def summary_frame(several: Sequence[TaskRows], shared: dict[str, str]) -> pd.Dat
             "sigma": None,
             "images": sum(row["images"] for row in rows),
             "failed": sum(row["failed"] for row in rows),
-            "status": "complete" if whole else "incomplete",
+            "status": states.pop()
+            if len(states) == 1
+            else "partial"
+            if states == {"complete", "partial"}
+            else "incomplete",
             **{name: _mean([row[name] for row in rows]) for name in MEASURES},
             "note": "",
         }
@@ -165,7 +170,7 @@ def _task_summary(each: TaskRows) -> dict[str, Any]:
     scored = [row for row in each.rows if row.status == "ok"]
     means = mean_rows(scored)
     complete = len(scored) == each.asked
-    notes = [f"the first {each.asked} of {each.available} images"] if each.asked < each.available else []
+    notes = [f"partial, the first {each.asked} of {each.available} images"] if each.asked < each.available else []
     if means.infinite:
         notes.append(f"{means.infinite} restored images equal the clean ones (infinite PSNR, not in the mean)")
     values = {name: getattr(means, name) if complete else None for name in MEASURES}
@@ -175,7 +180,7 @@ def _task_summary(each: TaskRows) -> dict[str, Any]:
         "sigma": each.task.sigma,
         "images": len(scored),
         "failed": each.asked - len(scored),
-        "status": "complete" if complete else "incomplete",
+        "status": "incomplete" if not complete else "complete" if each.asked == each.available else "partial",
         **{name: math.nan if value is None else value for name, value in values.items()},
         "note": "; ".join(notes),
     }

@@ -105,7 +105,7 @@ def pairing_notes(restored: Path, clean: Path) -> tuple[str, ...]:
 
 
 def _partnership(restored: Path, clean: Path) -> tuple[list[str], list[str], Partnership]:
-    outputs, references = _names(restored, frozenset(READABLE)), _names(clean, frozenset(FORMATS))
+    outputs, references = image_names(restored, READABLE), image_names(clean, tuple(FORMATS))
     check_sides(restored, clean)
     released = list_root(clean) if all("/" in name for name in references) else None
     if released is None:
@@ -118,7 +118,7 @@ def _partnership(restored: Path, clean: Path) -> tuple[list[str], list[str], Par
     return outputs, sorted(below.values()), replace(pairing, clean=chosen)
 
 
-def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:
+def image_names(folder: Path, suffixes: Sequence[str]) -> list[str]:
     """Image files of a folder, sorted: its own, or those of the folders below where it has none of its own.
 
     Raises:

@@ -62,6 +62,21 @@ PROTOCOLS = {str(protocol): protocol for protocol in (PROMPTIR, MOCEIR, KBNET_GA
 """By name with version, the default first."""
 
 
+USED_BY = {
+    "promptir": "AirNet, PromptIR, AdaIR, RBaIR",
+    "moceir": "MoCE-IR, whose SSIM has another window",
+    "kbnet-gauss": "KBNet, Restormer: Gaussian colour denoising",
+    "restormer-y": "deraining papers of the Restormer line",
+    "basicsr-rgb": "papers scored by BasicSR in RGB",
+}
+"""Whose tables are made by which protocol, by its name without the version; see PROTOCOLS.md."""
+
+
+def used_by(protocol: Protocol) -> str:
+    """Whose tables are made by a protocol; "" where nothing is known."""
+    return USED_BY.get(protocol.name, "")
+
+
 def list_protocols() -> tuple[str, ...]:
     """Names with versions, the default first."""
     return tuple(PROTOCOLS)

@@ -1,7 +1,7 @@
-"""LPIPS through the ``lpips`` package, with backbone weights that are on this machine: nothing is ever downloaded.
+"""LPIPS through the ``lpips`` package, with backbone weights that are on this machine: no run downloads anything.
 
 The package brings its linear layers; the backbone (torchvision's AlexNet or VGG-16 trained on ImageNet) is looked for
-in torch's cache, where torchvision puts it, or is given with ``lpips.weights=PATH``.
+in torch's cache, where torchvision and ``bench data fetch lpips`` put it, or is given with ``lpips.weights=PATH``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import pickle
+import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...messages import nearest
+from ...messages import nearest, one_line
 from ..errors import UserError
 
 Backbone = Literal["alex", "vgg"]
@@ -28,12 +29,20 @@ LEAST_SIDE = 32
 """Pixels below which a backbone has no deepest feature; LPIPS of such an image is not available."""
 
 
+SITE = "https://download.pytorch.org/models"
+
+
 @dataclass(frozen=True)
 class _Origin:
     """torchvision's name of a backbone, and the file that its cache holds."""
 
     title: str
     file: str
+
+    @property
+    def url(self) -> str:
+        """Where PyTorch offers it."""
+        return f"{SITE}/{self.file}"
 
     @property
     def pattern(self) -> str:
@@ -71,9 +80,15 @@ class LpipsChoice:
     @property
     def notice(self) -> str:
         """One line where it is not available; "" otherwise."""
-        if self.path is not None:
-            return ""
-        return f"lpips_{self.backbone} will be n/a: {_remedy(self.backbone)}"
+        return lpips_notice([self])
+
+
+def lpips_notice(choices: Iterable[LpipsChoice | None]) -> str:
+    """One line for all LPIPS that are wanted and not available, with what to type; "" where none is lacking."""
+    lacking = list(dict.fromkeys(each.backbone for each in choices if each is not None and each.path is None))
+    if not lacking:
+        return ""
+    return f"{' and '.join(f'lpips_{name}' for name in lacking)} will be n/a: {_remedy(*lacking)}"
 
 
 def choose_lpips(metrics: object, weights: str | None, backbone: Backbone) -> LpipsChoice | None:
@@ -124,12 +139,36 @@ def cache_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _remedy(backbone: Backbone) -> str:
-    origin = ORIGINS[backbone]
+def _remedy(*backbones: Backbone) -> str:
+    titles = " and ".join(ORIGINS[name].title for name in backbones)
     return (
-        f"no {origin.title} weights on this machine; put https://download.pytorch.org/models/{origin.file} into "
-        f"{cache_folder()} or give lpips.weights=PATH"
+        f"no {titles} weights on this machine; `bench data fetch lpips` downloads them into {cache_folder()}, or give "
+        "lpips.weights=PATH"
     )
+
+
+def fetch_weights(backbone: Backbone) -> tuple[Path, bool]:
+    """A backbone's weights in torch's cache, downloaded from PyTorch's site if they are not there.
+
+    Returns:
+        The file, and whether it was downloaded now.
+
+    Raises:
+        UserError: it cannot be downloaded, or is not the file that its name says by the beginning of its SHA-256.
+    """
+    known = find_weights(backbone, None)
+    if known is not None:
+        return known, False
+    origin = ORIGINS[backbone]
+    path = cache_folder() / origin.file
+    prefix = path.stem.rpartition("-")[2]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(origin.url, str(path), hash_prefix=prefix, progress=sys.stderr.isatty())
+    except (OSError, RuntimeError) as error:  # no network, no such page; a file with another hash
+        reason = one_line(error)
+        raise UserError(f"{origin.url}: {reason}; put the file into {path.parent} by hand") from error
+    return path, True
 
 
 class Lpips:

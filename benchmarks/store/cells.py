@@ -150,7 +150,7 @@ def _problems_of_values(record: Record) -> Iterator[str]:
     counted = {
         "computed": record.computed,
         "seconds": record.seconds,
-        "complexity.parameters": record.complexity.parameters,
+        "complexity.parameters": record.complexity.parameters or 0,
         "complexity.macs": record.complexity.macs or 0,
         "cost.latency_ms": record.cost.latency_ms if record.cost else 0,
         "cost.passes": record.cost.passes if record.cost else 0,

@@ -240,6 +240,10 @@ class CellFolder:
         sealed = dataclasses.replace(record, rows_sha256=hashlib.sha256(text.encode()).hexdigest())
         write_text(self.path / RECORD, sealed.to_json())
 
+    def relabel(self, record: Record) -> None:
+        """Write the record anew, which says of the same cell and rows what the user calls them now."""
+        write_text(self.path / RECORD, record.to_json())
+
     def adopt(self, record: Record, twin: CellFolder) -> None:
         """Take rows and record over from the same cell of another suite."""
         data = read_regular(twin.path / IMAGES, LARGEST_TABLE)

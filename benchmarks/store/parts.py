@@ -30,13 +30,15 @@ class WeightsRecord:
     """The weights of a cell.
 
     Attributes:
-        kind: ``file``, ``bundled``, ``none`` (random) or ``not needed``.
+        kind: ``file``, ``bundled``, ``none`` (random), ``not needed``, ``memory`` (a script's network), or ``images``:
+            there are none, images of another tool were scored; their folder and hash stand in the place of the file's.
         path: the file on the machine that ran; None where there is none.
         sha256: of the file, in hexadecimal.
         provenance: where they come from (`restorebench.models.card.Provenance`).
         description: one line for people.
         training: what the file says of how it was trained, as the trainer wrote it; None where it says nothing.
         label: what tables call a file of unknown origin; left out of the file where it is empty.
+        group: name that several weights of one network share, whose scores are averaged; left out where empty.
         reconstructed: whether the network was rebuilt from its paper, a fact of its card; left out where not.
     """
 
@@ -47,6 +49,7 @@ class WeightsRecord:
     description: str
     training: dict[str, Any] | None
     label: str = field(default="", metadata={LEFT_OUT: ""})
+    group: str = field(default="", metadata={LEFT_OUT: ""})
     reconstructed: bool = field(default=False, metadata={LEFT_OUT: False})
 
 
@@ -117,7 +120,7 @@ class ComplexityRecord:
     """Parameters and multiply-adds of one image (see `profiling.macs.Complexity`).
 
     Attributes:
-        parameters: trainable numbers.
+        parameters: trainable numbers; None where nobody knows them (images of another tool).
         macs: multiply-adds; None where they could not be counted. Readers take `multiply_adds`: earlier counters added
             Fourier transforms here.
         statement: what was counted, at which size, or why it could not be.
@@ -125,7 +128,7 @@ class ComplexityRecord:
             nothing was counted.
     """
 
-    parameters: int
+    parameters: int | None
     macs: int | None
     statement: str
     macs_by_kind: dict[str, int] | None = field(default=None, metadata={LEFT_OUT: None})

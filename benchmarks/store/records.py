@@ -121,6 +121,11 @@ class Record:
         return self.scored == self.expected
 
     @property
+    def not_asked(self) -> int:
+        """Images of the data set that nobody asked for yet (``limit=N``): they have neither scores nor a failure."""
+        return max(0, self.expected - self.scored - len(self.failures))
+
+    @property
     def task_key(self) -> str:
         """Key of the task inside its suite, as in `suite_tasks`."""
         return task_key(self.task, self.dataset, self.sigma)

@@ -30,7 +30,8 @@ class ImageRow:
         status: ``ok`` or ``failed``.
         psnr, ssim: of the restored image (dB; -1..1); NaN where it failed.
         lpips: of the restored image; NaN where it is not computed.
-        input_psnr, input_ssim: of the degraded input under the same protocol.
+        input_psnr, input_ssim: of the degraded input under the same protocol; both NaN where nobody knows it (images of
+            another tool).
         how: ``whole``, ``tiles of N`` or ``cpu``: how the image went through the network.
         lpips_by: backbone of `lpips` and the beginning of its weights' hash; empty where it is not computed.
         message: why it failed.
@@ -69,7 +70,9 @@ class ImageRow:
             return ""
         # A protocol without SSIM (kbnet-gauss@1) gives none of the two.
         without_ssim = math.isnan(self.ssim) and math.isnan(self.input_ssim)
-        for name in (name for name in SCORES if not (without_ssim and "ssim" in name)):
+        without_input = math.isnan(self.input_psnr) and math.isnan(self.input_ssim)
+        left_out = [n for n in SCORES if (without_ssim and "ssim" in n) or (without_input and "input" in n)]
+        for name in (name for name in SCORES if name not in left_out):
             value = getattr(self, name)
             if math.isnan(value) or value == -math.inf or (value == math.inf and "psnr" not in name):
                 return f"status ok, and {name} is {value}"

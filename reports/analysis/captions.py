@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from ...benchmarks.store.records import Record
 from ...datasets.clusters import kind_of
 from .cells import Group
-from .leaderboard import AVERAGE
+from .leaderboard import AVERAGE, cell_row
 from .restoration import otherwise
 from .scoreboard import SIGNIFICANT, Ranking, least_p
 
+EMBEDDED = "embedded-"
+"""How the names of the data sets begin that are made of the photographs inside scikit-image."""
 INPUT_SHAPE = re.compile(r"\b\d+x\d+x\d+x\d+\b")
 
 
@@ -45,8 +47,26 @@ def conditions(group: Group, task: str | None = None) -> str:
             _listed("dtype", (values.dtype for values in numerics)),
             _listed("torch", (torch_version(record) for record in records)),
             *otherwise_restored,
+            *_partial(group, task),
         )
     )
+
+
+def _partial(group: Group, task: str | None) -> list[str]:
+    """The rows of which only the first images were asked for, in words."""
+    return [
+        f"{restorer.label}, {task_label(group, key)}, {cell_row(cell.record).note}"
+        for restorer in group.restorers
+        for key, cell in restorer.cells.items()
+        if task in (None, key) and cell.record.not_asked
+    ]
+
+
+def stand_in(group: Group) -> str:
+    """What a reader must know first where the data stand in for the papers' sets; empty where they are those."""
+    if any(key.partition("@")[2].startswith(EMBEDDED) for key in group.tasks):
+        return "Embedded photographs: not comparable with the papers' tables."
+    return ""
 
 
 def measured_records(group: Group, task: str | None = None) -> list[Record]:
@@ -62,7 +82,8 @@ def image_counts(group: Group, task: str | None = None) -> str:
     """
     counts: dict[str, int] = {}
     for record in measured_records(group, task):
-        counts[record.task_key] = max(record.expected, counts.get(record.task_key, 0))
+        tried = record.expected - record.not_asked
+        counts[record.task_key] = max(tried, counts.get(record.task_key, 0))
     scores, kinds = group.scoreboard, {key: _kind(group, key) for key in counts}
     if len(set(counts.values())) == 1 and len({key.partition("@")[2] for key in counts}) == 1:
         first = next(iter(counts))

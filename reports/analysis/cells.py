@@ -76,6 +76,13 @@ class RestorerResult:
         return self.records.first
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What a user may call it: its label, the model, the label of its weights file, the name of another tool."""
+        tool = self.record.title if self.record.provenance == "images" else ""
+        several = (self.label, self.record.model, self.records.label, tool)
+        return tuple(dict.fromkeys(name for name in several if name))
+
+    @property
     def complete(self) -> bool:
         """Whether it has every task of the suite, whole, with a finite score."""
         return self.records.complete
@@ -166,12 +173,16 @@ def _restorers(
 
 
 def _labels(members: Sequence[RestorerRecords]) -> list[str]:
-    """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart."""
+    """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart.
+
+    What a reader must not overlook stands in the name: the label of a weights file of unknown origin, ``untrained``.
+    """
 
     def parts(member: RestorerRecords) -> list[str]:
         record = member.first
         numerics = plain(record.identity.numerics)
-        name = record.title if record.provenance == "input" else f"{record.title} ({record.variant})"
+        remarks = [record.variant, member.label, "untrained" if record.provenance == "untrained" else ""]
+        name = record.title if record.provenance == "input" else f"{record.title} ({', '.join(filter(None, remarks))})"
         weights = str(record.weights.sha256 or f"{record.provenance} seed {record.identity.seed}")[:12]
         overrides = ",".join(f"{key}={value}" for key, value in sorted(record.overrides.items()))
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})

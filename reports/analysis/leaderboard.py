@@ -20,6 +20,7 @@ _TEXTS = (
     *("dtype", "device", "device_name", "status", "note", "cell"),
 )
 AVERAGE = "average"
+COMPLETE, PARTIAL, INCOMPLETE = "complete", "partial", "incomplete"
 NOT_AVAILABLE = "n/a"
 NO_MEANS = Means(psnr=None, ssim=None, input_psnr=None, input_ssim=None)
 
@@ -30,18 +31,20 @@ class Row:
 
     Attributes:
         suite, task, dataset, sigma: what was restored (sigma on the 0..255 scale; None outside denoising).
-        model, variant, provenance, weights: by what; `weights` is the beginning of their sha256, or what stands for it.
+        model, variant, provenance, weights: by what; `weights` is the beginning of their sha256, or what stands for it,
+            and the label of a file that has one.
         protocol: under which protocol.
         images: images with scores; for an average, their sum over the tasks.
         psnr, ssim: mean of the restored images (dB; -1..1); None unless the cell, or every task of an average, is
-            complete.
+            complete, or means over what was scored were asked for, which `note` says then.
         lpips_alex, lpips_vgg: mean LPIPS in the column of its backbone; None where it is not available.
         input_psnr, input_ssim: the same of the degraded inputs.
         params: trainable parameters.
         macs_256: multiply-adds at 1x3x256x256 without Fourier transforms; fft_macs_256: those of these, None where an
             earlier version did not say.
         dtype, device, device_name: numerics and hardware.
-        status: ``complete`` or ``incomplete``. note: why, and what else a reader must know.
+        status: ``complete``; ``partial`` where the other images were never asked for (``limit=N``); or ``incomplete``.
+            note: why, and what else a reader must know.
         cell: id of the cell; empty for an average.
     """
 
@@ -94,6 +97,20 @@ class RestorerRecords:
         return next(iter(self.records.values()))
 
     @property
+    def label(self) -> str:
+        """What the user calls the weights file, as it was said last; empty where nothing was said."""
+        return next((record.weights.label for record in self._latest if record.weights.label), "")
+
+    @property
+    def group(self) -> str:
+        """Name that several weights of one network share, as it was said last; empty where nothing was said."""
+        return next((record.weights.group for record in self._latest if record.weights.group), "")
+
+    @property
+    def _latest(self) -> list[Record]:
+        return sorted(self.records.values(), key=lambda record: record.finished, reverse=True)
+
+    @property
     def complete(self) -> bool:
         """Whether every task of the suite is there, whole, with a finite score."""
         return all(
@@ -105,9 +122,11 @@ class RestorerRecords:
 def conditions(record: Record) -> str:
     """What the cells of one table row share, as a key: the identity less the task and its images.
 
-    The revision of network code is left out: of two revisions, the later computation stands.
+    The revision of network code is left out: of two revisions, the later computation stands. So is the hash of images
+    that another tool restored: each task has its own, and of two lots of one task the one stored last stands.
     """
-    shared = {name: value for name, value in plain(record.identity).items() if name not in {"task", "data", "revision"}}
+    apart = {"task", "data", "revision"} | ({"weights"} if record.provenance == "images" else set())
+    shared = {name: value for name, value in plain(record.identity).items() if name not in apart}
     return json.dumps([record.suite, record.suite_tasks, shared], sort_keys=True)
 
 
@@ -149,28 +168,43 @@ def comparable(several: Iterable[RestorerRecords]) -> list[list[RestorerRecords]
 
 
 def weights_label(record: Record) -> str:
-    """Short name of the weights: beginning of their hash, ``untrained`` with its seed, or ``none`` for the input."""
+    """Short name of the weights: beginning of their hash with the label of a file that has one, ``untrained`` with its
+    seed, or ``none`` for the input."""
     digest = record.weights.sha256
     if digest:
-        return str(digest)[:12]
+        return f"{str(digest)[:12]} {record.weights.label}".rstrip()
     return f"untrained (seed {record.identity.seed})" if record.provenance == "untrained" else "none"
 
 
-def cell_row(record: Record, otherwise: str = "") -> Row:
+def cell_status(record: Record) -> str:
+    """``complete``, ``partial`` (others of its images were never asked for) or ``incomplete`` (some failed)."""
+    if record.complete:
+        return COMPLETE
+    return PARTIAL if record.not_asked and not record.failures else INCOMPLETE
+
+
+def cell_row(record: Record, otherwise: str = "", *, partial: bool = False) -> Row:
     """The leaderboard's line for a cell.
 
     Args:
         record: of the cell.
         otherwise: how images were restored that did not go as asked (`restoration.otherwise`).
+        partial: give the means over what was scored where images are missing, too.
     """
     notes = []
+    if record.not_asked:
+        tried = record.scored + len(record.failures)
+        notes.append(f"partial: only {tried} of {record.expected} images were asked for")
     if record.failures:
         name, reason = record.failures[0]
-        notes.append(f"{len(record.failures)} of {record.expected} images failed, first {name}: {reason}")
+        of = record.expected - record.not_asked
+        notes.append(f"{len(record.failures)} of {of} images failed, first {name}: {reason}")
+    if partial and record.scored < record.expected and record.means.psnr is not None:
+        notes.append(f"mean over the {record.scored} of {record.expected} images with scores")
     if record.means.infinite:
         notes.append(f"{record.means.infinite} restored images equal the clean ones (infinite PSNR, not in the mean)")
     notes += [otherwise] if otherwise else []
-    means = record.means if record.complete else NO_MEANS
+    means = record.means if record.complete or partial else NO_MEANS
     return Row(
         suite=record.suite,
         task=record.task,
@@ -194,7 +228,7 @@ def cell_row(record: Record, otherwise: str = "") -> Row:
         dtype=record.identity.numerics.dtype,
         device=record.identity.numerics.device,
         device_name=record.environment.device_name,
-        status="complete" if record.complete else "incomplete",
+        status=cell_status(record),
         note="; ".join(notes),
         cell=record.cell,
     )
@@ -206,13 +240,24 @@ def mean_or_none(values: Sequence[float | None]) -> float | None:
     return sum(present) / len(present) if present and len(present) == len(values) else None
 
 
-def average_row(restorer: RestorerRecords, rows: Sequence[Row]) -> Row:
-    """The suite's average: the plain mean over its tasks, given only when all of them are complete."""
+def average_row(restorer: RestorerRecords, rows: Sequence[Row], *, partial: bool = False) -> Row:
+    """The suite's average: the plain mean over its tasks, given only when all of them are complete.
+
+    Args:
+        restorer: its records.
+        rows: of its tasks, those that it has.
+        partial: average the tasks that have a mean, which the note says.
+    """
     datasets = sorted({key.partition("@")[2] for key in restorer.tasks})
-    missing = [key for key in restorer.tasks if key not in restorer.records or not restorer.records[key].complete]
+    states = {key: cell_status(record) for key, record in restorer.records.items()}
+    missing = [key for key in restorer.tasks if states.get(key, INCOMPLETE) == INCOMPLETE]
+    halves = [key for key in restorer.tasks if states.get(key) == PARTIAL]
+    averaged = [row for row in rows if row.psnr is not None] if partial and not restorer.complete else []
     others = [row.task if row.sigma is None else f"{row.task} {row.sigma}" for row in rows if OTHERWISE in row.note]
     notes = [
         f"missing: {', '.join(missing)}" if missing else "",
+        f"partial: {', '.join(halves)}" if halves else "",
+        _over(averaged, restorer) if averaged else "",
         f"with images {OTHERWISE} in {', '.join(others)}" if others else "",
     ]
     values = {
@@ -222,13 +267,19 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row]) -> Row:
         "sigma": None,
         "images": sum(row.images for row in rows),
         "device_name": "+".join(sorted({row.device_name for row in rows})),
-        "status": "complete" if restorer.complete else "incomplete",
+        "status": COMPLETE if restorer.complete else PARTIAL if halves and not missing else INCOMPLETE,
         "note": "; ".join(filter(None, notes)),
         "cell": "",
     }
     for name in ("psnr", "ssim", "lpips_alex", "lpips_vgg", "input_psnr", "input_ssim"):
-        values[name] = mean_or_none([getattr(row, name) for row in rows]) if restorer.complete else None
+        values[name] = mean_or_none([getattr(row, name) for row in (rows if restorer.complete else averaged)])
     return Row(**values)
+
+
+def _over(rows: Sequence[Row], restorer: RestorerRecords) -> str:
+    images = sum(row.images for row in rows)
+    known = sum(restorer.records[key].expected for key in restorer.tasks if key in restorer.records)
+    return f"mean over {len(rows)} of {len(restorer.tasks)} tasks, {images} of the {known} images of those run"
 
 
 def restorer_rows(restorer: RestorerRecords, otherwise: Mapping[str, str] | None = None) -> list[Row]:

@@ -96,7 +96,7 @@ def _of_restorers(first: str, second: str, results: Path) -> tuple[list[Pairing]
     if not results.is_dir():
         raise ReportError(f"{first} and {second} are no results folders, and {results} is none to look them up in")
     several = groups(stored_cells(results)[0])
-    names = sorted({name for group in several for r in group.restorers for name in (r.record.model, r.label)})
+    names = sorted({name for group in several for r in group.restorers for name in r.names})
     for name in (first, second):
         if name not in names:
             raise ReportError(f"{results} has no restorer {name!r}; there are {', '.join(names) or 'none'}")
@@ -115,9 +115,9 @@ def _of_restorers(first: str, second: str, results: Path) -> tuple[list[Pairing]
 
 
 def _named(group: Group, name: str) -> RestorerResult | None:
-    """The restorer of that label or model; several of a model must be told apart by label."""
+    """The restorer of that label, model or weights label; several of a name must be told apart by label."""
     by_label = [restorer for restorer in group.restorers if restorer.label == name]
-    named = by_label or [restorer for restorer in group.restorers if restorer.record.model == name]
+    named = by_label or [restorer for restorer in group.restorers if name in restorer.names]
     if len(named) > 1:
         labels = ", ".join(repr(restorer.label) for restorer in named)
         raise ReportError(f"{name} stands for several rows of {group.title}: give one of {labels}")

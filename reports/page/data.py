@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import Record
-from ..analysis.captions import counting, task_label
+from ..analysis.captions import counting, stand_in, task_label
 from ..analysis.cells import Group, RestorerResult, StoredCell, stems
 from ..analysis.costs import CostName, CostPoint, cost_points, cost_statement, pareto
 from ..analysis.leaderboard import AVERAGE, average_row, cell_row, weights_label
@@ -60,6 +60,7 @@ def group_data(group: Group, folder: Path) -> dict[str, Any]:
         "datasets": group.datasets,
         "protocol": group.protocol,
         "title": group.title,
+        "banner": stand_in(group),
         "tasks": [
             {"key": key, "label": task_label(group, key), "head": _head(key), "dataset": key.partition("@")[2]}
             for key in group.tasks
@@ -106,10 +107,16 @@ def _row(
         "latencyDoubt": point and point["latencyDoubt"],
         "memory": point and point["memory"],
         "provenance": record.provenance,
-        "dtype": str(record.identity.numerics.dtype),
-        "device": str(record.identity.numerics.device),
+        **_where(record),
         **_record(restorer, group, folder),
     }
+
+
+def _where(record: Record) -> dict[str, str]:
+    """How and where the network ran, as far as it did."""
+    if record.provenance == "images":
+        return {"dtype": "images of another tool", "device": "not run here"}
+    return {"dtype": str(record.identity.numerics.dtype), "device": str(record.identity.numerics.device)}
 
 
 def _record(restorer: RestorerResult, group: Group, folder: Path) -> dict[str, Any]:

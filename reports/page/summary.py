@@ -9,6 +9,7 @@ from ..analysis.cells import Group
 from ..analysis.costs import CostPoint, incomplete
 from ..analysis.leaderboard import AVERAGE
 from ..analysis.scoreboard import Interval, Ranking
+from ..analysis.seeds import in_words
 
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -48,6 +49,8 @@ def facts(group: Group, measured: Mapping[str, CostPoint]) -> list[tuple[str, st
     if rankings and len(group.tasks) > 1:
         winners = [(task_label(group, key), _winners(ranking)) for key, ranking in rankings.items()]
         answers.append(("Best at each task (= not told apart)", winners))
+    if joined := in_words(group):
+        answers.append(("Several weights of one network", list(joined)))
     if unfinished := incomplete(group):
         answers.append(("Incomplete, not ranked on average", "\n".join(unfinished)))
     return answers

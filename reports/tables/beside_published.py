@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE
+from ..published.by_hand import HandRow
 from ..published.metrics import DIGITS
 from ..published.places import PAPERS_PROTOCOLS, column_notes, places
 from ..published.rows import PublishedRow, spelling
+from ..published.transcriptions import PrintedValue
 from .columns import COSTS
 from .model import Block, Column, Number, TableRow
 
@@ -24,6 +26,7 @@ NOISE = (
 WINDOW = "window: printed and measured SSIM use different windows (uniform 7x7, Gaussian 11x11) and differ for that"
 RETRAINED = "retraining: the measured weights are not those of the printed score"
 QUOTED = "retraining: the printed score is quoted, maybe of a network retrained by those who quote it"
+BY_HAND = "Given by hand, not measured here, not ranked"
 PUBLISHED_VARIANT = "paper"
 """Name of the variant that is the published network."""
 
@@ -60,7 +63,7 @@ def blocks(
     pairs = list(zip(group.restorers, measured, strict=True))
     if not named:
         last = next(place for place, column in enumerate(columns) if column.key == columns[-1].key)
-        pairs.sort(key=lambda pair: (not pair[0].is_input, -(pair[1].scores[last].value or -1e9), pair[1].method))
+        pairs.sort(key=lambda pair: (not pair[0].is_input, *_order(pair[1].scores[last]), pair[1].method))
     beside: list[TableRow] = []
     paired: set[str] = set()
     for restorer, row in pairs:
@@ -78,6 +81,11 @@ def blocks(
     if rest:
         parts.append(_printed_block(group, rest, columns, common))
     return parts
+
+
+def _order(score: Number) -> tuple[bool, float]:
+    """By falling score; means over some of the images come after all others, since they are not of the same."""
+    return score.partial, -(score.value or -1e9)
 
 
 def _common(group: Group) -> _Common:
@@ -139,6 +147,19 @@ def _published(row: PublishedRow, columns: Sequence[Column]) -> TableRow:
         costs=tuple(cost.printed(row.model) for cost in COSTS),
         scores=tuple(Number.printed(row.score(column.task, column.metric)) for column in columns),
         notes=row.notes,
+    )
+
+
+def by_hand(row: HandRow, columns: Sequence[Column]) -> TableRow:
+    """A row that the user gives by hand."""
+    return TableRow(
+        kind="by hand",
+        method=row.method,
+        model=row.method,
+        citation=row.citation,
+        costs=tuple(Number.printed(row.costs.get(cost.name, PrintedValue())) for cost in COSTS),
+        scores=tuple(Number.printed(row.score(column.task, column.metric)) for column in columns),
+        notes=row.remarks,
     )
 
 

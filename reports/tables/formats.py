@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...atomic import write_text
 from ..errors import ReportError
-from ..escape import csv_cell, file_stem
+from ..escape import csv_cell, file_stem, visible
 from ..escape import markdown as in_markdown
 from ..published.bibliography import bibtex
 from ..published.metrics import DIGITS, HEADS
@@ -73,8 +73,19 @@ def write_formats(table: PaperTable, formats: Sequence[str], folder: Path) -> li
         if fmt == "latex":
             files.append(write_text(folder / f"{stem}-body.tex", render(table, "latex-body")))
     if table.citations:
-        files.append(write_text(folder / f"{stem}.bib", bibtex(table.citations)))
+        files.append(write_text(folder / f"{stem}.bib", _bibliography(table)))
     return files
+
+
+def _bibliography(table: PaperTable) -> str:
+    """The ``.bib``; a key of the user's for which no entry is known is said to be missing in a comment."""
+    entries = bibtex([key for key in table.citations if key not in table.sources])
+    lacking = [
+        f"% {key} is missing: add its entry here ({visible(text)})"
+        for key, text in table.sources.items()
+        if key in table.citations
+    ]
+    return "\n".join(filter(None, (entries, *lacking))) + ("\n" if lacking else "")
 
 
 def markdown(table: PaperTable) -> str:
@@ -90,7 +101,8 @@ def markdown(table: PaperTable) -> str:
             )
         lines += [_pipes(_markdown_cells(row, table, signs)) for row in block.rows]
     notes = [f"- <sup>{sign}</sup> {in_markdown(text)}" for text, sign in signs.items()]
-    sources = [f"- [{key}] {in_markdown(load_sources()[key])}" for key in table.citations]
+    known = {**load_sources(), **table.sources}
+    sources = [f"- [{key}] {in_markdown(known[key])}" for key in table.citations]
     parts = [[f"**{in_markdown(table.caption)}**"], lines, [" ".join(map(in_markdown, table.remarks))], notes, sources]
     return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
 
@@ -139,9 +151,9 @@ def tidy_csv(table: PaperTable) -> str:
 def _line(table: PaperTable, row: TableRow, task: str, dataset: str, metric: str, number: Number) -> list[str]:
     values = [number.value, number.low, number.high, number.images, number.clusters]
     exact = ["" if value is None else repr(value) for value in values]
-    if row.kind == "published":
+    if row.kind in ("published", "by hand"):
         exact[0] = "" if number.value is None else number.text
-    where = row.citation if row.kind == "published" else "restorebench"
+    where = row.citation if row.kind in ("published", "by hand") else "restorebench"
     named = [table.suite, row.method, row.model, row.kind, task, dataset, metric]
     printed = ["" if number.value is None else number.text, where, "; ".join((*row.notes, *number.notes))]
     return [*map(csv_cell, named), *exact, number.mark or "", *map(csv_cell, printed)]

@@ -28,7 +28,7 @@ def html_document(table: PaperTable) -> str:
         items = "\n".join(f'<dt id="note-{sign}">{sign}</dt><dd>{html(text)}</dd>' for text, sign in signs.items())
         body.append(f"<dl>\n{items}\n</dl>")
     if table.citations:
-        sources = load_sources()
+        sources = {**load_sources(), **table.sources}
         items = "\n".join(f'<li id="source-{html(key)}">{html(sources[key])}</li>' for key in table.citations)
         body.append(f"<ol>\n{items}\n</ol>")
     body.append("</footer>")
@@ -92,7 +92,7 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> str:
         bounds = score.bounds(DIGITS[column.metric])
         small = f"<small>{bounds}</small>" if bounds else ""
         cells.append(f"<td>{_marked(score)}{_signs(score.notes, signs)}{small}</td>")
-    return f'<tr class="{row.kind}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
+    return f'<tr class="{row.kind.replace(" ", "-")}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
 
 
 def _marked(score: Number) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from ..analysis.captions import cluster_kind, hopeless, task_label
 from ..analysis.cells import Group, RestorerResult
-from ..analysis.leaderboard import AVERAGE, cell_row
+from ..analysis.leaderboard import AVERAGE, average_row, cell_row
 from ..analysis.restoration import otherwise
+from ..analysis.seeds import SeedGroup, printed, seed_groups
 from ..analysis.training import training_note
 from ..published.metrics import DIGITS, Metric
 from .columns import COSTS
@@ -19,27 +20,55 @@ RECONSTRUCTED = "network rebuilt from its paper, whose code is not published"
 WEIGHTS = {
     "official": "the authors' weights",
     "retrained": "weights trained by this suite, not the authors'",
-    "reconstructed": RECONSTRUCTED,
     "bundled": "small network with the weights inside the package, not the published one",
     "file": "weights from a file whose origin is not known",
     "foreign": "a checkpoint from elsewhere, for a network of another package",
     "untrained": "untrained: random weights",
+    "images": "images restored by another tool, whose network was not run here",
 }
 
 
-def measured_rows(group: Group, columns: Sequence[Column]) -> list[TableRow]:
-    """A row for each restorer of a group, in its order."""
+def measured_rows(group: Group, columns: Sequence[Column], *, partial: bool = False) -> list[TableRow]:
+    """A row for each restorer of a group, in its order.
+
+    Args:
+        group: what was measured.
+        columns: of the table.
+        partial: give means over what was scored where images are missing, too; they say so and are not ranked.
+    """
     return [
         TableRow(
             kind="input" if restorer.is_input else "measured",
             method=restorer.label,
             model=restorer.record.model,
             costs=tuple(cost.measured(restorer) for cost in COSTS),
-            scores=tuple(_score(group, restorer, column) for column in columns),
-            notes=() if restorer.is_input else (_weights(restorer), *_training(restorer)),
+            scores=tuple(_score(group, restorer, column, partial=partial) for column in columns),
+            notes=() if restorer.is_input else (*_weights(restorer), *_training(restorer)),
         )
         for restorer in group.restorers
     ]
+
+
+def seed_rows(group: Group, columns: Sequence[Column]) -> list[TableRow]:
+    """A row for each lot of weights that belong together, mean ± standard deviation over them; never ranked."""
+    return [
+        TableRow(
+            kind="seeds",
+            method=each.label,
+            model=each.members[0].record.model,
+            costs=tuple(cost.measured(each.members[0]) for cost in COSTS),
+            scores=tuple(_spread(group, each, column) for column in columns),
+            notes=(f"mean ± standard deviation (n - 1) over {', '.join(each.labels)}, {each.why}; not ranked",),
+        )
+        for each in seed_groups(group)
+    ]
+
+
+def _spread(group: Group, weights: SeedGroup, column: Column) -> Number:
+    spread = weights.spread(group, column.key, column.metric)
+    if spread is None:
+        return Number()
+    return Number(value=spread.mean, text=printed(spread, DIGITS[column.metric]))
 
 
 def hopeless_columns(group: Group, columns: Sequence[Column]) -> list[str]:
@@ -52,10 +81,11 @@ def hopeless_columns(group: Group, columns: Sequence[Column]) -> list[str]:
     return [f"{reason}, so all tie: {', '.join(dict.fromkeys(names))}." for reason, names in reasons.items()]
 
 
-def _score(group: Group, restorer: RestorerResult, column: Column) -> Number:
+def _score(group: Group, restorer: RestorerResult, column: Column, *, partial: bool) -> Number:
     interval = group.scoreboard.score(restorer.label, column.key, column.metric)
     if interval is None:
-        return Number(notes=_lack(group, restorer, column))
+        some = _mean_of_some(restorer, column) if partial else None
+        return some or Number(notes=_lack(group, restorer, column))
     return Number(
         value=interval.mean,
         text=number(interval.mean, DIGITS[column.metric]),
@@ -66,6 +96,21 @@ def _score(group: Group, restorer: RestorerResult, column: Column) -> Number:
         clusters=interval.clusters,
         notes=_remarks(restorer, column),
     )
+
+
+def _mean_of_some(restorer: RestorerResult, column: Column) -> Number | None:
+    """The mean over what was scored, of a restorer with images missing; None where nothing was."""
+    cells = [restorer.cells[key] for key in restorer.records.tasks if key in restorer.cells]
+    rows = [cell_row(cell.record, otherwise(cell), partial=True) for cell in cells]
+    whole = average_row(restorer.records, rows, partial=True) if rows else None
+    keyed = {AVERAGE: whole, **{cell.record.task_key: row for cell, row in zip(cells, rows, strict=True)}}
+    row = keyed.get(column.key)
+    value = None if row is None else getattr(row, column.metric)
+    if row is None or value is None:
+        return None
+    notes = (f"{restorer.label}, {column.label}: {row.note} (not ranked)",)
+    text = number(value, DIGITS[column.metric])
+    return Number(value=value, text=text, images=row.images, partial=True, notes=notes)
 
 
 def _lack(group: Group, restorer: RestorerResult, column: Column) -> tuple[str, ...]:
@@ -109,10 +154,16 @@ def _training(restorer: RestorerResult) -> tuple[str, ...]:
     return (note,) if note else ()
 
 
-def _weights(restorer: RestorerResult) -> str:
-    """What is known of the weights, and beside it of the network."""
+def _weights(restorer: RestorerResult) -> tuple[str, ...]:
+    """What is known of the weights, and what of the network."""
     weights, provenance = restorer.record.weights, restorer.record.provenance
-    text = WEIGHTS.get(provenance, f"weights: {provenance}")
-    if weights.label:
-        text = f"{text} ({weights.label})"
-    return f"{text}; {RECONSTRUCTED}" if weights.reconstructed and provenance != "reconstructed" else text
+    reconstructed = weights.reconstructed or provenance == "reconstructed"
+    # Records of before version 0.1.0.dev1 have the network's provenance in the weights' place.
+    known = (
+        provenance if provenance != "reconstructed" else {"bundled": "bundled", "none": "untrained"}.get(weights.kind)
+    )
+    text = "" if known is None else WEIGHTS.get(known, f"weights: {known}")
+    if text and restorer.records.label:
+        text = f"{text} ({restorer.records.label})"
+    given = f"parameters and MACs: {restorer.record.complexity.statement}" if provenance == "images" else ""
+    return tuple(filter(None, (text, RECONSTRUCTED if reconstructed else "", given)))

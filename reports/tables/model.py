@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..analysis.scoreboard import Mark
@@ -11,7 +11,7 @@ from ..published.metrics import Metric
 from ..published.transcriptions import PrintedValue
 from .numbers import MISSING
 
-RowKind = Literal["input", "measured", "published", "difference"]
+RowKind = Literal["input", "measured", "seeds", "published", "by hand", "difference"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,7 @@ class Number:
         mark: of the column's ranking.
         images: how many it is a mean over; None where that is not known.
         clusters: how many scenes, photographs or sequences these come from.
+        partial: whether images are missing from what it is a mean over.
         notes: footnotes.
     """
 
@@ -79,6 +80,7 @@ class Number:
     mark: Mark | None = None
     images: int | None = None
     clusters: int | None = None
+    partial: bool = False
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -98,7 +100,8 @@ class TableRow:
     """One method.
 
     Attributes:
-        kind: the degraded input, measured here, printed in a paper, or measured minus published.
+        kind: the degraded input, measured here, the mean of several weights that were, printed in a paper, given by the
+            user, or measured minus published.
         method: its name.
         model: the restorer's name in the registry, or in the papers' spelling.
         citation: key of the source of a published row, in the ``.bib``; empty otherwise.
@@ -137,6 +140,7 @@ class PaperTable:
         blocks: the rows.
         costs: heads of the columns of costs.
         remarks: sentences that stand under the table: images, test, what the marks mean.
+        sources: in words, those of citation keys that the suite's own list of sources does not have.
     """
 
     suite: str
@@ -146,6 +150,7 @@ class PaperTable:
     blocks: tuple[Block, ...]
     costs: tuple[CostHead, ...] = ()
     remarks: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[TableRow, ...]:

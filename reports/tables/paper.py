@@ -10,13 +10,15 @@ from ..analysis.captions import conditions, restorers_shown
 from ..analysis.cells import Group
 from ..analysis.scoreboard import RESAMPLES, SIGNIFICANT, TEST
 from ..errors import ReportError
+from ..published.by_hand import HandRow, check_tasks
 from ..published.metrics import HEADS, METRICS, Metric
 from ..published.places import places
+from ..published.results import load_sources
 from ..published.rows import published_rows
-from .beside_published import blocks
+from .beside_published import BY_HAND, blocks, by_hand
 from .columns import COSTS, score_columns
-from .measured_rows import hopeless_columns, measured_rows
-from .model import Column, PaperTable
+from .measured_rows import hopeless_columns, measured_rows, seed_rows
+from .model import Block, Column, PaperTable
 
 
 def paper_table(
@@ -27,6 +29,8 @@ def paper_table(
     rows: Sequence[str] | None = None,
     published: Sequence[str] = (),
     stem: str | None = None,
+    partial: bool = False,
+    extra: Sequence[HandRow] = (),
 ) -> PaperTable:
     """The table of a suite.
 
@@ -34,10 +38,12 @@ def paper_table(
         group: what was measured; None for a table of printed rows alone.
         suite: of which suite; for printed rows one of `PLACES`.
         columns: ``psnr``, ``ssim`` or both.
-        rows: measured restorers by their names in the registry, in this order (``identity`` is the input, always
-            first); None for all by falling average.
+        rows: measured restorers by their names in the registry, their labels or those of their weights, in this order
+            (``identity`` is the input, always first); None for all by falling average.
         published: papers' rows, as `published_rows` takes them.
         stem: name for files and label; that of the group or suite if None.
+        partial: give means over what was scored where images are missing, too (`measured_rows`).
+        extra: rows that the user gives by hand (`hand_rows`), which stand apart and are never ranked.
 
     Raises:
         ReportError: an unknown metric, restorer, paper or suite, or nothing to show.
@@ -45,23 +51,51 @@ def paper_table(
     metrics = _metrics(columns)
     printed = published_rows(suite, published) if published else []
     chosen = None if group is None else _chosen(group, rows)
-    if (chosen is None or not chosen.restorers) and not printed:
+    if (chosen is None or not chosen.restorers) and not printed and not extra:
         raise ReportError("a table without rows: name restorers with --rows, or papers with --published")
     chosen = chosen if chosen is not None and chosen.restorers else None
     heads = score_columns(chosen, suite, metrics)
-    measured = [] if chosen is None else measured_rows(chosen, heads)
+    measured = [] if chosen is None else measured_rows(chosen, heads, partial=partial)
+    parts = blocks(chosen, measured, printed, heads, named=rows is not None) if measured or printed else []
+    check_tasks(extra, [column.task for column in heads])
     return PaperTable(
         suite=suite,
         stem=stem or (f"{suite}-published" if chosen is None else chosen.stem),
         caption=_caption(chosen, suite, metrics),
         columns=tuple(heads),
-        blocks=tuple(blocks(chosen, measured, printed, heads, named=rows is not None)),
+        blocks=tuple(_with_others(parts, chosen, heads, extra)),
+        sources={row.citation: row.source for row in extra if row.citation and row.citation not in load_sources()},
         costs=tuple(cost.head(chosen) for cost in COSTS),
         remarks=(
             *_remarks(chosen, heads, bool(printed)),
+            *_missing_keys(extra),
             *(_others(group, chosen, heads) if group is not None and chosen is not None else ()),
         ),
     )
+
+
+def _with_others(
+    parts: Sequence[Block], group: Group | None, columns: Sequence[Column], extra: Sequence[HandRow]
+) -> list[Block]:
+    """The blocks, with weights that belong together below the measured rows, and rows by hand at the end."""
+    joined = [] if group is None else seed_rows(group, columns)
+    seeds = [Block(heading="Several weights of one network, mean ± standard deviation", rows=tuple(joined))]
+    blocks_so_far = [*parts[:1], *(seeds if joined else []), *parts[1:]]
+    if not extra:
+        return blocks_so_far
+    return [*blocks_so_far, Block(heading=BY_HAND, rows=tuple(by_hand(row, columns) for row in extra))]
+
+
+def _missing_keys(extra: Sequence[HandRow]) -> list[str]:
+    """What the user has to add to the ``.bib``."""
+    known = load_sources()
+    keys = dict.fromkeys(row.citation for row in extra if row.citation and row.citation not in known)
+    if not extra:
+        return []
+    remarks = ["Rows given by hand have no interval and take no part in the marks."]
+    if keys:
+        remarks.append(f"No BibTeX entry is known for {', '.join(keys)}: the .bib names what is missing.")
+    return remarks
 
 
 def _metrics(columns: Sequence[str]) -> list[Metric]:
@@ -75,13 +109,13 @@ def _chosen(group: Group, rows: Sequence[str] | None) -> Group:
     """The group with the restorers that are asked for."""
     if rows is None:
         return group
-    known = sorted({restorer.record.model for restorer in group.restorers})
+    known = sorted({name for restorer in group.restorers for name in restorer.names})
     for name in rows:
         if name not in known:
             hint = nearest(name, known) or f"; there are {', '.join(known)}"
             raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
-    ordered = [c for name in dict.fromkeys(rows) for c in group.restorers if c.record.model == name]
-    return replace(group, restorers=tuple(sorted(ordered, key=lambda restorer: not restorer.is_input)))
+    ordered = {c.label: c for name in rows for c in group.restorers if name in c.names}
+    return replace(group, restorers=tuple(sorted(ordered.values(), key=lambda restorer: not restorer.is_input)))
 
 
 def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:

@@ -220,7 +220,6 @@ def test_the_same_module_again_is_not_computed_again(tmp_path: Path) -> None:
         ({"results": "r", "name": "identity"}, "is a registered restorer's"),
         ({"results": "r", "name": "../x"}, "is unusable"),
         ({"variant": "tiny"}, "go with the name of a registered restorer"),
-        ({"results": "r", "name": "x", "limit": 2}, "limit= is for a quick look"),
         ({"limit": 0}, "limit=0"),
         ({"tile": 8}, "at least 64"),
         ({"device": "cuda:99"}, "device=cuda:99"),
@@ -246,8 +245,10 @@ def test_a_registered_name_takes_no_other() -> None:
 def test_limit_takes_the_first_images_of_each_task(identity: Evaluation) -> None:
     evaluation = restorebench.evaluate("identity", "3d", limit=2, **SMALL)
     assert evaluation.images.groupby(["task", "sigma"], dropna=False).size().tolist() == [2] * 5
-    assert evaluation.complete
-    assert "the first 2 of 8 images" in repr(evaluation)
+    assert not evaluation.complete, "a quick look counts as none"
+    assert set(evaluation.summary["status"]) == {"partial"}
+    assert evaluation.summary["psnr"].notna().all()
+    assert "partial, the first 2 of 8 images" in repr(evaluation)
     first = identity.images[identity.images["task"] == "dehaze"].iloc[:2]
     assert evaluation.images["psnr"].tolist()[:2] == first["psnr"].tolist()
 

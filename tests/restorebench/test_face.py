@@ -73,7 +73,10 @@ def test_list_protocols_shows_and_gives_what_bench_list_does() -> None:
     protocols = restorebench.list_protocols()
     assert str(protocols[0]) == "promptir@1"
     assert protocols[0] == get_protocol("promptir@1")
-    assert "reading: PIL, RGB, uint8, not resized" in repr(protocols).splitlines()
+    lines = repr(protocols).splitlines()
+    assert lines[0].split()[:3] == ["protocol", "used", "by"]
+    assert len(lines) == 2 + len(protocols), "a line each"
+    assert protocols[0].describe()["reading"] == "PIL, RGB, uint8, not resized"
 
 
 def test_list_tasks_shows_and_gives_the_suites() -> None:

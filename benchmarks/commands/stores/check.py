@@ -112,7 +112,8 @@ def _remarks(cell: CheckedCell) -> list[str]:
     if record.identity.protocol != json.loads(json.dumps(get_protocol(record.protocol).describe())):
         remarks.append(f"{record.protocol} describes itself otherwise than in this version")
     if not record.complete:
-        remarks.append(f"incomplete: {record.scored} of {record.expected} images have scores")
+        what = "partial" if record.not_asked else "incomplete"
+        remarks.append(f"{what}: {record.scored} of {record.expected} images have scores")
     return remarks
 
 

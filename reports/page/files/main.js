@@ -19,6 +19,9 @@
     options("protocol", data.groups.filter((other) => place(other) === place(group))
       .map((other) => [other.id, other.protocolLabel]), group.id);
     document.title = `${group.title}: image restoration benchmark`;
+    const banner = document.getElementById("banner");
+    banner.textContent = group.banner;
+    banner.hidden = !group.banner;
     summary(group);
     bench.table.show(group);
     bench.figures.show(group);

@@ -13,6 +13,7 @@ import pytest
 
 from restorebench.benchmarks.commands import list as list_command
 from restorebench.benchmarks.commands.main import main
+from restorebench.benchmarks.protocols.catalogue import get_protocol, list_protocols, used_by
 from restorebench.models import list_models
 
 from ..command_line import bench, bench_path
@@ -142,6 +143,19 @@ def test_multiply_adds_in_the_list_say_what_they_count_and_are_a_range_where_a_r
                 assert any(line.startswith(f"{card.name} ") and f" {name} " in line and shown in line for line in
                            out.splitlines())  # fmt: skip
     assert "to 4.54" in out  # MoCE-IR tiny
+
+
+def test_protocols_are_a_short_table_with_who_uses_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "protocols"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + len(list_protocols()) + 2
+    assert max(map(len, lines)) <= 110
+    for name in list_protocols():
+        (line,) = (line for line in lines if line.startswith(name))
+        assert used_by(get_protocol(name)) in line
+        assert used_by(get_protocol(name)), "each says whose tables it makes"
+    assert main(["list", "protocols", "--full"]) == 0
+    assert "reading: PIL, RGB, uint8, not resized" in capsys.readouterr().out.splitlines()
 
 
 def test_report_without_results_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import math
 import socket
 import warnings
@@ -12,9 +14,11 @@ import lpips as package
 import pytest
 import torch
 
+from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.errors import UserError
+from restorebench.benchmarks.protocols import lpips as lpips_module
 from restorebench.benchmarks.protocols.catalogue import get_protocol
-from restorebench.benchmarks.protocols.lpips import Lpips, choose_lpips, find_weights
+from restorebench.benchmarks.protocols.lpips import ORIGINS, Lpips, choose_lpips, find_weights, lpips_notice
 
 from ..lpips_weights import alexnet_file
 
@@ -86,7 +90,9 @@ def test_absent_weights_are_one_line_unless_lpips_was_asked_for(cache: Path) -> 
     choice = choose_lpips("auto", None, "alex")
     assert choice is not None
     assert choice.path is None
-    assert choice.notice.startswith("lpips_alex will be n/a: no AlexNet weights on this machine; put https://")
+    assert choice.notice.startswith(
+        "lpips_alex will be n/a: no AlexNet weights on this machine; `bench data fetch lpips`"
+    )
     assert "\n" not in choice.notice
     with pytest.raises(UserError, match=r"metrics=\[lpips\]: no VGG-16 weights .* or give lpips.weights=PATH"):
         choose_lpips(["psnr", "lpips"], None, "vgg")
@@ -124,3 +130,45 @@ def test_an_image_too_small_for_the_backbone_has_no_lpips(cache: Path) -> None:
 def test_protocols_name_their_backbone() -> None:
     assert get_protocol("moceir@1").lpips_backbone == "vgg"
     assert get_protocol("promptir@1").lpips_backbone == "alex"
+
+
+def test_several_backbones_that_are_lacking_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    choices = [choose_lpips("auto", None, name) for name in ("alex", "vgg", "alex")]
+    line = lpips_notice([*choices, None])
+    assert line.startswith("lpips_alex and lpips_vgg will be n/a: no AlexNet and VGG-16 weights")
+    assert line.count("bench data fetch lpips") == 1
+    assert lpips_notice([None]) == ""
+
+
+def offered(folder: Path, monkeypatch: pytest.MonkeyPatch, *, damaged: bool) -> None:
+    """A site that offers two small files, whose names begin their hash as PyTorch's do."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(folder / "hub"))
+    monkeypatch.setattr(lpips_module, "SITE", f"file://{folder}")
+    for name, origin in ORIGINS.items():
+        content = name.encode()
+        file = f"{origin.file.rpartition('-')[0]}-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+        monkeypatch.setitem(ORIGINS, name, dataclasses.replace(origin, file=file))
+        (folder / file).write_bytes(b"something else" if damaged else content)
+
+
+def test_the_backbones_are_fetched_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offered(tmp_path, monkeypatch, damaged=False)
+    assert main(["data", "fetch", "lpips"]) == 0
+    assert capsys.readouterr().out.count("downloaded") == 2
+    path = find_weights("alex", None)
+    assert path is not None
+    assert path.read_bytes() == b"alex"
+    assert main(["data", "fetch", "lpips"]) == 0
+    assert capsys.readouterr().out.count("is there") == 2
+
+
+def test_another_file_than_the_name_says_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offered(tmp_path, monkeypatch, damaged=True)
+    assert main(["data", "fetch", "lpips"]) == 2
+    assert "by hand" in capsys.readouterr().err
+    assert find_weights("alex", None) is None

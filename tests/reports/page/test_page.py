@@ -170,6 +170,14 @@ def test_the_summary_says_who_is_best_at_what_cost_and_how_sure(view: Tab) -> No
 
 
 @needs_browser
+def test_it_opens_by_saying_that_its_data_are_stand_ins(tab: Tab) -> None:
+    banner = tab.page.locator("#banner")
+    assert banner.is_visible()
+    assert banner.inner_text() == "Embedded photographs: not comparable with the papers' tables."
+    assert banner.bounding_box()["y"] < tab.page.locator("#headline").bounding_box()["y"]
+
+
+@needs_browser
 def test_incomplete_rows_are_not_ranked_and_say_why(tab: Tab) -> None:
     tab.page.get_by_label("Suite").select_option(label="5d on embedded-256")
     for name in ("KBNet (tiny)", "DaAIR (tiny)"):

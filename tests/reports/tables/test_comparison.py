@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.reports.analysis.cells import read_cells
+from restorebench.reports.analysis.cells import groups, read_cells
+from restorebench.reports.analysis.leaderboard import by_restorer
 from restorebench.reports.errors import ReportError
 from restorebench.reports.tables.comparison import compare
+from restorebench.reports.tables.leaderboard import markdown
+from restorebench.reports.tables.paper import paper_table
 
-from ..stores import shared_store, write_store
+from ..stores import change_cell, shared_store, write_store
 
 
 def test_two_restorers_are_compared_on_every_cell_that_both_have() -> None:
@@ -76,3 +79,18 @@ def test_a_cell_of_two_suites_is_tested_once(tmp_path: Path) -> None:
 def test_too_few_clusters_are_said() -> None:
     text = compare("rbair", "kbnet", shared_store(suites=("5d",), images=5, previews=False))
     assert "With at most 5 clusters no difference can be significant at 0.05" in text
+
+
+def test_weights_files_are_compared_by_their_labels(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 6.0, "anyir": 5.0}, previews=False)
+    for model, label in (("rbair", "night run"), ("anyir", "day.pt")):
+        for folder in (tmp_path / "5d" / model).iterdir():
+            change_cell(folder, provenance="file", weights={"label": label, "kind": "file"})
+    text = compare("night run", "day.pt", tmp_path)
+    assert text.splitlines()[:2] == ["A: night run", "B: day.pt"]
+    assert sum("promptir@1" in line for line in text.splitlines()) == 5
+    assert compare("RBaIR (tiny, night run)", "anyir", tmp_path).count("promptir@1") == 5
+    (group,) = groups(read_cells(tmp_path)[0])
+    rows = [row.method for row in paper_table(group, suite="5d", rows=["day.pt"]).rows]
+    assert rows == ["AnyIR (tiny, day.pt)"]
+    assert "night run" in markdown(by_restorer(c.record for c in read_cells(tmp_path)[0]))

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from restorebench.reports.analysis.cells import groups, read_cells
+from restorebench.reports.tables.paper import paper_table
 from restorebench.reports.tables.terminal import terminal_table
 
-from ..stores import fail_image, write_store
+from ..stores import change_cell, fail_image, write_store
 
 
 def lines(root: Path) -> list[str]:
@@ -62,3 +63,60 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
 
 def test_an_empty_store_says_so() -> None:
     assert terminal_table([]) == "No finished cells yet."
+
+
+def test_the_inputs_ssim_has_a_head_of_its_own(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 6.0}, previews=False)
+    head = lines(tmp_path)[2]
+    assert head.count("SSIM") == 2
+    assert "input PSNR" in head
+    assert "input SSIM" in head
+
+
+def test_failed_and_untrained_rows_are_marked(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 6.0, "anyir": 5.0}, previews=False)
+    for path in tmp_path.glob("5d/rbair/*/record.json"):
+        if json.loads(path.read_text())["task"] == "dehaze":
+            fail_image(path.parent, "image-03.png", "NaN")
+    for path in tmp_path.glob("5d/anyir/*"):
+        change_cell(path, provenance="untrained")
+    printed = lines(tmp_path)
+    place = next(line for line in printed if line.startswith("RBaIR"))
+    assert "11 FAILED" in place
+    assert sum("FAILED" in line for line in printed) == 1
+    assert any("average" in line and "incomplete" in line for line in printed)
+    assert any(line.startswith("AnyIR (tiny, untrained)") for line in printed)
+
+
+def test_partial_averages_what_was_scored_and_says_how_many(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 6.0}, previews=False)
+    for path in tmp_path.glob("5d/rbair/*/record.json"):
+        if json.loads(path.read_text())["task"] == "dehaze":
+            fail_image(path.parent, "image-03.png", "NaN")
+    several = groups(read_cells(tmp_path)[0])
+    cells = [cell for r in several[0].restorers for cell in r.cells.values()]
+    means = [cell.record.means.psnr for cell in cells]
+    shown = terminal_table(several, partial=True)
+    average = next(line for line in shown.splitlines() if " average " in line)
+    assert f"{sum(means) / len(means):.2f}" in average
+    assert "incomplete" in average
+    assert "mean over the 11 of 12 images with scores" in shown
+    assert "mean over 5 of 5 tasks, 59 of the 60 images of those run" in shown
+    plain = terminal_table(several)
+    assert "mean over" not in plain
+    assert next(line for line in plain.splitlines() if " average " in line).count(" -") >= 3
+
+
+def test_partial_rows_of_a_papers_table_say_how_many_and_are_not_ranked(tmp_path: Path) -> None:
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 9.0, "anyir": 5.0, "daair": 4.0}, previews=False)
+    for path in tmp_path.glob("5d/rbair/*/record.json"):
+        fail_image(path.parent, "image-03.png", "NaN")
+    (group,) = groups(read_cells(tmp_path)[0])
+    without = {row.model: row for row in paper_table(group, suite="5d").rows}
+    assert all(score.value is None for score in without["rbair"].scores)
+    rows = paper_table(group, suite="5d", partial=True).rows
+    assert [row.model for row in rows][-1] == "rbair", "after those of all images, though its means are the highest"
+    assert all(score.value is not None and score.mark is None for score in rows[-1].scores)
+    notes = [score.notes[0] for score in rows[-1].scores]
+    assert all("the 11 of 12 images" in note or "55 of the 60 images" in note for note in notes)
+    assert {row.model: row.scores for row in rows}["anyir"] == without["anyir"].scores
