@@ -66,7 +66,7 @@ def create_model(
     Raises:
         ModelError: unknown name, variant or argument; weights that are missing, unreadable or do not fit.
     """
-    from .checkpoint import canonical_state_dict, load_state, read_checkpoint
+    from .checkpoints.reading import canonical_state_dict, load_state, read_checkpoint
     from .files import byte_limit
     from .restorer import Restorer
     from .weights import choose_weights

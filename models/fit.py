@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..messages import one_line
 from .card import ModelCard, WeightsInfo
-from .checkpoint import canonical_state_dict, load_state, read_checkpoint
+from .checkpoints.reading import canonical_state_dict, load_state, read_checkpoint
 from .errors import ModelError
 from .factory import build_network, published_sizes
 from .registry import check_arguments, get_registration

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .card import Checkpoint, ModelCard, Provenance, WeightsInfo
-from .checkpoint import has_checked_facts, metadata_of, training_facts
+from .checkpoints.reading import has_checked_facts, metadata_of, training_facts
 from .errors import ModelError
 from .files import byte_limit, file_sha256, opened, sha256_of
 from .registry import check_variant

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from ...models import Checkpoint, ModelCard, create_model, get_card, list_models, save_weights
 from ...models.card import Provenance
-from ...models.checkpoint import has_checked_facts, read_checkpoint, read_metadata
+from ...models.checkpoints.reading import has_checked_facts, read_checkpoint, read_metadata
 from ...models.files import check_file, file_sha256
 from ...models.weights import bundled_path, weights_folder
 from ..errors import UserError

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ...datasets.streams import rng_for
 from ...models import create_model
-from ...models.checkpoint import save_weights
+from ...models.checkpoints.reading import save_weights
 from ...models.hooks import HasAfterStep
 from ...models.restorer import Restorer
 from ..environment import describe_environment

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from restorebench.models import ModelCard, ModelError, Variant
-from restorebench.models.bounds import MOST_NESTED, check_pickle
-from restorebench.models.checkpoint import canonical_state_dict, read_checkpoint
+from restorebench.models.checkpoints.bounds import MOST_NESTED, check_pickle
+from restorebench.models.checkpoints.reading import canonical_state_dict, read_checkpoint
 from restorebench.models.files import byte_limit, check_file, file_sha256
 
 SECONDS = 3.0

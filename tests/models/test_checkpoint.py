@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from restorebench.models import ModelCard, ModelError, Variant, save_weights
-from restorebench.models.checkpoint import (
+from restorebench.models.checkpoints.reading import (
     canonical_state_dict,
     load_state,
     read_checkpoint,

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from restorebench.models import create_model, get_card
-from restorebench.models.checkpoint import canonical_state_dict
+from restorebench.models.checkpoints.reading import canonical_state_dict
 from restorebench.models.layers import row_strips as strips
 from restorebench.models.layers.layer_norm import LayerNorm2d
 from restorebench.models.networks.rbair import CARD, RBaIR

@@ -12,7 +12,7 @@ import pickletools
 import zipfile
 from pathlib import Path
 
-from .errors import ModelError
+from ..errors import ModelError
 
 ZIP = b"PK\x03\x04"
 PICKLE = b"\x80"

@@ -22,12 +22,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from ..atomic import written_whole
-from ..messages import one_line
+from ...atomic import written_whole
+from ...messages import one_line
+from ..card import ModelCard, Provenance
+from ..errors import ModelError
+from ..files import opened
 from .bounds import LONGEST_HEADER, LONGEST_KEY, PICKLE, ZIP, check_pickles, check_zip
-from .card import ModelCard, Provenance
-from .errors import ModelError
-from .files import opened
 
 _CONTAINERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "net", "model")
 """Where checkpoints keep the state dict; the first one present wins."""
