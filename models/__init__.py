@@ -20,7 +20,7 @@ from .factory import build_network, create_model
 from .registry import get_card, list_models, register, temporary_registry, unregister
 
 if TYPE_CHECKING:
-    from .checkpoints.reading import save_weights
+    from .checkpoints.writing import save_weights
     from .restorer import Restorer
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "unregister",
 ]
 
-_LAZY = {"Restorer": ".restorer", "save_weights": ".checkpoints.reading"}
+_LAZY = {"Restorer": ".restorer", "save_weights": ".checkpoints.writing"}
 """Names whose modules import torch, found on first use."""
 
 

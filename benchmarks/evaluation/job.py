@@ -103,7 +103,8 @@ class Job:
         if plan.restorer is not None:
             return Runner(plan.restorer, plan.numerics)
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
-        restorer = create_model(plan.card.name, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
+        chosen = {"variant": plan.variant, "weights": weights, "weights_key": plan.weights.key}
+        restorer = create_model(plan.card.name, **chosen, seed=plan.seed, **plan.overrides)
         if restorer.weights.sha256 != plan.weights.sha256:
             raise UserError(f"{plan.weights.path} has changed since the run was planned: start it again")
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
@@ -296,5 +297,6 @@ def weights_record(weights: WeightsInfo, card: ModelCard) -> WeightsRecord:
         description=weights.description,
         training=None if weights.training is None else dict(weights.training),
         label=weights.label,
+        key=weights.key,
         reconstructed=card.network_provenance == "reconstructed",
     )

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from restorebench.benchmarks.training.batches import build_mixture
 from restorebench.benchmarks.training.facts import added_up, finite, metadata_text
 from restorebench.models import create_model
-from restorebench.models.checkpoints.reading import read_metadata, save_weights
+from restorebench.models.checkpoints.writing import read_metadata, save_weights
 
 from .runs import configured, table
 
