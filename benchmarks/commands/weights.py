@@ -12,6 +12,7 @@ from typing import Any, get_args
 from ...models import Checkpoint, ModelCard, create_model, get_card, list_models, save_weights
 from ...models.card import Provenance
 from ...models.checkpoints.reading import open_checkpoint
+from ...models.checkpoints.trained import trainer_metadata
 from ...models.checkpoints.writing import has_checked_facts, read_metadata
 from ...models.files import check_file, file_sha256
 from ...models.weights import bundled_path, weights_folder
@@ -122,6 +123,8 @@ def convert(options: argparse.Namespace) -> int:
     sha256 = file_sha256(source)
     facts = {key: value for key, value in read_metadata(source).items() if key.startswith("restorebench.")}
     trained = has_checked_facts(source, sha256, facts)
+    if not trained and (steps := trainer_metadata(source)):
+        facts, trained = steps, True
     if facts.get("restorebench.provenance") not in get_args(Provenance):
         facts.pop("restorebench.provenance", None)
     metadata = {**facts, "restorebench.source": source.name, "restorebench.source_sha256": sha256}

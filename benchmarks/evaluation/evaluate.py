@@ -160,8 +160,8 @@ def is_as_created(restorer: Restorer) -> bool:
     info = restorer.weights
     weights = info.path or ("none" if info.kind == "none" else None)
     try:
-        chosen = {"variant": restorer.variant, "weights": weights, "weights_key": info.key}
-        twin = create_model(restorer.card.name, **chosen, **restorer.overrides)
+        chosen = {**restorer.overrides, "weights": weights, "weights_key": info.key}
+        twin = create_model(restorer.card.name, variant=restorer.variant, **chosen)
     except ModelError:  # its weights are gone, or its class is no longer registered
         return False
     same = (twin.variant, twin.weights.sha256, twin.card) == (restorer.variant, info.sha256, restorer.card)
@@ -231,8 +231,11 @@ def _command(plan: RunPlan) -> str:
         )
     data = config["data"]
     values = {
-        **{key: config[key] for key in ("model", "variant", "weights", "tasks", "dataset", "degraded", "clean")},
-        **{key: config[key] for key in ("sigma", "protocol", "device", "dtype", "tile", "batch", "results")},
+        **{key: config[key] for key in ("model", "variant", "weights", "weights_key", "tasks", "dataset")},
+        **{
+            key: config[key]
+            for key in ("degraded", "clean", "sigma", "protocol", "device", "dtype", "tile", "batch", "results")
+        },
         **{f"+overrides.{key}": value for key, value in config["overrides"].items()},
         "data.source": data["source"],
         "data.root": data["root"],

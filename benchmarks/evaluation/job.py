@@ -103,8 +103,8 @@ class Job:
         if plan.restorer is not None:
             return Runner(plan.restorer, plan.numerics)
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
-        chosen = {"variant": plan.variant, "weights": weights, "weights_key": plan.weights.key}
-        restorer = create_model(plan.card.name, **chosen, seed=plan.seed, **plan.overrides)
+        chosen = {**plan.overrides, "weights": weights, "weights_key": plan.weights.key}
+        restorer = create_model(plan.card.name, variant=plan.variant, seed=plan.seed, **chosen)
         if restorer.weights.sha256 != plan.weights.sha256:
             raise UserError(f"{plan.weights.path} has changed since the run was planned: start it again")
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)

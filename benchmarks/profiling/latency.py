@@ -50,8 +50,8 @@ class Workload:
 
     def restorer(self) -> Restorer:
         """The restorer on the CPU."""
-        chosen = {"variant": self.variant, "weights": self.weights, "weights_key": self.weights_key}
-        return create_model(self.model, **chosen, **self.overrides)
+        chosen = {**self.overrides, "weights": self.weights, "weights_key": self.weights_key}
+        return create_model(self.model, variant=self.variant, **chosen)
 
     def images(self) -> Tensor:
         """A seeded batch (B, 3, H, W) in [0, 1] on the device, in the memory format asked for."""

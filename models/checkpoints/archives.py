@@ -107,6 +107,10 @@ def _legacy(data: bytes) -> Archive:
     return Archive(stored, TensorReader(lambda key: data[slice(*contents[key])]))
 
 
+def _nowhere(key: str) -> bytes:
+    raise ValueError(f"storage {key!r} is not in the file")
+
+
 def _bare(data: bytes) -> Archive:
     stored, _ = read_pickle(data, 0, MAKERS, storage_of)
-    return Archive(stored, TensorReader(lambda key: {}[key]))
+    return Archive(stored, TensorReader(_nowhere))

@@ -90,7 +90,7 @@ def fitted(
         # All places that fit, also those whose tensors have another name too.
         chosen = [place for place in within if place.fits]
     if not chosen:
-        raise ModelError(_misfit(checkpoint, within or found, fitting, own, card, weights_key, sizes))
+        raise ModelError(_misfit(checkpoint, within or found, fitting, own, card, sizes))
     best = preferred(chosen)
     if len(best) > 1:
         raise ModelError(
@@ -144,7 +144,6 @@ def _misfit(
     fitting: list[Place],
     own: Mapping[str, torch.Tensor],
     card: ModelCard,
-    weights_key: str | None,
     sizes: Iterable[Size],
 ) -> str:
     """Why a checkpoint does not fit, and what it would fit."""
@@ -152,22 +151,16 @@ def _misfit(
     if nearest.clash:
         return f"{checkpoint.path}: {nearest.clash}"
     message = f"{checkpoint.path} does not fit this {card.name}: {mismatch(own, nearest)}"
-    if nearest.prefix:
-        message += f" (without {nearest.prefix!r}, where it comes nearest)"
+    if nearest.prefix and nearest.rank[1]:
+        message += f" (without {nearest.prefix!r} before its keys, where it comes nearest)"
     if fitting:
         return f"{message}; {_listed(fitting)} fits: pass weights_key={fitting[0].location}"
-    hint = None
-    if len(checkpoint.names) <= MOST_SEARCHED:
-        hint = next((size.hint for size in sizes if _holds(checkpoint, size, weights_key)), None)
-    return f"{message}; it fits {hint or 'no variant of the card'}"
-
-
-def _holds(checkpoint: StoredCheckpoint, size: Size, weights_key: str | None) -> bool:
-    prefix = f"{weights_key.strip('.')}." if weights_key else ""
-    return any(
-        place.fits and f"{place.location}.".startswith(prefix)
-        for place in places(checkpoint.names, size.state, size.card)
-    )
+    for size in sizes if len(checkpoint.names) <= MOST_SEARCHED else ():
+        place = next((each for each in places(checkpoint.names, size.state, size.card) if each.fits), None)
+        if place is not None:
+            without = f"without {place.prefix!r} before its keys " if place.prefix else ""
+            return f"{message}; {without}it fits {size.hint}"
+    return f"{message}; it fits no variant of the card"
 
 
 def mismatch(own: Mapping[str, torch.Tensor], place: Place) -> str:

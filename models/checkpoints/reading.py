@@ -25,6 +25,8 @@ from .names import Named, Names, is_averaged, named_tensors, nothing_there, pass
 from .tensors import Leaf, StoredTensor
 from .writing import START, is_safetensors, read_header
 
+FEW_WORDS = 5
+"""First words of a container's keys that are named: more of them are the parts of one network."""
 _SHARED = 4  # tensors of a state dict may share memory, which the file holds once
 
 
@@ -126,13 +128,12 @@ def under(names: Names, weights_key: str, source: str) -> dict[str, Named]:
 
 
 def _paths(names: Names) -> Iterator[str]:
-    """Paths that `weights_key` can be: of containers, and the first words of keys."""
-    for name, named in names.items():
-        yield name[: named.container].rstrip(".")
-    for name, named in names.items():
-        first, dot, _ = name[named.container :].partition(".")
-        if dot:
-            yield name[: named.container] + first
+    """Paths that `weights_key` can be: of containers, and the first words of keys where those are few."""
+    for place, group in containers(names).items():
+        yield place
+        words = {first for first, dot, _ in (key.partition(".") for key in group) if dot}
+        if len(words) <= FEW_WORDS:
+            yield from (f"{place}.{word}" if place else word for word in sorted(words))
 
 
 def open_checkpoint(path: Path | str, *, sha256: str | None = None, limit: int | None = None) -> StoredCheckpoint:
