@@ -86,11 +86,12 @@ def fitted(
     if weights_key is not None:
         under(checkpoint.names, weights_key, source)
         prefix = weights_key.strip(".") + "."
-        within = [place for place in found if f"{place.location}.".startswith(prefix)]
+        there = {name: named for name, named in checkpoint.names.items() if name.startswith(prefix)}
+        within = places(there, own, card)
         # All places that fit, also those whose tensors have another name too.
         chosen = [place for place in within if place.fits]
     if not chosen:
-        raise ModelError(_misfit(checkpoint, within or found, fitting, own, card, sizes))
+        raise ModelError(_misfit(checkpoint, within, fitting, own, card, sizes))
     best = preferred(chosen)
     if len(best) > 1:
         raise ModelError(

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 
 import torch
 
 from ..card import ModelCard
-from .bounds import MOST_PREFIXES
 from .names import Names, is_averaged
 from .tensors import Leaf, StoredTensor
 
-MOST_PLACES = 16
+MOST_PLACES = 8
 """Places that are looked at closely, those where most keys are."""
 MOST_MAPPED = 2000
 """Names that a card's key map is tried on to find the places."""
+LONGEST_MAPPED = 300
+"""Characters of the longest key that is spelled in other ways; the longest of a network here has 80."""
+MORE_DOTS = 2
+"""Dots that a published key may have more than the network's."""
 LONGEST_TRIED = 3
 """Of the network's longest keys, how many are looked for at the ends of names, whatever stands before them."""
 STEP_COUNTER = "num_batches_tracked"
@@ -98,14 +102,17 @@ def places(names: Names, expected: Mapping[str, torch.Tensor], card: ModelCard) 
         expected: the network's own state dict.
         card: of the restorer, whose key map turns published keys into the network's.
     """
-    added = _common_part(expected)
-    found = [
-        _place(names, prefix, expected, card, part)
-        for part in dict.fromkeys(("", added))
-        for prefix in _prefixes(names, {key.removeprefix(part) for key in expected}, card)
-    ]
-    # Equal ones: the first, which is the one without a part added.
+    found = _places(names, expected, card, "")
+    part = _common_part(expected)
+    if part and not any(place.rank[1] for place in found):
+        found = _places(names, expected, card, part) or found
     return sorted(found, key=lambda place: (place.fits, place.rank), reverse=True)
+
+
+def _places(names: Names, expected: Mapping[str, torch.Tensor], card: ModelCard, part: str) -> list[Place]:
+    """The likely places, where keys of the file lack a part of the network's that is before all of them."""
+    keys = {key.removeprefix(part) for key in expected}
+    return [_place(names, prefix, expected, card, part) for prefix in _prefixes(names, keys, card)]
 
 
 def _common_part(expected: Mapping[str, torch.Tensor]) -> str:
@@ -117,14 +124,15 @@ def _common_part(expected: Mapping[str, torch.Tensor]) -> str:
 
 def _prefixes(names: Names, keys: set[str], card: ModelCard) -> list[str]:
     counted: Counter[str] = Counter()
+    deepest = max((key.count(".") for key in keys), default=0)
     for name in names:
-        for start in _starts(name):
+        for start in _starts(name, deepest):
             if name[start:] in keys:
                 counted[name[:start]] += 1
     if card.key_map:
         every = max(1, len(names) // MOST_MAPPED)
         for name in list(names)[::every]:
-            for start in _starts(name):
+            for start in _starts(name, deepest + MORE_DOTS):
                 key = mapped(name[start:], card)
                 if key != name[start:] and key in keys:
                     counted[name[:start]] += every
@@ -136,18 +144,25 @@ def _prefixes(names: Names, keys: set[str], card: ModelCard) -> list[str]:
     return list(dict.fromkeys([*likely, _fullest(names)]))
 
 
-def _starts(name: str) -> list[int]:
-    """Where the keys of a network may begin in a name: after any of its first dots."""
-    starts = [0]
-    while len(starts) <= MOST_PREFIXES and (dot := name.find(".", starts[-1])) >= 0:
-        starts.append(dot + 1)
-    return starts
+def _starts(name: str, deepest: int) -> Iterator[int]:
+    """Where in a name a key of so many dots at the most may begin."""
+    end = len(name)
+    for _ in range(deepest + 1):
+        end = name.rfind(".", 0, end)
+        yield end + 1
+        if end < 0:
+            return
 
 
 def _fullest(names: Names) -> str:
-    """The container that holds most tensors itself."""
+    """The container that holds most tensors itself, and the words that all its keys begin with."""
     counted = Counter(name[: named.container] for name, named in names.items())
-    return counted.most_common(1)[0][0] if counted else ""
+    if not counted:
+        return ""
+    container = counted.most_common(1)[0][0]
+    inside = [name for name, named in names.items() if name[: named.container] == container]
+    shared = commonprefix([min(inside), max(inside)])
+    return shared[: shared.rfind(".") + 1]
 
 
 def mapped(key: str, card: ModelCard) -> str:
@@ -192,6 +207,8 @@ def _place(names: Names, prefix: str, expected: Mapping[str, torch.Tensor], card
 
 def _network_key(key: str, expected: Mapping[str, torch.Tensor], card: ModelCard, added: str) -> str:
     """A key of the file as the network has it, where it has it."""
+    if len(key) > LONGEST_MAPPED:
+        return key
     for candidate in (key, _unwrapped(key)):
         for spelling in (added + candidate, added + mapped(candidate, card)):
             if spelling in expected:
