@@ -86,8 +86,10 @@ def fitted(
     if weights_key is not None:
         under(checkpoint.names, weights_key, source)
         prefix = weights_key.strip(".") + "."
-        there = {name: named for name, named in checkpoint.names.items() if name.startswith(prefix)}
-        within = places(there, own, card)
+        within = [place for place in found if place.fits and f"{place.location}.".startswith(prefix)]
+        if not within:
+            there = {name: named for name, named in checkpoint.names.items() if name.startswith(prefix)}
+            within = places(there, own, card)
         # All places that fit, also those whose tensors have another name too.
         chosen = [place for place in within if place.fits]
     if not chosen:

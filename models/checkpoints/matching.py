@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from os.path import commonprefix
 
 import torch
 
@@ -161,8 +160,7 @@ def _fullest(names: Names) -> str:
         return ""
     container = counted.most_common(1)[0][0]
     inside = [name for name, named in names.items() if name[: named.container] == container]
-    shared = commonprefix([min(inside), max(inside)])
-    return shared[: shared.rfind(".") + 1]
+    return _shared_start(max(inside), min(inside))
 
 
 def mapped(key: str, card: ModelCard) -> str:
