@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import pickletools
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from ..errors import ModelError
 
@@ -87,7 +89,7 @@ def check_pickle(data: bytes, path: Path, start: int = 0) -> int:
     file.seek(start)
     stack = _Depths()
     try:
-        for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
+        for count, (instruction, argument) in enumerate(instructions(file)):
             if count > MOST_INSTRUCTIONS:
                 raise _refused(path, f"a pickle of more than {MOST_INSTRUCTIONS} instructions")
             if stack.after(instruction, argument) > MOST_NESTED:
@@ -97,6 +99,37 @@ def check_pickle(data: bytes, path: Path, start: int = 0) -> int:
     except Exception as error:  # damaged pickles raise almost anything
         raise _damaged(path, error) from error
     return file.tell()
+
+
+_BY_CODE = {each.code.encode("latin-1"): each for each in pickletools.opcodes}
+
+
+def instructions(file: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
+    """The instructions of a pickle with their arguments, as ``pickletools.genops``, names of classes in UTF-8 too.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    while True:
+        code = file.read(1)
+        instruction = _BY_CODE.get(code)
+        if instruction is None:
+            raise ValueError("a pickle is cut off" if not code else f"no instruction has the code {code!r}")
+        argument = None
+        if instruction.name in ("GLOBAL", "INST"):
+            argument = f"{_line(file)} {_line(file)}"
+        elif instruction.arg is not None:
+            argument = instruction.arg.reader(file)
+        yield instruction, argument
+        if instruction.name == "STOP":
+            return
+
+
+def _line(file: IO[bytes]) -> str:
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a name without an end")
+    return line[:-1].decode("utf-8")
 
 
 class _Depths:

@@ -12,7 +12,7 @@ from torch import nn
 from ...messages import one_line
 from ..card import ModelCard
 from ..errors import ModelError
-from .matching import Place, module_beside, places, preferred
+from .matching import Place, module_beside, places, preferred, shown
 from .names import is_averaged
 from .reading import StoredCheckpoint, under
 from .tensors import Leaf
@@ -157,7 +157,7 @@ def _misfit(
     if nearest.prefix and nearest.rank[1]:
         message += f" (without {nearest.prefix!r} before its keys, where it comes nearest)"
     if fitting:
-        return f"{message}; {_listed(fitting)} fits: pass weights_key={fitting[0].location}"
+        return f"{message}; {_listed(fitting)} fits: pass weights_key={shown(fitting[0].location)}"
     for size in sizes if len(checkpoint.names) <= MOST_SEARCHED else ():
         place = next((each for each in places(checkpoint.names, size.state, size.card) if each.fits), None)
         if place is not None:

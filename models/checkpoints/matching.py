@@ -24,6 +24,8 @@ MOST_MAPPED = 2000
 """Names that a card's key map is tried on to find the places."""
 LONGEST_MAPPED = 300
 """Characters of the longest key that is spelled in other ways; the longest of a network here has 80."""
+LONGEST_SHOWN = 40
+"""Characters of a module's name that messages show."""
 MORE_DOTS = 2
 """Dots that a published key may have more than the network's."""
 LONGEST_TRIED = 3
@@ -189,7 +191,7 @@ def _place(names: Names, prefix: str, expected: Mapping[str, torch.Tensor], card
         if key not in expected and last in COUNTERS:
             place.left_out[last] += 1
         elif key not in expected and first not in own_parts and _is_of_training(first):
-            place.left_out[first] += 1
+            place.left_out[shown(first)] += 1
         elif key in place.state:
             place.clash = place.clash or (
                 f"keys {origins[key]!r} and {under[name]!r} of the checkpoint are both {key!r} of {card.name}"
@@ -232,7 +234,12 @@ def _shared_start(name: str, prefix: str) -> str:
 
 def module_beside(name: str, prefix: str) -> str:
     """The first component by which a name differs from a prefix."""
-    return name[len(_shared_start(name, prefix)) :].partition(".")[0][:40]
+    return shown(name[len(_shared_start(name, prefix)) :].partition(".")[0])
+
+
+def shown(word: str) -> str:
+    """A word of the file as a message can have it."""
+    return word[:LONGEST_SHOWN] if word.isprintable() else ascii(word[:LONGEST_SHOWN])[1:-1]
 
 
 def _is_of_training(part: str) -> bool:

@@ -9,10 +9,13 @@ optimiser's state, objects of the user's classes) is passed over, whether or not
 from __future__ import annotations
 
 import io
-import pickletools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .bounds import instructions
+
+LONGEST_NAME = 80
+"""Characters of a name that messages show."""
 SMALL_INTEGER = 2**31
 """Integers below this may be keys: the hashes of larger ones, and of other values, could be made to collide."""
 
@@ -45,7 +48,8 @@ class Name:
         self.module, self.name = module, name
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        text = f"{self.module}.{self.name}"[:LONGEST_NAME]
+        return text if text.isprintable() else ascii(text)[1:-1]
 
 
 class Placeholder:
@@ -119,7 +123,7 @@ def read_pickle(
     file = io.BytesIO(data)
     file.seek(start)
     machine = _Machine({**CONTAINERS, **makers}, persistent)
-    for instruction, argument, _ in pickletools.genops(file):
+    for instruction, argument in instructions(file):
         machine.follow(instruction.name, argument)
     return machine.pop(), file.tell()
 

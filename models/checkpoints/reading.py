@@ -122,7 +122,7 @@ def under(names: Names, weights_key: str, source: str) -> dict[str, Named]:
         if name.startswith(prefix)
     }
     if not found:
-        known = list(dict.fromkeys(place for place in _paths(names) if place))
+        known = list(dict.fromkeys(place for place in _paths(names) if place and place.isprintable()))
         raise ModelError(f"{source}: {unknown('weights_key', weights_key, known)}")
     return found
 

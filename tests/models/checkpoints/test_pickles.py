@@ -71,6 +71,10 @@ class Slotted:
         self.rate = 1.0
 
 
+class Größe:
+    pass
+
+
 class OwnDict(collections.OrderedDict[str, torch.Tensor]):
     pass
 
@@ -117,6 +121,12 @@ def test_what_is_no_tensor_is_passed_over(tmp_path: Path, kind: str, legacy: boo
 def test_every_protocol_gives_the_same_data(protocol: int) -> None:
     value = {"a": [1, -2, 2**40, 2.5, None, True, "ä", "x" * 300], "b": {"c": (1, (2, 3, 4, 5)), "d": ()}, 7: []}
     assert content(pickle.dumps(value, protocol)) == value
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_a_class_may_be_called_in_any_letters(protocol: int) -> None:
+    made = content(pickle.dumps([Größe()], protocol))
+    assert made[0].kind.endswith(".Größe")
 
 
 def test_an_object_says_what_it_would_have_been(tmp_path: Path) -> None:
@@ -445,3 +455,12 @@ def test_a_torchscript_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(buffer.getvalue())
     with pytest.raises(ModelError, match="a TorchScript archive, which holds code"):
         read_checkpoint(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("name", ["\x0b", "\r", "a\u2028b", "x" * 5000])
+def test_a_name_in_a_message_is_one_line(tmp_path: Path, name: str) -> None:
+    pickled = b"\x80\x02}X\x01\x00\x00\x00ac" + f"{name}\nA\n)R".encode() + b"s."
+    with pytest.raises(ModelError, match="holds no state dict") as caught:
+        read_checkpoint(zip_with(pickled, {}, tmp_path / "x.pth"))
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 500
