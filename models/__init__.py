@@ -1,10 +1,10 @@
 """Restorers: the registry, one file per network, and their weights.
 
-`card` facts, `errors`, `registry` names and discovery, `checkpoint` reading and writing files, `weights` which file is
+`card` facts, `errors`, `registry` names and discovery, `checkpoints` reading and writing files, `weights` which file is
 meant, `restorer` the network behind the interface of the benchmark, `factory` from a name to a restorer, `hooks` what a
 network may offer besides; `networks` and `layers` are rooms of their own, `bundled` holds the tiny variants' weights.
 May import: nothing of the other packages. Inside, each imports only what stands before it:
-``errors, card, hooks <- registry <- checkpoint <- weights, restorer <- factory``, and no network by name.
+``errors, card, hooks <- registry, checkpoints <- weights, restorer <- factory``, and no network by name.
 
 Importing this package imports neither torch nor a network: those come with the first call that needs them.
 """
@@ -20,7 +20,7 @@ from .factory import build_network, create_model
 from .registry import get_card, list_models, register, temporary_registry, unregister
 
 if TYPE_CHECKING:
-    from .checkpoint import save_weights
+    from .checkpoints.writing import save_weights
     from .restorer import Restorer
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "unregister",
 ]
 
-_LAZY = {"Restorer": ".restorer", "save_weights": ".checkpoint"}
+_LAZY = {"Restorer": ".restorer", "save_weights": ".checkpoints.writing"}
 """Names whose modules import torch, found on first use."""
 
 

@@ -139,6 +139,7 @@ class WeightsInfo:
         description: one line for people; it names the seed of random weights.
         training: what the file says of how it was trained (`checkpoint.training_facts`); None where it says nothing.
         label: what tables call a file of unknown origin: its name, unless the user gave another.
+        key: dotted path of the state dict in the file, where the file has several that fit; None elsewhere.
     """
 
     kind: Literal["file", "bundled", "none", "not needed", "memory"]
@@ -148,6 +149,7 @@ class WeightsInfo:
     description: str
     training: Mapping[str, Any] | None = None
     label: str = ""
+    key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

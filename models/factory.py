@@ -9,15 +9,17 @@ import contextlib
 import copy
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..messages import one_line
 from .errors import ModelError
-from .registry import Registration, check_arguments, check_variant, get_registration
+from .registry import Registration, check_arguments, check_variant, get_registration, list_models
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from .checkpoints.fitting import Size
     from .hooks import BuiltFromCheckpoint
     from .restorer import Restorer
 
@@ -48,6 +50,7 @@ def create_model(
     *,
     variant: str | None = None,
     weights: str | os.PathLike[str] | None = None,
+    weights_key: str | None = None,
     seed: int = 0,
     **overrides: Any,
 ) -> Restorer:
@@ -60,16 +63,19 @@ def create_model(
             ``bundled``: the tiny weights of the package; ``none``: random; None: a published checkpoint of the variant
             in the weights folder (``RESTOREBENCH_WEIGHTS``, else ``~/.cache/restorebench/weights``), else, where no
             other variant was asked for, ``tiny`` with its bundled weights or untrained, which is logged.
+        weights_key: of a file with several state dicts that fit, the dotted path of the one to take
+            (``state_dict.net``, ``params``); None: averaged weights (EMA) before others.
         seed: of random weights.
         overrides: constructor arguments that differ from the variant's.
 
     Raises:
         ModelError: unknown name, variant or argument; weights that are missing, unreadable or do not fit.
     """
-    from .checkpoint import canonical_state_dict, load_state, read_checkpoint
+    from .checkpoints.fitting import load_into
+    from .checkpoints.reading import open_checkpoint
     from .files import byte_limit
     from .restorer import Restorer
-    from .weights import choose_weights
+    from .weights import check_key, choose_weights, located
 
     registration = get_registration(name)
     card = registration.card
@@ -81,19 +87,20 @@ def create_model(
         )
     check_arguments(card.name, registration.network, overrides)
     choice = choose_weights(card, variant, weights, seed)
-    path = choice.info.path
+    info, path = choice.info, choice.info.path
+    check_key(info, weights_key)
     if card.built_from == "checkpoint" and path is not None:
         adapter = cast("type[BuiltFromCheckpoint]", registration.network)
-        state = read_checkpoint(path, sha256=choice.info.sha256, limit=byte_limit(card))
-        network, own_card = adapter.from_checkpoint(state, card, path)
-        return Restorer(network, own_card, choice.variant, choice.info).eval()
+        stored = open_checkpoint(path, sha256=info.sha256, limit=byte_limit(card))
+        network, own_card = adapter.from_checkpoint(stored.state_dict(weights_key)[1], card, path)
+        return Restorer(network, own_card, choice.variant, replace(info, key=weights_key)).eval()
     overrides = {**choice.overrides, **overrides}
     network = _build(registration, choice.variant, overrides, seed, "cpu")
     if path is not None:
-        stored = read_checkpoint(path, sha256=choice.info.sha256, limit=byte_limit(card))
-        state = canonical_state_dict(stored, card, expected=network.state_dict().keys())
-        load_state(network, state, card, path, alternatives=published_sizes(registration))
-    return Restorer(network, card, choice.variant, choice.info, overrides).eval()
+        stored = open_checkpoint(path, sha256=info.sha256, limit=byte_limit(card))
+        fit = load_into(network, stored, card, weights_key=weights_key, sizes=known_sizes(registration))
+        info = located(info, fit, logged=True)
+    return Restorer(network, card, choice.variant, info, overrides).eval()
 
 
 def construct(
@@ -109,9 +116,24 @@ def construct(
         return network(**copy.deepcopy(dict(arguments)))
 
 
-def published_sizes(registration: Registration) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
+def known_sizes(registration: Registration) -> Iterator[Size]:
+    """What a checkpoint may be of: first the sizes of a restorer (`published_sizes`), then those of all others."""
+    yield from published_sizes(registration)
+    for card in list_models():
+        if card.name != registration.card.name and card.trainable and card.built_from == "arguments":
+            yield from published_sizes(get_registration(card.name), hint=f"model={card.name} ")
+
+
+def published_sizes(registration: Registration, *, hint: str = "") -> Iterator[Size]:
     """Every variant of a restorer, and every published checkpoint with arguments of its own: what to pass for it, and
-    its state dict without values (on the meta device)."""
+    its state dict without values (on the meta device).
+
+    Args:
+        registration: the restorer.
+        hint: what to pass besides.
+    """
+    from .checkpoints.fitting import Size
+
     card = registration.card
     sizes: list[tuple[str, Mapping[str, Any]]] = [(variant, {}) for variant in card.variants]
     sizes += [(checkpoint.variant, checkpoint.overrides) for checkpoint in card.checkpoints if checkpoint.overrides]
@@ -123,7 +145,8 @@ def published_sizes(registration: Registration) -> Iterator[tuple[str, Mapping[s
             state = construct(registration.network, arguments, device="meta").state_dict()
         if state is not None:
             changes = "".join(f" {key}={value!r}" for key, value in overrides.items())
-            yield f"variant {variant}: pass variant={variant}{changes}", state
+            whose = f"{card.name}, " if hint else ""
+            yield Size(f"{whose}variant {variant}: pass {hint}variant={variant}{changes}", card, state)
 
 
 def _build(registration: Registration, variant: str, overrides: Mapping[str, Any], seed: int, device: str) -> nn.Module:

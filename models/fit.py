@@ -12,16 +12,25 @@ from safetensors import SafetensorError, safe_open
 
 from ..messages import one_line
 from .card import ModelCard, WeightsInfo
-from .checkpoint import canonical_state_dict, load_state, read_checkpoint
+from .checkpoints.fitting import Fit, fitted
+from .checkpoints.reading import StoredCheckpoint, open_checkpoint, stored_checkpoint
 from .errors import ModelError
-from .factory import build_network, published_sizes
+from .factory import build_network, known_sizes
+from .files import byte_limit
 from .registry import check_arguments, get_registration
+from .weights import check_key, located
 
-_fitting: set[tuple[object, ...]] = set()
-"""What has been found to fit, so that a sweep asks once: class, variant, arguments and the file's hash."""
+_fitting: dict[tuple[object, ...], Fit | None] = {}
+"""What has been found to fit, so that a sweep asks once: by class, variant, arguments, the file's hash and its key."""
 
 
-def check_fit(card: ModelCard, variant: str, weights: WeightsInfo, overrides: Mapping[str, Any]) -> None:
+def check_fit(
+    card: ModelCard,
+    variant: str,
+    weights: WeightsInfo,
+    overrides: Mapping[str, Any],
+    weights_key: str | None = None,
+) -> WeightsInfo:
     """Refuse what `create_model` would refuse: wrong constructor arguments, an unreadable file, one that does not fit.
 
     The network is built without values (on the meta device) where its constructor can do without; of safetensors only
@@ -32,22 +41,33 @@ def check_fit(card: ModelCard, variant: str, weights: WeightsInfo, overrides: Ma
         variant: of it.
         weights: as chosen by `weights.choose_weights`.
         overrides: constructor arguments that differ from the variant's.
+        weights_key: which state dict of the file, see `create_model`.
+
+    Returns:
+        The weights, with where in the file they lie.
 
     Raises:
         ModelError: in one line, what is wrong.
     """
     registration = get_registration(card.name)
     check_arguments(card.name, registration.network, overrides)
-    if card.built_from == "checkpoint":
-        return  # only its own reader could say
-    key = (registration.network, variant, repr(sorted(overrides.items())), weights.path, weights.sha256)
-    if key in _fitting:
-        return
-    network = _without_values(card, variant, overrides)
-    if weights.path is not None:
-        state = canonical_state_dict(_shapes(weights.path), card, expected=network.state_dict().keys())
-        load_state(network, state, card, weights.path, alternatives=published_sizes(registration))
-    _fitting.add(key)
+    check_key(weights, weights_key)
+    if card.built_from == "checkpoint":  # only its own reader could say more
+        if weights_key is not None and weights.path is not None:
+            _structure(weights.path, card).state_dict(weights_key)
+        return located(weights, Fit({}, weights_key, "", ""))
+    key = (registration.network, variant, repr(sorted(overrides.items())), weights.path, weights.sha256, weights_key)
+    if key not in _fitting:
+        network = _without_values(card, variant, overrides)
+        _fitting[key] = None
+        if weights.path is not None:
+            stored, own = _structure(weights.path, card), network.state_dict()
+            fit = fitted(stored, own, card, weights_key=weights_key, sizes=known_sizes(registration))
+            if stored.archive is not None:
+                stored.tensors(fit.state)  # what is damaged is found before a sweep
+            _fitting[key] = Fit({}, fit.key, fit.said, fit.left_out)
+    known = _fitting[key]
+    return weights if known is None else located(weights, known)
 
 
 def _without_values(card: ModelCard, variant: str, overrides: Mapping[str, Any]) -> torch.nn.Module:
@@ -64,17 +84,18 @@ def _without_values(card: ModelCard, variant: str, overrides: Mapping[str, Any])
             raise ModelError(f"{card.name} {variant} cannot be built: {one_line(error)}") from error
 
 
-def _shapes(path: Path) -> dict[str, torch.Tensor]:
-    """The state dict of a checkpoint on the meta device.
+def _structure(path: Path, card: ModelCard) -> StoredCheckpoint:
+    """The structure of a checkpoint; of safetensors without values.
 
     Raises:
-        ModelError: see `read_checkpoint`.
+        ModelError: see `open_checkpoint`.
     """
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
                 slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
-                return {key: torch.empty(part.get_shape(), device="meta") for key, part in slices.items()}
+                shapes = {key: torch.empty(part.get_shape(), device="meta") for key, part in slices.items()}
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} is no readable safetensors file ({one_line(error)})") from error
-    return {key: value.to("meta") for key, value in read_checkpoint(path).items()}
+        return stored_checkpoint(shapes, path, path.stat().st_size)
+    return open_checkpoint(path, limit=byte_limit(card))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .card import Checkpoint, ModelCard, Provenance, WeightsInfo
-from .checkpoint import has_checked_facts, metadata_of, training_facts
+from .checkpoints.fitting import Fit
+from .checkpoints.trained import trainer_metadata
+from .checkpoints.writing import has_checked_facts, metadata_of, training_facts
 from .errors import ModelError
 from .files import byte_limit, file_sha256, opened, sha256_of
 from .registry import check_variant
@@ -68,6 +70,22 @@ def choose_weights(
     return _file_weights(card, variant, Path(weights).expanduser())
 
 
+def check_key(info: WeightsInfo, weights_key: str | None) -> None:
+    """ModelError where `weights_key` is given without a file that it could lead into."""
+    if weights_key is not None and info.kind != "file":
+        raise ModelError(f"weights_key={weights_key} leads into a weights file: give one with weights=PATH")
+
+
+def located(info: WeightsInfo, fit: Fit, *, logged: bool = False) -> WeightsInfo:
+    """What is known of weights with where in the file they were found; `logged`: that is also said."""
+    if logged and info.path is not None:
+        for line in (fit.said and f"taking the {fit.said}", fit.left_out):
+            if line:
+                logger.warning("%s: %s", info.path, line)
+    description = f"{info.description}; {fit.said}" if fit.said else info.description
+    return replace(info, key=fit.key, description=description)
+
+
 def _default_weights(card: ModelCard, variant: str | None, seed: int) -> WeightsChoice:
     wanted = check_variant(card, variant)
     folder = weights_folder()
@@ -117,12 +135,16 @@ def _identified(path: Path, limit: int) -> tuple[str, dict[str, str]]:
 def _file_weights(card: ModelCard, variant: str | None, path: Path) -> WeightsChoice:
     limit = byte_limit(card)
     sha256, metadata = _identified(path, limit)
+    steps = trainer_metadata(path, limit)
+    metadata = metadata | steps
     owner = metadata.get("restorebench.model", card.name)
     if owner != card.name:
         raise ModelError(f"{path} holds weights of {owner}, not of {card.name}: pass model={owner} or another file")
     known = _known_checkpoint(card, variant, path, sha256)
-    provenance = _provenance(card, known, path, sha256, metadata)
+    provenance = "retrained" if steps else _provenance(card, known, path, sha256, metadata)
     description = f"{path.name}, sha256 {sha256[:12]}"
+    if steps:
+        description += f", step {steps['restorebench.steps']} of a training"
     if provenance == "official" and known is not None:
         description += f", trained for {known.trained_for}"
     claims = _claims(provenance, known, metadata)

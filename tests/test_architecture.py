@@ -25,21 +25,20 @@ RULES: dict[str, tuple[str, ...]] = {
     "restorebench/atomic": (),
     "restorebench/messages": (),
     "restorebench": ("models", "datasets", "benchmarks", "reports"),
-    # models: card <- registry <- checkpoint <- weights, restorer <- factory
+    # models: card <- registry, checkpoints <- weights, restorer <- factory
     "models/layers": ("models/layers",),
     "models/networks": (
         *("models/networks", "models/layers", "models/card", "models/errors", "models/hooks"),
-        *("models/registry", "models/restorer", "models/checkpoint"),
+        *("models/registry", "models/restorer", "models/checkpoints"),
     ),
     "models/errors": (),
     "models/hooks": (),
     "models/card": ("models/errors",),
     "models/registry": ("models/card", "models/errors"),
     "models/files": ("models/card", "models/errors"),
-    "models/bounds": ("models/errors",),
-    "models/checkpoint": ("models/card", "models/errors", "models/registry", "models/files", "models/bounds"),
-    "models/weights": ("models/card", "models/errors", "models/registry", "models/checkpoint", "models/files"),
-    "models/restorer": ("models/card", "models/errors", "models/registry", "models/checkpoint"),
+    "models/checkpoints": ("models/checkpoints", "models/card", "models/errors", "models/files"),
+    "models/weights": ("models/card", "models/errors", "models/registry", "models/checkpoints", "models/files"),
+    "models/restorer": ("models/card", "models/errors", "models/registry", "models/checkpoints"),
     "models": ("models",),
     # datasets: degradations and files at the bottom, suites on top
     "datasets/errors": (),

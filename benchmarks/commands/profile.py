@@ -56,7 +56,7 @@ def planned(config: ProfileConfig) -> ProfileJob:
     card = get_card(config.model)
     check_variant(card, config.variant)
     choice = choose_weights(card, config.variant, config.weights, 0)
-    check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides})
+    check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides}, config.weights_key)
     return make_job(config)
 
 

@@ -109,6 +109,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--variant", metavar="NAME", help="its size")
     top.add_argument("--weights", metavar="PATH", help="a checkpoint; or bundled, or none for random weights")
     top.add_argument(
+        "--weights-key", metavar="KEY", help="of a checkpoint with several state dicts, the dotted path of the one"
+    )
+    top.add_argument(
         "--output", metavar="DIR", help=f"folder of the results (default: {DEFAULT_FOLDER} beside the input)"
     )
     top.add_argument("--recursive", action="store_true", help="also folders inside folders")
@@ -177,7 +180,8 @@ def loaded(name: str, options: argparse.Namespace) -> PhotographRestorer:
     """
     own = options.model is None or name == options.model
     weights = options.weights if own or options.weights in NO_FILE else None
-    restorer = create_model(name, variant=options.variant if own else None, weights=weights)
+    key = options.weights_key if own else None
+    restorer = create_model(name, variant=options.variant if own else None, weights=weights, weights_key=key)
     dtype = check_dtype(options.dtype, restorer.card.dtypes, restorer.card.title)
     return PhotographRestorer(restorer, Numerics(device=resolve_device(options.device), dtype=dtype), tile=options.tile)
 

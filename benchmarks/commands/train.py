@@ -37,7 +37,7 @@ def checked(config: TrainConfig) -> TrainConfig:
     check(config)
     card = get_card(config.model)
     choice = choose_weights(card, check_variant(card, config.variant), config.weights, config.seed)
-    check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides})
+    check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides}, config.weights_key)
     return config
 
 

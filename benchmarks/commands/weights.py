@@ -11,7 +11,9 @@ from typing import Any, get_args
 
 from ...models import Checkpoint, ModelCard, create_model, get_card, list_models, save_weights
 from ...models.card import Provenance
-from ...models.checkpoint import has_checked_facts, read_checkpoint, read_metadata
+from ...models.checkpoints.reading import open_checkpoint
+from ...models.checkpoints.trained import trainer_metadata
+from ...models.checkpoints.writing import has_checked_facts, read_metadata
 from ...models.files import check_file, file_sha256
 from ...models.weights import bundled_path, weights_folder
 from ..errors import UserError
@@ -44,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     converting.add_argument("target", type=Path, metavar="OUT.safetensors")
     converting.add_argument("--model", help="check that it fits this restorer, and write its keys")
     converting.add_argument("--variant", help="with --model: its size")
+    converting.add_argument("--weights-key", metavar="KEY", help="of IN with several state dicts, its dotted path")
     converting.add_argument("--half", action="store_true", help="in half precision (fp16): half the size, 3 digits")
     converting.add_argument("--force", action="store_true", help="replace OUT if it is there")
     return top
@@ -120,12 +123,14 @@ def convert(options: argparse.Namespace) -> int:
     sha256 = file_sha256(source)
     facts = {key: value for key, value in read_metadata(source).items() if key.startswith("restorebench.")}
     trained = has_checked_facts(source, sha256, facts)
+    if not trained and (steps := trainer_metadata(source)):
+        facts, trained = steps, True
     if facts.get("restorebench.provenance") not in get_args(Provenance):
         facts.pop("restorebench.provenance", None)
     metadata = {**facts, "restorebench.source": source.name, "restorebench.source_sha256": sha256}
     if options.model:
         get_card(options.model)
-        restorer = create_model(options.model, variant=options.variant, weights=source)
+        restorer = create_model(options.model, variant=options.variant, weights=source, weights_key=options.weights_key)
         state = restorer.network.state_dict()
         # What the new file says of the old one; a reader shows it as what the file says, as it has another hash.
         metadata |= {
@@ -134,7 +139,9 @@ def convert(options: argparse.Namespace) -> int:
             "restorebench.provenance": restorer.weights.provenance,
         }
     else:
-        state = read_checkpoint(source, sha256=sha256)
+        location, state = open_checkpoint(source, sha256=sha256).state_dict(options.weights_key)
+        if location:
+            sys.stdout.write(f"{source}: the tensors of {location!r}\n")
     if options.half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     try:

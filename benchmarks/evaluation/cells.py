@@ -45,6 +45,7 @@ class Cell:
             overrides=self.overrides,
             revision=self.revision,
             weights=self.weights.sha256,
+            weights_key=self.weights.key,
             seed=self.seed if self.weights.kind == "none" else None,
             task=self.task.key,
             data=self.fingerprint,

@@ -150,6 +150,7 @@ def _described(model: nn.Module, name: str | None, config: RunConfig, *, stored:
     config.model, config.variant = restorer.card.name, restorer.variant
     named = restorer.weights.kind in ("none", "bundled")
     config.weights = restorer.weights.kind if named else _text(restorer.weights.path)
+    config.weights_key = restorer.weights.key
     config.overrides = dict(restorer.overrides)
     return restorer
 
@@ -159,7 +160,8 @@ def is_as_created(restorer: Restorer) -> bool:
     info = restorer.weights
     weights = info.path or ("none" if info.kind == "none" else None)
     try:
-        twin = create_model(restorer.card.name, variant=restorer.variant, weights=weights, **restorer.overrides)
+        chosen = {**restorer.overrides, "weights": weights, "weights_key": info.key}
+        twin = create_model(restorer.card.name, variant=restorer.variant, **chosen)
     except ModelError:  # its weights are gone, or its class is no longer registered
         return False
     same = (twin.variant, twin.weights.sha256, twin.card) == (restorer.variant, info.sha256, restorer.card)
@@ -229,11 +231,9 @@ def _command(plan: RunPlan) -> str:
         )
     data = config["data"]
     values = {
-        **{
-            key: config[key]
-            for key in ("model", "variant", "weights", "tasks", "dataset", "degraded", "clean", "label", "group")
-        },
-        **{key: config[key] for key in ("sigma", "protocol", "device", "dtype", "tile", "batch", "limit", "results")},
+        **{key: config[key] for key in ("model", "variant", "weights", "weights_key", "tasks", "dataset")},
+        **{key: config[key] for key in ("degraded", "clean", "label", "group", "sigma", "protocol", "device", "dtype")},
+        **{key: config[key] for key in ("tile", "batch", "limit", "results")},
         **{f"+overrides.{key}": value for key, value in config["overrides"].items()},
         "data.source": data["source"],
         "data.root": data["root"],

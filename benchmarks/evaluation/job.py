@@ -104,7 +104,8 @@ class Job:
         if plan.restorer is not None:
             return Runner(plan.restorer, plan.numerics)
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
-        restorer = create_model(plan.card.name, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
+        chosen = {**plan.overrides, "weights": weights, "weights_key": plan.weights.key}
+        restorer = create_model(plan.card.name, variant=plan.variant, seed=plan.seed, **chosen)
         if restorer.weights.sha256 != plan.weights.sha256:
             raise UserError(f"{plan.weights.path} has changed since the run was planned: start it again")
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
@@ -335,5 +336,6 @@ def weights_record(weights: WeightsInfo, card: ModelCard, group: str = "") -> We
         training=None if weights.training is None else dict(weights.training),
         label=weights.label,
         group=group,
+        key=weights.key,
         reconstructed=card.network_provenance == "reconstructed",
     )

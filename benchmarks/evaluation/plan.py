@@ -221,7 +221,9 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     if restorer is None:
         card = get_card(config.model)
         choice = choose_weights(card, config.variant, config.weights, config.seed)
-        check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides})
+        arguments = {**choice.overrides, **config.overrides}
+        info = check_fit(card, choice.variant, choice.info, arguments, config.weights_key)
+        choice = replace(choice, info=info)
     else:
         card, choice = restorer.card, WeightsChoice(restorer.variant, restorer.weights, restorer.overrides)
     if config.overwrite not in get_args(Overwrite):

@@ -19,12 +19,14 @@ class RestorerConfig:
         model: a name of ``bench list models``.
         variant: a size of it; None for the one that the command takes.
         weights: a path, ``bundled``, ``none``, or None for what is there.
+        weights_key: dotted path of the state dict in a file with several; None: averaged weights before others.
         overrides: constructor arguments of the network.
     """
 
     model: str = MISSING
     variant: str | None = None
     weights: str | None = None
+    weights_key: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
 
 

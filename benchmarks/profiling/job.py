@@ -64,6 +64,7 @@ def make_job(config: ProfileConfig) -> ProfileJob:
         model=card.name,
         variant=choice.variant,
         weights=str(choice.info.path or "none"),
+        weights_key=config.weights_key,
         overrides={**choice.overrides, **config.overrides},
         size=image_size(config.size),
         batch=config.batch,

@@ -34,7 +34,7 @@ class Workload:
     """What is measured: a restorer on a batch of images of one size under given numerics.
 
     Attributes:
-        model, variant, weights, overrides: as `create_model` takes them.
+        model, variant, weights, weights_key, overrides: as `create_model` takes them.
         size: (height, width) in pixels.
         batch: images at once.
         numerics: device, dtype and the options that trade digits for speed.
@@ -47,10 +47,12 @@ class Workload:
     size: tuple[int, int]
     batch: int
     numerics: Numerics
+    weights_key: str | None = None
 
     def restorer(self) -> Restorer:
         """The restorer on the CPU."""
-        return create_model(self.model, variant=self.variant, weights=self.weights, **self.overrides)
+        chosen = {**self.overrides, "weights": self.weights, "weights_key": self.weights_key}
+        return create_model(self.model, variant=self.variant, **chosen)
 
     def images(self) -> Tensor:
         """A seeded batch (B, 3, H, W) in [0, 1] on the device, in the memory format asked for."""

@@ -134,6 +134,7 @@ def _problems_of_place(record: Record, folder: Path) -> Iterator[str]:
         "variant": (record.variant, identity.variant),
         "overrides": (record.overrides, identity.overrides),
         "weights": (record.weights.sha256, identity.weights),
+        "weights_key": (record.weights.key, identity.weights_key),
         "task": (record.task_key, identity.task),
         "protocol": (record.protocol, identity.protocol.get("protocol")),
     }

@@ -40,6 +40,7 @@ class WeightsRecord:
         label: what tables call a file of unknown origin; left out of the file where it is empty.
         group: name that several weights of one network share, whose scores are averaged; left out where empty.
         reconstructed: whether the network was rebuilt from its paper, a fact of its card; left out where not.
+        key: dotted path of the state dict in the file; left out where the file has only one that fits.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class WeightsRecord:
     label: str = field(default="", metadata={LEFT_OUT: ""})
     group: str = field(default="", metadata={LEFT_OUT: ""})
     reconstructed: bool = field(default=False, metadata={LEFT_OUT: False})
+    key: str | None = field(default=None, metadata={LEFT_OUT: None})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class Identity:
     Attributes:
         model, variant, overrides, revision: the network; `revision` is its card's.
         weights: sha256 of the weights; None where there is no file.
+        weights_key: dotted path of the state dict in that file; left out where it has only one that fits.
         seed: of random weights; None for others.
         task: key of the task.
         data: hash of the images.
@@ -113,6 +116,7 @@ class Identity:
     data: str
     protocol: dict[str, Any]
     numerics: NumericsRecord
+    weights_key: str | None = field(default=None, metadata={LEFT_OUT: None})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 
 from ...messages import one_line
+from ...models.checkpoints.trained import COMMENT_LENGTH, DIGEST
 
 _END = b"PK\x05\x06"
 _END_LENGTH = 22  # bytes of a zip file's last record without a comment; the last two say how long the comment is
-_DIGEST = b"restorebench sha256 "
-_COMMENT_LENGTH = len(_DIGEST) + 64
 
 
 class DamagedCheckpointError(Exception):
@@ -32,7 +31,7 @@ def checkpoint_bytes(state: Mapping[str, Any]) -> bytes:
     torch.save(dict(state), buffer)
     content = buffer.getvalue()
     assert content[-_END_LENGTH:].startswith(_END)
-    return content[:-2] + _COMMENT_LENGTH.to_bytes(2, "little") + _DIGEST + _digest(content[:-2])
+    return content[:-2] + COMMENT_LENGTH.to_bytes(2, "little") + DIGEST + _digest(content[:-2])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -43,9 +42,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content = path.read_bytes()
-        start, comment = content[: -_COMMENT_LENGTH - 2], content[-_COMMENT_LENGTH:]
+        start, comment = content[: -COMMENT_LENGTH - 2], content[-COMMENT_LENGTH:]
         checked = not content[-_END_LENGTH:].startswith(_END)  # the last record has a comment
-        if checked and comment != _DIGEST + _digest(start):
+        if checked and comment != DIGEST + _digest(start):
             raise DamagedCheckpointError("its checksum is wrong")
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except DamagedCheckpointError:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ...datasets.streams import rng_for
 from ...models import create_model
-from ...models.checkpoint import save_weights
+from ...models.checkpoints.writing import save_weights
 from ...models.hooks import HasAfterStep
 from ...models.restorer import Restorer
 from ..environment import describe_environment
@@ -72,7 +72,12 @@ class Trainer:
         self.validation = Validation(config.validation, config.data)
         # Untrained weights depend on the seed alone.
         self.restorer = create_model(
-            config.model, variant=config.variant, weights=config.weights, seed=config.seed, **config.overrides
+            config.model,
+            variant=config.variant,
+            weights=config.weights,
+            weights_key=config.weights_key,
+            seed=config.seed,
+            **config.overrides,
         )
         if not self.restorer.card.trainable or not self.restorer.parameters_count:
             raise UserError(f"{config.model} has nothing to train: choose another model")

@@ -2,5 +2,5 @@
 
 The registry imports every module of this folder, so a new file here is all that a new restorer takes. No network
 imports another.
-May import: `layers`; `card`, `errors`, `registry`, `restorer` and `checkpoint` of `models`; the suite's `messages`.
+May import: `layers`; `card`, `errors`, `registry`, `restorer` and `checkpoints` of `models`; the suite's `messages`.
 """

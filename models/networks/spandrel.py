@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ...messages import one_line
 from ..card import ModelCard, SizeRule, Tiling, Variant
-from ..checkpoint import without_prefixes
+from ..checkpoints.reading import without_prefixes
 from ..errors import ModelError
 from ..registry import register
 from ..restorer import pad

@@ -21,7 +21,7 @@ from restorebench.models import (
     save_weights,
 )
 from restorebench.models import weights as selection
-from restorebench.models.checkpoint import read_metadata
+from restorebench.models.checkpoints.writing import read_metadata
 from restorebench.models.files import file_sha256
 from restorebench.models.weights import bundled_path, weights_folder
 

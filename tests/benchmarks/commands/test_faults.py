@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from restorebench.benchmarks.store.cells import read_records
 from restorebench.benchmarks.store.rows import parse_rows
 from restorebench.models import ModelCard, Variant, register
-from restorebench.models.checkpoint import save_weights
+from restorebench.models.checkpoints.writing import save_weights
 
 from ..command_line import bench
 from ..conftest import Bench

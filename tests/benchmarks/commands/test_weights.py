@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from restorebench.benchmarks.commands.main import main
 from restorebench.models import Checkpoint, create_model, get_card, list_models, register, unregister
 from restorebench.models import weights as selection
-from restorebench.models.checkpoint import read_metadata, save_weights
+from restorebench.models.checkpoints.writing import read_metadata, save_weights
 from restorebench.models.networks.anyir import AnyIR
 
 

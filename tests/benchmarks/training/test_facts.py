@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from restorebench.benchmarks.training.batches import build_mixture
 from restorebench.benchmarks.training.facts import added_up, finite, metadata_text
 from restorebench.models import create_model
-from restorebench.models.checkpoint import read_metadata, save_weights
+from restorebench.models.checkpoints.writing import read_metadata, save_weights
 
 from .runs import configured, table
 
@@ -106,3 +106,28 @@ def test_a_run_whose_gain_is_not_finite_is_finished_all_the_same(tmp_path: Path,
     more = added_up({**stage, "steps": 1, "images": 8, "seconds": 2.0, "history": []}, training)
     assert (more["images"], more["seconds"]) == (56, 2.0)
     json.dumps(training, allow_nan=False)
+
+
+def test_the_trainers_own_checkpoint_loads_with_its_averaged_weights_and_its_step(
+    reference: Path, tmp_path: Path
+) -> None:
+    wide = {"width": 12}
+    restorer = create_model("small", weights=reference / "checkpoint.pt", **wide)
+    result = create_model("small", weights=reference / "weights.safetensors", **wide)
+    own, other = restorer.network.state_dict(), result.network.state_dict()
+    assert all(torch.equal(own[key], other[key]) for key in other)
+    info, facts = restorer.weights, result.weights.training
+    assert facts is not None
+    assert (info.provenance, info.key) == ("retrained", "average")
+    assert f"step {facts['steps']} of a training" in info.description
+    assert info.training is not None
+    assert {key: info.training[key] for key in ("steps", "images", "lists_sha256")} == {
+        key: facts[key] for key in ("steps", "images", "lists_sha256")
+    }
+    raw = create_model("small", weights=reference / "checkpoint.pt", weights_key="network", **wide)
+    assert raw.weights.key == "network"
+    assert any(not torch.equal(value, own[key]) for key, value in raw.network.state_dict().items())
+
+    stored = torch.load(reference / "checkpoint.pt", weights_only=True)
+    torch.save(stored, tmp_path / "resaved.pt")  # without the trainer's checksum its facts are anybody's
+    assert create_model("small", weights=tmp_path / "resaved.pt", **wide).weights.provenance == "file"

@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import pickletools
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
-from .errors import ModelError
+from ..errors import ModelError
 
 ZIP = b"PK\x03\x04"
 PICKLE = b"\x80"
@@ -29,10 +31,11 @@ LONGEST_HEADER = 2**23
 """Bytes of a safetensors header; a tensor takes about 130."""
 LONGEST_KEY = 1000
 """Characters of a tensor's name."""
+MOST_PREFIXES = 16
+"""Words that may stand before a network's keys; Lightning, DataParallel and both within each other make four."""
 GROWTH, SMALL = 4, 2**26
 """A zip file may unpack to so many times its length, and to 64 MiB anyway. torch does not compress."""
 
-_NEVER = {"__builtin__ bytearray", "builtins bytearray"}  # takes a number, and makes so many bytes
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _TO_MEMO = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
@@ -86,11 +89,9 @@ def check_pickle(data: bytes, path: Path, start: int = 0) -> int:
     file.seek(start)
     stack = _Depths()
     try:
-        for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
+        for count, (instruction, argument) in enumerate(instructions(file)):
             if count > MOST_INSTRUCTIONS:
                 raise _refused(path, f"a pickle of more than {MOST_INSTRUCTIONS} instructions")
-            if argument in _NEVER and instruction.name == "GLOBAL":
-                raise _refused(path, "it makes bytes of a length of its choice (bytearray)")
             if stack.after(instruction, argument) > MOST_NESTED:
                 raise _refused(path, f"nested more than {MOST_NESTED} deep")
     except ModelError:
@@ -98,6 +99,37 @@ def check_pickle(data: bytes, path: Path, start: int = 0) -> int:
     except Exception as error:  # damaged pickles raise almost anything
         raise _damaged(path, error) from error
     return file.tell()
+
+
+_BY_CODE = {each.code.encode("latin-1"): each for each in pickletools.opcodes}
+
+
+def instructions(file: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
+    """The instructions of a pickle with their arguments, as ``pickletools.genops``, names of classes in UTF-8 too.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    while True:
+        code = file.read(1)
+        instruction = _BY_CODE.get(code)
+        if instruction is None:
+            raise ValueError("a pickle is cut off" if not code else f"no instruction has the code {code!r}")
+        argument = None
+        if instruction.name in ("GLOBAL", "INST"):
+            argument = f"{_line(file)} {_line(file)}"
+        elif instruction.arg is not None:
+            argument = instruction.arg.reader(file)
+        yield instruction, argument
+        if instruction.name == "STOP":
+            return
+
+
+def _line(file: IO[bytes]) -> str:
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a name without an end")
+    return line[:-1].decode("utf-8")
 
 
 class _Depths:
