@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,9 @@ def choose_weights(
     Raises:
         ModelError: there are no such weights.
     """
+    if card.source is not None:
+        choice = choose_weights(replace(card, source=None), variant, weights, seed)
+        return replace(choice, info=_of_own_network(choice.info))
     if not card.trainable:
         if weights not in (None, "none", "bundled"):
             raise ModelError(f"{card.name} has no weights to load: leave out weights={os.fspath(weights or '')}")
@@ -66,6 +69,15 @@ def choose_weights(
     if weights == "bundled":
         return _bundled_weights(card, variant)
     return _file_weights(card, variant, Path(weights).expanduser())
+
+
+def _of_own_network(info: WeightsInfo) -> WeightsInfo:
+    """What is said of weights for a network of the user's own, which only its own code knows."""
+    if info.kind == "none":
+        said = info.description.replace("random weights", "weights as the network's own code makes them")
+        return replace(info, provenance="yours", description=said, label="no weights file")
+    label = info.label or (info.path.name if info.path is not None else "")
+    return replace(info, provenance="yours", label=label)
 
 
 def _default_weights(card: ModelCard, variant: str | None, seed: int) -> WeightsChoice:

@@ -103,6 +103,8 @@ def _restorers(records: Sequence[Record]) -> str:
 
 
 def _random(record: Record) -> str:
+    if record.provenance == "yours":
+        return f"yours, no weights file, seed {record.identity.seed}"
     return f"random weights, seed {record.identity.seed}" if record.provenance == "untrained" else record.provenance
 
 

@@ -13,11 +13,12 @@ from hydra.core.hydra_config import HydraConfig
 
 from ...reports.analysis.cells import groups, read_cells
 from ...reports.tables.leaderboard import write_leaderboard
-from ...reports.tables.terminal import terminal_table
+from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
 from ..evaluation.plan import RunPlan, make_plan
-from .front.hydra import HydraCommand, Jobs
+from .front.hydra import HydraCommand
+from .front.jobs import Jobs
 
 logger = logging.getLogger("restorebench")
 
@@ -38,10 +39,15 @@ def main(arguments: Sequence[str]) -> int:
         plan.store.prepare()
     for notice in dict.fromkeys(notice for plan in jobs.plans for notice in plan.notices):
         logger.info(notice)
-    outcomes = jobs.launch()
+    code = jobs.launch_all()
+    failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
-        show_results(results, {(plan.suite.suite.name, str(plan.protocol)) for plan in jobs.plans})
-    return 1 if jobs.failures or any(map(incomplete, outcomes)) else 0
+        ran = {(plan.suite.suite.name, str(plan.protocol)) for plan in jobs.plans}
+        show_results(results, ran, [cell for plan in failed if plan.store.root == results for cell in lacking(plan)])
+    if jobs.failed:
+        sys.stdout.write(f"\n{jobs.failed_lines()}")
+        sys.stdout.flush()
+    return max(code, 1 if any(map(incomplete, jobs.outcomes)) else 0)
 
 
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
@@ -77,11 +83,23 @@ def incomplete(outcomes: Sequence[CellOutcome]) -> str:
     return ", ".join(lacking)
 
 
-def show_results(results: Path, ran: set[tuple[str, str]]) -> None:
-    """Print the suites and protocols that were run, and where everything lies."""
+def lacking(plan: RunPlan) -> list[FailedCell]:
+    """The cells of a failed job that have no record: those that have one stand in the tables by it."""
+    cells = [plan.cell(data) for data in plan.suite.data]
+    folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
+    own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
+    return [
+        FailedCell(cell.suite, str(plan.protocol), f"{plan.card.title} ({plan.variant}{own})", cell.task.label)
+        for cell, folder in zip(cells, folders, strict=True)
+        if folder.checked() is None
+    ]
+
+
+def show_results(results: Path, ran: set[tuple[str, str]], failed: Sequence[FailedCell] = ()) -> None:
+    """Print the suites and protocols that were run, the cells that failed, and where everything lies."""
     written = write_leaderboard(results)
     run_groups = [group for group in groups(read_cells(results)[0]) if (group.suite, group.protocol) in ran]
     files = "\n".join(f"  {path}" for path in written)
     hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
-    sys.stdout.write(f"\n{terminal_table(run_groups)}\n\nwritten:\n{files}\n{hint}\n")
+    sys.stdout.write(f"\n{terminal_table(run_groups, failed)}\n\nwritten:\n{files}\n{hint}\n")
     sys.stdout.flush()

@@ -159,7 +159,7 @@ def is_as_created(restorer: Restorer) -> bool:
     info = restorer.weights
     weights = info.path or ("none" if info.kind == "none" else None)
     try:
-        twin = create_model(restorer.card.name, variant=restorer.variant, weights=weights, **restorer.overrides)
+        twin = create_model(restorer.card.key, variant=restorer.variant, weights=weights, **restorer.overrides)
     except ModelError:  # its weights are gone, or its class is no longer registered
         return False
     same = (twin.variant, twin.weights.sha256, twin.card) == (restorer.variant, info.sha256, restorer.card)

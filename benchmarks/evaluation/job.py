@@ -103,9 +103,11 @@ class Job:
         if plan.restorer is not None:
             return Runner(plan.restorer, plan.numerics)
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
-        restorer = create_model(plan.card.name, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
+        restorer = create_model(plan.card.key, variant=plan.variant, weights=weights, seed=plan.seed, **plan.overrides)
         if restorer.weights.sha256 != plan.weights.sha256:
             raise UserError(f"{plan.weights.path} has changed since the run was planned: start it again")
+        if restorer.card.source != plan.card.source:
+            raise UserError(f"{plan.config['model']} has changed since the run was planned: start it again")
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
         try:
             return Runner(restorer, plan.numerics)
@@ -130,7 +132,7 @@ class Job:
         elif plan.card.built_from == "checkpoint":
             network = self.runner.restorer.network
         else:
-            network = functools.partial(build_network, plan.card.name, variant=plan.variant, **plan.overrides)
+            network = functools.partial(build_network, plan.card.key, variant=plan.variant, **plan.overrides)
         try:
             cost = count_macs(network, COMPLEXITY_SIZE)
         except Exception as error:  # the network's own, of any kind

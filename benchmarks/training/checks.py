@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...messages import nearest
 from ...models import get_card
+from ...models.registry.own import with_multiple
 from ..errors import UserError
 from .config import TrainConfig
 
@@ -62,7 +63,7 @@ def _check_phases(config: TrainConfig) -> None:
     if not phases or ends != sorted(set(ends)) or ends[0] <= 0 or ends[-1] != 1:
         raise UserError(f"patches: `until` must rise to 1 in the last phase, not {ends}")
     processes = config.devices * config.nodes
-    multiple = get_card(config.model).size
+    multiple = get_card(with_multiple(config.model, config.size_multiple)).size
     for phase in phases:
         if phase.size != multiple.padded(phase.size):
             raise UserError(

@@ -146,10 +146,13 @@ def comparable(several: Iterable[RestorerRecords]) -> list[list[RestorerRecords]
 
 
 def weights_label(record: Record) -> str:
-    """Short name of the weights: beginning of their hash, ``untrained`` with its seed, or ``none`` for the input."""
+    """Short name of the weights: beginning of their hash, ``untrained`` with its seed, or ``none`` (with a seed for the
+    user's own network, for the input without)."""
     digest = record.weights.sha256
     if digest:
         return str(digest)[:12]
+    if record.provenance == "yours":
+        return f"none (seed {record.identity.seed})"
     return f"untrained (seed {record.identity.seed})" if record.provenance == "untrained" else "none"
 
 

@@ -113,7 +113,9 @@ def _twin(restorer: RestorerResult, printed: Sequence[PublishedRow]) -> Publishe
 
 def _is_published_network(restorer: RestorerResult) -> bool:
     record = restorer.record
-    return record.variant == PUBLISHED_VARIANT and not record.overrides and record.provenance != "untrained"
+    return (
+        record.variant == PUBLISHED_VARIANT and not record.overrides and record.provenance not in ("untrained", "yours")
+    )
 
 
 def _published(row: PublishedRow, columns: Sequence[Column]) -> TableRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tabulate import tabulate
 
@@ -17,16 +18,43 @@ LPIPS = "LPIPS"
 HEADERS = ("restorer", "task", "images", "input PSNR", "SSIM", "PSNR (dB)", "SSIM", "gain", LPIPS, "images/s")
 
 
-def terminal_table(groups: Sequence[Group]) -> str:
-    """A compact table for each group: a line a task of each restorer, then its average.
+@dataclass(frozen=True)
+class FailedCell:
+    """A cell that was asked for and has no record, since its job failed.
+
+    Attributes:
+        suite, protocol: of the table in which it would stand.
+        restorer: title and variant.
+        task: its label.
+    """
+
+    suite: str
+    protocol: str
+    restorer: str
+    task: str
+
+
+def terminal_table(groups: Sequence[Group], failed: Sequence[FailedCell] = ()) -> str:
+    """A compact table for each group: a line a task of each restorer, then its average; last the cells that failed.
 
     The degraded input has lines of its own only where nothing else was run: its scores stand in every line. LPIPS has a
     column where any line has it. Below each table stands what it lacks.
     """
-    return "\n\n".join(_table(group) for group in groups) or "No finished cells yet."
+    places = [(group.suite, group.protocol) for group in groups]
+    shown = [cell for cell in failed if (cell.suite, cell.protocol) in places]
+    tables = [
+        # Of groups that differ in their images alone the first has the line: of a failed cell those are not known.
+        _table(group, [cell for cell in shown if places.index((cell.suite, cell.protocol)) == number])
+        for number, group in enumerate(groups)
+    ]
+    others = [cell for cell in failed if (cell.suite, cell.protocol) not in places]
+    for suite, protocol in dict.fromkeys((cell.suite, cell.protocol) for cell in others):
+        lines = [_failed_line(cell) for cell in others if (cell.suite, cell.protocol) == (suite, protocol)]
+        tables.append("\n".join([visible(f"{suite}, {protocol}"), "", _tabulated(lines)]))
+    return "\n\n".join(tables) or "No finished cells yet."
 
 
-def _table(group: Group) -> str:
+def _table(group: Group, failed: Sequence[FailedCell]) -> str:
     networks = [restorer for restorer in group.restorers if not restorer.is_input]
     lines, missing = [], []
     for restorer in networks or group.restorers:
@@ -41,15 +69,23 @@ def _table(group: Group) -> str:
         gains = [group.scoreboard.mean_gain(restorer.label, column) for column in columns]
         lines += [_line(restorer.label, *values) for values in zip(rows, gains, speeds, strict=True)]
         missing += [f"- {restorer.label}, {_task(row)}: {_lack(row)}" for row in rows if _lack(row)]
+    lines += [_failed_line(cell) for cell in failed]
+    return "\n".join([visible(group.title), "", _tabulated(lines), *map(visible, missing)])
+
+
+def _tabulated(lines: list[list[str]]) -> str:
     kept = [i for i, header in enumerate(HEADERS) if header != LPIPS or any(line[i] != MISSING for line in lines)]
-    body = tabulate(
+    return tabulate(
         [[line[i] for i in kept] for line in _without_repeats(lines)],
         headers=[HEADERS[i] for i in kept],
         tablefmt="simple",
         disable_numparse=True,
         colalign=("left", "left") + ("right",) * (len(kept) - 2),
     )
-    return "\n".join([visible(group.title), "", body, *map(visible, missing)])
+
+
+def _failed_line(cell: FailedCell) -> list[str]:
+    return [visible(cell.restorer), visible(cell.task), "failed", *[MISSING] * (len(HEADERS) - 3)]
 
 
 def images_per_second(record: Record) -> float | None:
@@ -61,7 +97,7 @@ def _line(label: str, row: Row, gain: float | None, speed: float | None) -> list
     return [
         visible(label),
         visible(_task(row)),
-        str(row.images),
+        str(row.images) if row.images or row.status == "complete" else "failed",
         number(row.input_psnr, 2),
         number(row.input_ssim, 3),
         number(row.psnr, 2),
