@@ -39,7 +39,8 @@ class Row:
         input_psnr, input_ssim: the same of the degraded inputs.
         params: trainable parameters. macs_256: multiply-adds at 1x3x256x256.
         dtype, device, device_name: numerics and hardware.
-        status: ``complete`` or ``incomplete``. note: why, and what else a reader must know.
+        status: ``complete``, ``incomplete`` or, where no image has scores, ``failed``.
+        note: why, and what else a reader must know.
         cell: id of the cell; empty for an average.
     """
 
@@ -193,7 +194,7 @@ def cell_row(record: Record, otherwise: str = "") -> Row:
         dtype=record.identity.numerics.dtype,
         device=record.identity.numerics.device,
         device_name=record.environment.device_name,
-        status="complete" if record.complete else "incomplete",
+        status="complete" if record.complete else "incomplete" if record.scored else "failed",
         note="; ".join(notes),
         cell=record.cell,
     )

@@ -99,7 +99,7 @@ def markdown_cells(row: Row) -> list[str]:
     return [
         f"**{AVERAGE}**" if row.task == AVERAGE else in_markdown(task_label(row.task, row.sigma)),
         *map(in_markdown, (row.model, row.variant, provenance)),
-        str(row.images) if row.status == "complete" else f"{row.images} (incomplete)",
+        str(row.images) if row.status == "complete" else f"{row.images} ({row.status})",
         number(row.input_psnr, 2),
         number(row.psnr, 2),
         gain(row),

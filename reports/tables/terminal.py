@@ -97,7 +97,7 @@ def _line(label: str, row: Row, gain: float | None, speed: float | None) -> list
     return [
         visible(label),
         visible(_task(row)),
-        str(row.images) if row.images or row.status == "complete" else "failed",
+        row.status if row.status == "failed" else str(row.images),
         number(row.input_psnr, 2),
         number(row.input_ssim, 3),
         number(row.psnr, 2),
@@ -114,7 +114,7 @@ def _task(row: Row) -> str:
 
 def _lack(row: Row) -> str:
     """What a line lacks or a reader must know, in words."""
-    return row.note if row.status == "complete" else f"incomplete; {row.note}".removesuffix("; ")
+    return row.note if row.status == "complete" else f"{row.status}; {row.note}".removesuffix("; ")
 
 
 def _without_repeats(lines: list[list[str]]) -> list[list[str]]:

@@ -41,6 +41,7 @@ _FUNCTION = re.compile(
 )
 _INTERPOLATION = re.compile(r"\$\{[^}]+\}")
 _SAFE = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@:-]*")
+_ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")
 _KEYWORDS = ("null", "true", "false")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -107,6 +108,9 @@ def _value(key: str, value: str, is_there: Callable[[str], bool], *, multirun: b
         if there and is_there(inner):
             raise _ambiguous(key, value, f"the file {value}", quoted(value), f"the file {inner}", quoted(f"./{inner}"))
         return _literal(key, value) if there else value
+    plain = _ESCAPED.sub(r"\1", value)
+    if plain != value and not there and is_there(plain):  # Hydra's own escapes, as in command lines that it prints
+        return _literal(key, plain)
     parts = _parts(value)
     if len(parts) > 1:
         return _several(key, value, parts, is_there, multirun=multirun)
@@ -127,7 +131,8 @@ def _several(key: str, value: str, parts: Sequence[str], is_there: Callable[[str
 def _part(key: str, part: str) -> str:
     """One of several values of a sweep."""
     as_it_is = part.lower() == "null" or _QUOTED.fullmatch(part) or _INTERPOLATION.search(part)
-    return part if as_it_is else _single(key, part)
+    # Hydra writes the values of a sweep anew, and would write a colon with a backslash.
+    return part if as_it_is else _literal(key, part) if ":" in part else _single(key, part)
 
 
 def _ambiguous(key: str, value: str, first: str, one: str, second: str, other: str) -> UserError:
