@@ -109,7 +109,7 @@ def _errors_as_they_are() -> Iterator[None]:
             os.environ[FULL_ERROR] = before
 
 
-def _line(error: ValueError | OSError) -> str:
+def _line(error: Exception) -> str:
     text = in_words(error) if isinstance(error, OSError) else str(error)
     return " ".join(text.split())
 
