@@ -78,7 +78,11 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
 
 def incomplete(outcomes: Sequence[CellOutcome]) -> str:
     """The cells of a job that lack scores or files, in words; empty where all are complete."""
-    lacking = [f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state != "complete"]
+    lacking = [
+        f"{outcome.task} is {outcome.state}" + (f" ({outcome.failure})" if outcome.failure else "")
+        for outcome in outcomes
+        if outcome.state != "complete"
+    ]
     lacking += [f"{outcome.task} lacks {outcome.unsaved} files" for outcome in outcomes if outcome.unsaved]
     return ", ".join(lacking)
 

@@ -27,6 +27,7 @@ from ..protocols.lpips import Lpips, LpipsChoice
 from ..store.files import IMAGES
 from ..store.folders import CellBusyError, CellFolder
 from ..store.how import described, deviations
+from ..store.names import shown
 from ..store.parts import (
     ComplexityRecord,
     CostRecord,
@@ -60,6 +61,7 @@ class CellOutcome:
         expected: images of the data set.
         seconds: wall time spent on them.
         unsaved: images that have scores, but whose file that was asked for could not be written.
+        failure: of the first image that failed, in words; "" where none did.
         otherwise: how images were restored, where that is not what was asked for, in words; "" where it is.
     """
 
@@ -70,6 +72,7 @@ class CellOutcome:
     seconds: float
     unsaved: int = 0
     otherwise: str = ""
+    failure: str = ""
 
 
 class Job:
@@ -215,7 +218,11 @@ class Job:
         folder.finish(record, data.names)
         state: State = "complete" if record.complete else "incomplete"
         otherwise = described(deviations(rows, self.plan.numerics.tile))
-        return CellOutcome(data.task.key, state, computed.images, len(data), computed.seconds, unsaved, otherwise)
+        failure = ""
+        if record.failures:
+            failure = f"{len(record.failures)} images failed, first {': '.join(map(shown, record.failures[0]))}"
+        seconds = computed.seconds
+        return CellOutcome(data.task.key, state, computed.images, len(data), seconds, unsaved, otherwise, failure)
 
     def _adopt(self, cell: Cell, folder: CellFolder, twin: CellFolder, data: TaskData) -> CellOutcome:
         checked = twin.checked()

@@ -204,9 +204,7 @@ def test_a_card_with_names_that_no_record_may_have_is_refused(changes: dict[str,
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a", "A b", ".a", "a.", "ä", "a" * 200, "a" * 201, "a\tb", "[x]", "-", "a/b", "+"]
-)
+@pytest.mark.parametrize("text", ["", "a", "A b", ".a", "a.", "ä", "a" * 200, "a" * 201, "a\tb", "[x]", "a/b"])
 def test_what_a_card_may_say_is_what_the_store_reads(text: str) -> None:
     def accepted(**changes: object) -> bool:
         try:

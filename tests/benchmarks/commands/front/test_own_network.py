@@ -1,4 +1,4 @@
-"""A network of the user's own through the command line: run, sweep, restore, profile, check, train, and its mistakes."""
+"""A network of the user's own through the command line: run, sweep, restore, profile, check, train, and mistakes."""
 
 from __future__ import annotations
 
@@ -42,11 +42,9 @@ class Failing(nn.Module):
 class Heavy(nn.Module):
     def __init__(self):
         super().__init__()
-        if nn.Linear(1, 1).weight.device.type == "cpu" and Heavy.planned:
+        self.layer = nn.Linear(1, 1)
+        if self.layer.weight.device.type == "cpu":  # planned on the meta device
             raise MemoryError("no room")
-        Heavy.planned = True
-
-    planned = False
 
     def forward(self, image):
         return image
@@ -102,6 +100,7 @@ def test_every_failed_job_of_a_sweep_is_a_row_and_a_line_beside_what_succeeded(f
     listed = done.stdout.partition("2 of 4 jobs failed:\n")[2].splitlines()
     assert len(listed) == 2
     assert "Failing" in listed[0]
+    assert "8 images failed, first astronaut-face: KeyError: 'boom'" in listed[0]
     assert "cannot be built: MemoryError: no room" in listed[1]
     frame = leaderboard(folder / "results").set_index("model")
     assert frame["status"].to_dict() == {"failing": "failed", "identity": "complete", "mynet": "complete"}
