@@ -43,7 +43,9 @@ def main(arguments: Sequence[str]) -> int:
     failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         ran = {(plan.suite.suite.name, str(plan.protocol)) for plan in jobs.plans}
-        show_results(results, ran, [cell for plan in failed if plan.store.root == results for cell in lacking(plan)])
+        show_results(
+            results, ran, [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]
+        )
     if jobs.failed:
         sys.stdout.write(f"\n{jobs.failed_lines()}")
         sys.stdout.flush()
@@ -87,7 +89,7 @@ def incomplete(outcomes: Sequence[CellOutcome]) -> str:
     return ", ".join(lacking)
 
 
-def lacking(plan: RunPlan) -> list[FailedCell]:
+def without_record(plan: RunPlan) -> list[FailedCell]:
     """The cells of a failed job that have no record: those that have one stand in the tables by it."""
     cells = [plan.cell(data) for data in plan.suite.data]
     folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
