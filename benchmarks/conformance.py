@@ -72,7 +72,7 @@ class Subject:
 
     def restorer(self, seed: int = 0) -> Restorer:
         """The restorer in evaluation mode on the device; random weights are drawn with `seed`."""
-        restorer = create_model(self.card.name, variant=self.variant, weights=self.weights, seed=seed)
+        restorer = create_model(self.card.key, variant=self.variant, weights=self.weights, seed=seed)
         if restorer.weights.kind == "none":
             wake(restorer.network)
         return restorer.to(self.device)
@@ -276,7 +276,7 @@ def check_file(subject: Subject) -> Finding:
         path = Path(folder) / "weights.safetensors"
         save_weights(restorer.network.state_dict(), path, metadata)
         # Another seed: what was not loaded must show.
-        loaded = create_model(subject.card.name, variant=subject.variant, weights=path, seed=1).to(subject.device)
+        loaded = create_model(subject.card.key, variant=subject.variant, weights=path, seed=1).to(subject.device)
     with torch.inference_mode():
         if not torch.equal(restorer(degraded), loaded(degraded)):
             return failed("a saved and loaded restorer gives another result: something is not in its state dict")
@@ -291,7 +291,7 @@ def check_parameters(subject: Subject) -> Finding:
     if subject.card.built_from == "checkpoint":
         network = subject.restorer().network
     else:
-        network = build_network(subject.card.name, variant=subject.variant)
+        network = build_network(subject.card.key, variant=subject.variant)
     counted = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     detail = f"{counted:,} trainable parameters"
     return passed(detail) if counted == expected else failed(f"{detail}, the card says {expected:,}")
@@ -320,7 +320,7 @@ def _size(subject: Subject) -> Variant:
 def _cost(subject: Subject) -> Complexity:
     if subject.card.built_from == "checkpoint":
         return count_macs(subject.restorer().network)
-    return count_macs(functools.partial(build_network, subject.card.name, variant=subject.variant))
+    return count_macs(functools.partial(build_network, subject.card.key, variant=subject.variant))
 
 
 COUNTS: dict[str, Check] = {"parameters": check_parameters, "multiply-adds": check_macs}

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Provenance = Literal["official", "retrained", "bundled", "file", "foreign", "untrained", "input"]
+Provenance = Literal["official", "retrained", "bundled", "file", "foreign", "yours", "untrained", "input"]
 """Where the numbers of a row come from, as far as it is known and not only said.
 
 ``official``: the authors' weights, whose sha256 the card lists. ``retrained``: weights trained by this suite, with
 facts of its trainer that are about these very tensors. ``bundled``: the tiny weights inside the package. ``file``: a
 file of the user's, whose origin is not known whatever it says of itself. ``foreign``: a checkpoint from elsewhere, for
-a network that another package brings. ``untrained``: random weights. ``input``: no network, the degraded image itself.
+a network that another package brings. ``yours``: whatever the weights, the network is of a file or module that the
+user named (`NetworkSource`). ``untrained``: random weights. ``input``: no network, the degraded image itself.
 (``published`` rows, copied from papers, never come from a network run; that a network was rebuilt from a paper is a
 fact of its card, `ModelCard.network_provenance`. Records of before version 0.1.0.dev1 can also say ``reconstructed``.)
 """
@@ -153,6 +154,34 @@ class WeightsInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkSource:
+    """The file from which a network of the user's own was read.
+
+    Attributes:
+        reference: what `create_model` takes to make it again, with the file's whole path.
+        name: of the class or function in it.
+        sha256: of the file, in hexadecimal.
+        imports: (name, sha256) of each module that it imported from its own folder.
+        size_multiple: the size rule's multiple where the user gave one; None: the class's own.
+    """
+
+    reference: str
+    name: str
+    sha256: str
+    imports: tuple[tuple[str, str], ...] = ()
+    size_multiple: int | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What tells its scores from those of another network, as plain data."""
+        result: dict[str, Any] = {"name": self.name, "sha256": self.sha256}
+        if self.imports:
+            result["imports"] = dict(self.imports)
+        if self.size_multiple is not None:
+            result["size_multiple"] = self.size_multiple
+        return result
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """Everything the suite says about a restorer besides its network.
 
@@ -181,6 +210,7 @@ class ModelCard:
             one of zero: published checkpoints and printed sizes hold them.
         notes: what someone who uses the numbers should know, such as how defects of published code are treated.
         revision: raised whenever the same weights would give other outputs; part of every cell's identity.
+        source: the file of a network that the user named; None for registered ones.
     """
 
     name: str
@@ -205,6 +235,7 @@ class ModelCard:
     without_gradient: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     revision: int = 1
+    source: NetworkSource | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variants", dict(self.variants))
@@ -220,3 +251,8 @@ class ModelCard:
         """Size rule of the bare network of a variant."""
         known = self.variants.get(variant)
         return known.size if known is not None and known.size is not None else self.size
+
+    @property
+    def key(self) -> str:
+        """What finds the network again: its name in the registry, or the reference of the user's own."""
+        return self.name if self.source is None else self.source.reference

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -57,7 +57,9 @@ def create_model(
     """A restorer with its weights, on the CPU, in evaluation mode.
 
     Args:
-        name: model name.
+        name: model name; or a network of your own as ``path/to/file.py:NAME`` or ``package.module:NAME``, a class or a
+            function that returns a module, with ``@8`` at its end if its sides have to be multiples of 8. That file,
+            and nothing else, is executed.
         variant: size; None leaves it to the weights (see below).
         weights: a checkpoint's path (variant None: the one that the file is known for, else the default);
             ``bundled``: the tiny weights of the package; ``none``: random; None: a published checkpoint of the variant
@@ -104,7 +106,7 @@ def create_model(
 
 
 def construct(
-    network: type[nn.Module], arguments: Mapping[str, Any], *, seed: int = 0, device: str = "cpu"
+    network: Callable[..., nn.Module], arguments: Mapping[str, Any], *, seed: int = 0, device: str = "cpu"
 ) -> nn.Module:
     """Call a network's constructor with a seed of its own, leaving the global generators as they were."""
     import torch
@@ -139,8 +141,9 @@ def published_sizes(registration: Registration, *, hint: str = "") -> Iterator[S
     sizes += [(checkpoint.variant, checkpoint.overrides) for checkpoint in card.checkpoints if checkpoint.overrides]
     for variant, overrides in sizes:
         state: Mapping[str, Tensor] | None = None
-        # Constructors that compute with values cannot be built without memory; then this size is left out.
-        with contextlib.suppress(RuntimeError, NotImplementedError, TypeError, ValueError):
+        # Constructors that compute with values cannot be built without memory; then this size is left out. Those of
+        # the user's own can raise anything.
+        with contextlib.suppress(Exception):
             arguments = {**card.variants[variant].arguments, **overrides}
             state = construct(registration.network, arguments, device="meta").state_dict()
         if state is not None:
@@ -153,6 +156,8 @@ def _build(registration: Registration, variant: str, overrides: Mapping[str, Any
     card = registration.card
     check_arguments(card.name, registration.network, overrides)
     arguments = {**card.variants[variant].arguments, **overrides}
+    if card.source is not None:
+        return _build_own(registration, arguments, overrides, seed, device)
     try:
         return construct(registration.network, arguments, seed=seed, device=device)
     except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -160,3 +165,22 @@ def _build(registration: Registration, variant: str, overrides: Mapping[str, Any
             raise
         given = ", ".join(f"{key}={value!r}" for key, value in overrides.items())
         raise ModelError(f"{card.name} {variant} cannot be built with {given}: {one_line(error)}") from error
+
+
+def _build_own(
+    registration: Registration, arguments: Mapping[str, Any], overrides: Mapping[str, Any], seed: int, device: str
+) -> nn.Module:
+    """As `_build`, for a network of the user's own, whose code can raise anything and return anything."""
+    from torch import nn
+
+    where = f"{registration.card.title} ({registration.card.key})"
+    try:
+        network: object = construct(registration.network, arguments, seed=seed, device=device)
+    except (Exception, SystemExit) as error:
+        given = "".join(f" {key}={value!r}" for key, value in overrides.items())
+        remedy = "; +overrides.KEY=VALUE gives its constructor an argument" if isinstance(error, TypeError) else ""
+        given = f" with{given}" if given else ""
+        raise ModelError(f"{where} cannot be built{given}: {one_line(error)}{remedy}") from error
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"{where} returns something else than a torch.nn.Module: {type(network).__name__}")
+    return network

@@ -49,7 +49,7 @@ def check_fit(
     Raises:
         ModelError: in one line, what is wrong.
     """
-    registration = get_registration(card.name)
+    registration = get_registration(card.key)
     check_arguments(card.name, registration.network, overrides)
     check_key(weights, weights_key)
     if card.built_from == "checkpoint":  # only its own reader could say more
@@ -72,7 +72,7 @@ def check_fit(
 
 def _without_values(card: ModelCard, variant: str, overrides: Mapping[str, Any]) -> torch.nn.Module:
     """The network on the meta device."""
-    build = functools.partial(build_network, card.name, variant=variant, **overrides)
+    build = functools.partial(build_network, card.key, variant=variant, **overrides)
     try:
         return build(device="meta")
     except Exception:  # some constructors compute with values: then with them

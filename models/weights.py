@@ -54,6 +54,9 @@ def choose_weights(
     Raises:
         ModelError: there are no such weights.
     """
+    if card.source is not None:
+        choice = choose_weights(replace(card, source=None), variant, weights, seed)
+        return replace(choice, info=_of_own_network(choice.info))
     if not card.trainable:
         if weights not in (None, "none", "bundled"):
             raise ModelError(f"{card.name} has no weights to load: leave out weights={os.fspath(weights or '')}")
@@ -84,6 +87,15 @@ def located(info: WeightsInfo, fit: Fit, *, logged: bool = False) -> WeightsInfo
                 logger.warning("%s: %s", info.path, line)
     description = f"{info.description}; {fit.said}" if fit.said else info.description
     return replace(info, key=fit.key, description=description)
+
+
+def _of_own_network(info: WeightsInfo) -> WeightsInfo:
+    """What is said of weights for a network of the user's own, which only its own code knows."""
+    if info.kind == "none":
+        said = info.description.replace("random weights", "weights as the network's own code makes them")
+        return replace(info, provenance="yours", description=said, label="no weights file")
+    label = info.label or (info.path.name if info.path is not None else "")
+    return replace(info, provenance="yours", label=label)
 
 
 def _default_weights(card: ModelCard, variant: str | None, seed: int) -> WeightsChoice:

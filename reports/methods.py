@@ -123,6 +123,8 @@ def _training(records: Sequence[Record]) -> list[str]:
 
 
 def _random(record: Record) -> str:
+    if record.provenance == "yours":
+        return f"yours, no weights file, seed {record.identity.seed}"
     return f"random weights, seed {record.identity.seed}" if record.provenance == "untrained" else record.provenance
 
 

@@ -34,7 +34,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "models/errors": (),
     "models/hooks": (),
     "models/card": ("models/errors",),
-    "models/registry": ("models/card", "models/errors"),
+    "models/registry": ("models/card", "models/errors", "models/registry"),
     "models/files": ("models/card", "models/errors"),
     "models/checkpoints": ("models/checkpoints", "models/card", "models/errors", "models/files"),
     "models/weights": ("models/card", "models/errors", "models/registry", "models/checkpoints", "models/files"),

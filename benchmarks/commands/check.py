@@ -16,17 +16,21 @@ from tqdm import tqdm
 from ...messages import nearest
 from ...models import ModelCard, get_card, list_models
 from ...models.registry import check_variant
+from ...models.registry.own import with_multiple
 from ..conformance import CHECKS, Result, run_checks
 from ..errors import UserError
 from ..inference.numerics import resolve_device
+from .front.quoting import LONG_KEYS
 from .stores import check as check_results
 
-KEYS = ("model", "variant", "weights", "device")
+KEYS = ("model", "variant", "weights", "device", "size_multiple")
 ALL = "all"
 
 
 def main(arguments: Sequence[str]) -> int:
     """``bench check model=NAME|all [variant=NAME|all] [weights=PATH] [device=cpu] [--json]``, or ``results DIR``.
+
+    NAME may be a network of the user's own, ``FILE.py:NAME``; then ``size_multiple=8`` is taken too.
 
     Returns:
         0 if no check failed, 1 otherwise.
@@ -63,7 +67,8 @@ def parser() -> argparse.ArgumentParser:
         "settings",
         nargs="*",
         metavar="key=value",
-        help="model=NAME or model=all; variant=NAME or variant=all; weights=PATH; device=cpu, cuda, ...",
+        help="model=NAME, FILE.py:NAME or all; size_multiple=8 for a file; variant=NAME or variant=all; weights=PATH;"
+        " device=cpu, cuda, ...",
     )
     result.add_argument("--json", action="store_true", help="as JSON")
     return result
@@ -80,9 +85,10 @@ def settings(given: Sequence[str]) -> dict[str, str]:
         key, equals, value = word.partition("=")
         if not equals or not value:
             raise UserError(f"cannot read {word!r}; write key=value, such as model=all")
-        if key not in KEYS:
+        if LONG_KEYS.get(key, key) not in KEYS:
             raise UserError(f"there is no key {key!r}{nearest(key, KEYS)}; bench check takes {', '.join(KEYS)}")
         result[key] = value
+    result = {LONG_KEYS.get(key, key): value for key, value in result.items()}
     if "model" not in result:
         raise UserError("which restorer? write bench check model=NAME, or model=all")
     return result
@@ -100,8 +106,13 @@ def chosen(asked: dict[str, str]) -> list[ModelCard]:
             raise UserError("weights=PATH belongs to one restorer; write model=NAME with it")
         if variant not in (None, ALL):
             raise UserError(f"variant={variant} belongs to one restorer; write model=NAME with it, or variant=all")
+        if "size_multiple" in asked:
+            raise UserError("size_multiple= belongs to one network of your own; write model=FILE.py:NAME with it")
         return list_models()
-    card = get_card(asked["model"])
+    multiple = asked.get("size_multiple")
+    if multiple is not None and not multiple.isdecimal():
+        raise UserError(f"size_multiple={multiple}: give a whole number of pixels")
+    card = get_card(with_multiple(asked["model"], None if multiple is None else int(multiple)))
     if variant != ALL:
         check_variant(card, variant)
     if weights and weights != "none" and not Path(weights).expanduser().is_file():

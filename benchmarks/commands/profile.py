@@ -9,13 +9,15 @@ from collections.abc import Sequence
 
 from ...models.fit import check_fit
 from ...models.registry import check_variant, get_card
+from ...models.registry.own import with_multiple
 from ...models.weights import choose_weights
 from ..profiling.config import ProfileConfig
 from ..profiling.job import Measurement, ProfileJob, make_job, row_key
 from ..profiling.table import as_text
 from ..store.folders import Store
 from ..store.profiles import add_row, read_rows
-from .front.hydra import HydraCommand, Jobs
+from .front.hydra import HydraCommand
+from .front.jobs import Jobs
 
 logger = logging.getLogger("restorebench")
 
@@ -40,20 +42,22 @@ def main(arguments: Sequence[str]) -> int:
         read_rows(job.file)
     _taking_turns.add(os.getpid())
     try:
-        take_turns(jobs.launch())
+        code = jobs.launch_all()
+        take_turns(jobs.outcomes)
     finally:
         _taking_turns.discard(os.getpid())
     if not jobs.plans:
         return 0
     rows = [row for job in jobs.plans for row in read_rows(job.file) if row.key == row_key(job)]
     files = "\n".join(f"  {path}" for path in dict.fromkeys(job.file for job in jobs.plans))
-    sys.stdout.write(f"\n{as_text(rows)}\n\nwritten:\n{files}\n")
-    return 1 if jobs.failures or any(row.note for row in rows) else 0
+    failed = jobs.failed_lines()
+    sys.stdout.write(f"\n{as_text(rows)}\n\nwritten:\n{files}\n" + (f"\n{failed}" if failed else ""))
+    return max(code, 1 if any(row.note for row in rows) else 0)
 
 
 def planned(config: ProfileConfig) -> ProfileJob:
     """The workload of a configuration, whose network can be built and whose weights fit it."""
-    card = get_card(config.model)
+    card = get_card(with_multiple(config.model, config.size_multiple))
     check_variant(card, config.variant)
     choice = choose_weights(card, config.variant, config.weights, 0)
     check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides}, config.weights_key)

@@ -13,12 +13,13 @@ from hydra.core.hydra_config import HydraConfig
 
 from ...reports.analysis.cells import groups, read_cells
 from ...reports.tables.leaderboard import write_leaderboard
-from ...reports.tables.terminal import terminal_table
+from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
 from ..evaluation.plan import RunPlan, make_plan
 from ..protocols.lpips import lpips_notice
-from .front.hydra import HydraCommand, Jobs
+from .front.hydra import HydraCommand
+from .front.jobs import Jobs
 
 logger = logging.getLogger("restorebench")
 
@@ -40,10 +41,15 @@ def main(arguments: Sequence[str]) -> int:
     notices = [notice for plan in jobs.plans for notice in plan.notices]
     for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
-    outcomes = jobs.launch()
+    code = jobs.launch_all()
+    failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
-        show_results(results, [plan for plan in jobs.plans if plan.store.root == results])
-    return 1 if jobs.failures or any(map(incomplete, outcomes)) else 0
+        cells = [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]
+        show_results(results, [plan for plan in jobs.plans if plan.store.root == results], cells)
+    if jobs.failed:
+        sys.stdout.write(f"\n{jobs.failed_lines()}")
+        sys.stdout.flush()
+    return max(code, 1 if any(map(incomplete, jobs.outcomes)) else 0)
 
 
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
@@ -74,14 +80,29 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
 
 def incomplete(outcomes: Sequence[CellOutcome]) -> str:
     """The cells of a job that lack scores or files that were asked for, in words; empty where all have them."""
-    done = ("complete", "partial")
-    lacking = [f"{outcome.task} is {outcome.state}" for outcome in outcomes if outcome.state not in done]
+    lacking = [
+        f"{outcome.task} is {outcome.state}" + (f" ({outcome.failure})" if outcome.failure else "")
+        for outcome in outcomes
+        if outcome.state not in ("complete", "partial")
+    ]
     lacking += [f"{outcome.task} lacks {outcome.unsaved} files" for outcome in outcomes if outcome.unsaved]
     return ", ".join(lacking)
 
 
-def show_results(results: Path, plans: Sequence[RunPlan]) -> None:
-    """Print the tables in which cells of these plans stand, and where everything lies."""
+def without_record(plan: RunPlan) -> list[FailedCell]:
+    """The cells of a failed job that have no record: those that have one stand in the tables by it."""
+    cells = [plan.cell(data) for data in plan.suite.data]
+    folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
+    own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
+    return [
+        FailedCell(cell.suite, str(plan.protocol), f"{plan.card.title} ({plan.variant}{own})", cell.task.label)
+        for cell, folder in zip(cells, folders, strict=True)
+        if folder.checked() is None
+    ]
+
+
+def show_results(results: Path, plans: Sequence[RunPlan], failed: Sequence[FailedCell] = ()) -> None:
+    """Print the tables in which cells of these plans stand, the cells that failed, and where everything lies."""
     written = write_leaderboard(results)
     ran = {(plan.suite.suite.name, plan.cell(data).id) for plan in plans for data in plan.suite.data}
     run_groups = [
@@ -91,7 +112,6 @@ def show_results(results: Path, plans: Sequence[RunPlan]) -> None:
     ]
     files = "\n".join(f"  {path}" for path in written)
     hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
-    sys.stdout.write(
-        f"\n{terminal_table(run_groups, partial=any(plan.partial for plan in plans))}\n\nwritten:\n{files}\n{hint}\n"
-    )
+    table = terminal_table(run_groups, failed, partial=any(plan.partial for plan in plans))
+    sys.stdout.write(f"\n{table}\n\nwritten:\n{files}\n{hint}\n")
     sys.stdout.flush()

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from ...models.fit import check_fit
 from ...models.registry import check_variant, get_card
+from ...models.registry.own import with_multiple
 from ...models.weights import choose_weights
 from ..training.checks import check
 from ..training.config import RENAMED_KEYS, TRAIN_CONFIG, TrainConfig
-from .front.hydra import HydraCommand, Jobs
+from .front.hydra import HydraCommand
+from .front.jobs import Jobs
 
 logger = logging.getLogger("restorebench")
 
@@ -28,14 +30,15 @@ def main(arguments: Sequence[str]) -> int:
         UserError, ModelError, DataError: if an override is wrong, before anything runs, or training data are.
     """
     jobs = Jobs(COMMAND, arguments, plan=checked, run=train, failure=str)
-    reasons = jobs.launch()
-    return 1 if jobs.failures or any(reasons) else 0
+    code = jobs.launch_all()
+    sys.stderr.write(jobs.failed_lines())
+    return max(code, 1 if any(jobs.outcomes) else 0)
 
 
 def checked(config: TrainConfig) -> TrainConfig:
     """A configuration that can be trained, as far as that is known without images."""
     check(config)
-    card = get_card(config.model)
+    card = get_card(with_multiple(config.model, config.size_multiple))
     choice = choose_weights(card, check_variant(card, config.variant), config.weights, config.seed)
     check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides}, config.weights_key)
     return config

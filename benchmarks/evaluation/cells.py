@@ -22,6 +22,7 @@ class Cell:
         task, fingerprint: the task and the hash of its images.
         protocol: the protocol's full description.
         numerics: dtype, device kind and the options that can change a digit.
+        source: what tells a network of the user's own apart; None for registered ones.
     """
 
     suite: str
@@ -36,6 +37,7 @@ class Cell:
     fingerprint: str
     protocol: dict[str, Any]
     numerics: Numerics
+    source: dict[str, Any] | None = None
 
     def identity(self) -> Identity:
         """Everything that can change the scores."""
@@ -51,6 +53,7 @@ class Cell:
             data=self.fingerprint,
             protocol=self.protocol,
             numerics=NumericsRecord(**self.numerics.identity()),
+            source=self.source,
         )
 
     @property

@@ -161,7 +161,7 @@ def is_as_created(restorer: Restorer) -> bool:
     weights = info.path or ("none" if info.kind == "none" else None)
     try:
         chosen = {**restorer.overrides, "weights": weights, "weights_key": info.key}
-        twin = create_model(restorer.card.name, variant=restorer.variant, **chosen)
+        twin = create_model(restorer.card.key, variant=restorer.variant, **chosen)
     except ModelError:  # its weights are gone, or its class is no longer registered
         return False
     same = (twin.variant, twin.weights.sha256, twin.card) == (restorer.variant, info.sha256, restorer.card)

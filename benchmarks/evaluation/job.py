@@ -27,6 +27,7 @@ from ..protocols.lpips import Lpips, LpipsChoice
 from ..store.files import IMAGES
 from ..store.folders import CellBusyError, CellFolder
 from ..store.how import described, deviations
+from ..store.names import shown
 from ..store.parts import (
     ComplexityRecord,
     CostRecord,
@@ -61,6 +62,7 @@ class CellOutcome:
         expected: images of the data set.
         seconds: wall time spent on them.
         unsaved: images that have scores, but whose file that was asked for could not be written.
+        failure: of the first image that failed, in words; "" where none did.
         otherwise: how images were restored, where that is not what was asked for, in words; "" where it is.
     """
 
@@ -71,6 +73,7 @@ class CellOutcome:
     seconds: float
     unsaved: int = 0
     otherwise: str = ""
+    failure: str = ""
 
 
 class Job:
@@ -105,9 +108,11 @@ class Job:
             return Runner(plan.restorer, plan.numerics)
         weights = plan.weights.path or ("none" if plan.weights.kind == "none" else None)
         chosen = {**plan.overrides, "weights": weights, "weights_key": plan.weights.key}
-        restorer = create_model(plan.card.name, variant=plan.variant, seed=plan.seed, **chosen)
+        restorer = create_model(plan.card.key, variant=plan.variant, seed=plan.seed, **chosen)
         if restorer.weights.sha256 != plan.weights.sha256:
             raise UserError(f"{plan.weights.path} has changed since the run was planned: start it again")
+        if restorer.card.source != plan.card.source:
+            raise UserError(f"{plan.config['model']} has changed since the run was planned: start it again")
         check_dtype(plan.numerics.dtype, restorer.card.dtypes, restorer.card.title)
         try:
             return Runner(restorer, plan.numerics)
@@ -132,7 +137,7 @@ class Job:
         elif plan.card.built_from == "checkpoint":
             network = self.runner.restorer.network
         else:
-            network = functools.partial(build_network, plan.card.name, variant=plan.variant, **plan.overrides)
+            network = functools.partial(build_network, plan.card.key, variant=plan.variant, **plan.overrides)
         try:
             cost = count_macs(network, COMPLEXITY_SIZE)
         except Exception as error:  # the network's own, of any kind
@@ -221,8 +226,10 @@ class Job:
         record = self._record(cell, data, rows, computed, started)
         folder.finish(record, data.names)
         otherwise = described(deviations(rows, self.plan.numerics.tile))
-        state = self._state(rows, data)
-        return CellOutcome(data.task.key, state, computed.images, len(data), computed.seconds, unsaved, otherwise)
+        state, seconds, failure = self._state(rows, data), computed.seconds, ""
+        if record.failures:
+            failure = f"{len(record.failures)} images failed, first {': '.join(map(shown, record.failures[0]))}"
+        return CellOutcome(data.task.key, state, computed.images, len(data), seconds, unsaved, otherwise, failure)
 
     def _state(self, rows: Sequence[ImageRow], data: TaskData) -> State:
         scored = {row.image for row in rows if row.status == "ok"}

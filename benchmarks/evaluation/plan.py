@@ -13,6 +13,7 @@ from ...datasets.suites import ResolvedSuite, Source, resolve
 from ...messages import nearest
 from ...models import ModelCard, WeightsInfo, get_card
 from ...models.fit import check_fit
+from ...models.registry.own import with_multiple
 from ...models.restorer import Restorer
 from ...models.weights import WeightsChoice, choose_weights
 from ..errors import UserError
@@ -101,6 +102,7 @@ class RunPlan:
             fingerprint=data.fingerprint(),
             protocol=self.protocol.describe(),
             numerics=self.numerics,
+            source=None if self.card.source is None else self.card.source.identity(),
         )
 
 
@@ -219,7 +221,7 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         ValueError: one line that says what is wrong and what to do (`UserError`, `ModelError` or `DataError`).
     """
     if restorer is None:
-        card = get_card(config.model)
+        card = get_card(with_multiple(config.model, config.size_multiple))
         choice = choose_weights(card, config.variant, config.weights, config.seed)
         arguments = {**choice.overrides, **config.overrides}
         info = check_fit(card, choice.variant, choice.info, arguments, config.weights_key)

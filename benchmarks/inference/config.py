@@ -16,7 +16,9 @@ class RestorerConfig:
     """Which restorer.
 
     Attributes:
-        model: a name of ``bench list models``.
+        model: a name of ``bench list models``; or a network of the user's own, as ``FILE.py:NAME`` or
+            ``package.module:NAME``.
+        size_multiple: sides of such a network are padded to multiples of it; None: what its class says, else 1.
         variant: a size of it; None for the one that the command takes.
         weights: a path, ``bundled``, ``none``, or None for what is there.
         weights_key: dotted path of the state dict in a file with several; None: averaged weights before others.
@@ -27,6 +29,7 @@ class RestorerConfig:
     variant: str | None = None
     weights: str | None = None
     weights_key: str | None = None
+    size_multiple: int | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
 
 

@@ -17,6 +17,7 @@ import torch
 from ...messages import one_line
 from ...models import ModelCard, PublishedFigure, Restorer, build_network, get_card
 from ...models.registry import check_variant
+from ...models.registry.own import with_multiple
 from ...models.weights import choose_weights
 from ..environment import device_name
 from ..errors import UserError
@@ -50,18 +51,18 @@ def make_job(config: ProfileConfig) -> ProfileJob:
     Raises:
         UserError, ModelError: in one line, what is wrong and what to do.
     """
-    card = get_card(config.model)
+    card = get_card(with_multiple(config.model, config.size_multiple))
     check_variant(card, config.variant)
     choice = choose_weights(card, config.variant, config.weights, 0)
     if card.built_from == "arguments":
-        build_network(card.name, variant=choice.variant, device="meta", **{**choice.overrides, **config.overrides})
+        build_network(card.key, variant=choice.variant, device="meta", **{**choice.overrides, **config.overrides})
     for name in ("batch", "repeats", "rounds", "seconds"):
         if getattr(config, name) <= 0:
             raise UserError(f"{name}={getattr(config, name)}: give a positive number")
     if config.warmup < 0:
         raise UserError(f"warmup={config.warmup}: give 0 or more")
     workload = Workload(
-        model=card.name,
+        model=card.key,
         variant=choice.variant,
         weights=str(choice.info.path or "none"),
         weights_key=config.weights_key,
@@ -100,14 +101,21 @@ def row_key(job: ProfileJob) -> tuple[str, ...]:
     return tuple(conditions[name] for name in KEY)
 
 
+def _weights(job: ProfileJob) -> str:
+    """What a row says of weights: those of other files cost the same, unless they decide the network."""
+    if job.card.source is not None:
+        return f"any; network yours {job.card.source.sha256[:12]}"
+    return job.weights_label if job.card.built_from == "checkpoint" else "any"
+
+
 def _conditions(job: ProfileJob) -> dict[str, str]:
     workload, numerics = job.workload, job.workload.numerics
     height, width = workload.size
     return {
-        "model": workload.model,
+        "model": job.card.name,
         "variant": workload.variant,
         "overrides": json.dumps(workload.overrides, sort_keys=True) if workload.overrides else "",
-        "weights": job.weights_label if job.card.built_from == "checkpoint" else "any",
+        "weights": _weights(job),
         "size": f"{height}x{width}",
         "batch": str(workload.batch),
         "dtype": numerics.dtype,
@@ -201,7 +209,7 @@ def counted(job: ProfileJob, restorer: Restorer, size: tuple[int, int]) -> Compl
     height, width = (restorer.size.padded(length) for length in size)
     if job.card.built_from == "checkpoint":
         return count_macs(restorer.network, (height, width))
-    build = functools.partial(build_network, job.card.name, variant=job.workload.variant, **job.workload.overrides)
+    build = functools.partial(build_network, job.card.key, variant=job.workload.variant, **job.workload.overrides)
     return count_macs(build, (height, width))
 
 

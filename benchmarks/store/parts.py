@@ -104,6 +104,8 @@ class Identity:
         data: hash of the images.
         protocol: the protocol's full description, one statement a key.
         numerics: how the network ran.
+        source: name, sha256 and what else tells a network apart that came from a file of the user's own
+            (`restorebench.models.card.NetworkSource.identity`); None, and left out of the file, for registered ones.
     """
 
     model: str
@@ -117,6 +119,7 @@ class Identity:
     protocol: dict[str, Any]
     numerics: NumericsRecord
     weights_key: str | None = field(default=None, metadata={LEFT_OUT: None})
+    source: dict[str, Any] | None = field(default=None, metadata={LEFT_OUT: None})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...messages import nearest
 from ...models import get_card
+from ...models.registry.own import with_multiple
 from ..errors import UserError
 from .config import TrainConfig
 
@@ -79,7 +80,7 @@ def _check_phases(config: TrainConfig) -> None:
     if not phases or ends != sorted(set(ends)) or ends[0] <= 0 or ends[-1] != 1:
         raise UserError(f"patches: `until` must rise to 1 in the last phase, not {ends}")
     processes = config.devices * config.nodes
-    card = get_card(config.model)
+    card = get_card(with_multiple(config.model, config.size_multiple))
     multiple = card.size_of(config.variant or card.default_variant)
     for phase in phases:
         if phase.size != multiple.padded(phase.size):

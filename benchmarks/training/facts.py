@@ -56,7 +56,7 @@ def stage_facts(
     """
     return {
         "provenance": "retrained",
-        "model": config.model,
+        "model": restorer.card.name,
         "variant": restorer.variant,
         "overrides": restorer.overrides,
         "recipe": config.mix.name,

@@ -109,11 +109,11 @@ def _stored_config(path: Path) -> dict[Any, Any]:
     return stored
 
 
-def folder_of(config: TrainConfig, variant: str) -> Path:
+def folder_of(config: TrainConfig, model: str, variant: str) -> Path:
     """The run's folder: as given, or one named after what is trained."""
     if config.run:
         return Path(config.run).expanduser()
-    return Path("runs") / f"{config.model}-{variant}-{config.mix.name}-{config.seed}"
+    return Path("runs") / f"{model}-{variant}-{config.mix.name}-{config.seed}"
 
 
 def _copy(path: Path, other: Path) -> None:
@@ -127,8 +127,16 @@ def _copy(path: Path, other: Path) -> None:
 class RunFolder:
     """The files of one training run."""
 
-    def __init__(self, path: Path, loss_columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, loss_columns: Sequence[str], source: Mapping[str, Any] | None = None) -> None:
+        """The folder, not made yet.
+
+        Args:
+            path: where it is, or will be.
+            loss_columns: of ``losses.csv``.
+            source: what tells a network of the user's own apart, which the run is then about too.
+        """
         self.path = path
+        self.own = {} if source is None else {"source": dict(source)}
         self.losses = Table(path / LOSSES, loss_columns)
         self.validation = Table(path / VALIDATION, VALIDATION_COLUMNS)
         self.weights = path / WEIGHTS
@@ -160,7 +168,7 @@ class RunFolder:
         path = self.path / CONFIG
         if path.exists():
             stored = _stored_config(path)
-            new = identity(config)
+            new = {**identity(config), **self.own}
             # Only top-level keys are compared; none of the other renamed ones says what is trained.
             before = {new_name: old for old, new_name in RENAMED_KEYS.items()}
             changed = [key for key in new if stored.get(key, stored.get(before.get(key, key))) != new[key]]
@@ -169,7 +177,7 @@ class RunFolder:
                     f"{self.path} holds a run with another {', '.join(changed)}: give run=DIR for a new one, or the "
                     f"same settings ({path}) to continue it"
                 )
-        write_text(path, OmegaConf.to_yaml(OmegaConf.create(asdict(config))))
+        write_text(path, OmegaConf.to_yaml(OmegaConf.create({**asdict(config), **self.own})))
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
         """Write the checkpoint: whole on the disk before it takes the place of the one before, which is kept too."""

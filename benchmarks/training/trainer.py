@@ -24,6 +24,7 @@ from ...datasets.streams import rng_for
 from ...models import create_model
 from ...models.checkpoints.writing import save_weights
 from ...models.hooks import HasAfterStep
+from ...models.registry.own import with_multiple
 from ...models.restorer import Restorer
 from ..environment import describe_environment
 from ..errors import UserError
@@ -72,7 +73,7 @@ class Trainer:
         self.validation = Validation(config.validation, config.data)
         # Untrained weights depend on the seed alone.
         self.restorer = create_model(
-            config.model,
+            with_multiple(config.model, config.size_multiple),
             variant=config.variant,
             weights=config.weights,
             weights_key=config.weights_key,
@@ -83,8 +84,11 @@ class Trainer:
             raise UserError(f"{config.model} has nothing to train: choose another model")
         labels = tuple(dict.fromkeys(component.label for component in self.mixture.components))
         columns = ("step", "images", "seconds", "images_per_second", "patch", "lr", *TERMS)
+        card = self.restorer.card
         self.folder = RunFolder(
-            folder_of(config, self.restorer.variant), (*columns, *(f"l1_{label}" for label in labels))
+            folder_of(config, card.name, self.restorer.variant),
+            (*columns, *(f"l1_{label}" for label in labels)),
+            None if card.source is None else card.source.identity(),
         )
         self.restorer = placed(self.restorer, config, fabric)
         self.state = TrainingState.begin(self.restorer.network, config, labels)
@@ -183,7 +187,7 @@ class Trainer:
         return tqdm(
             total=total,
             initial=min(self.state.done.images, total or self.state.done.images),
-            desc=f"{self.config.model} {self.config.mix.name}",
+            desc=f"{self.restorer.card.name} {self.config.mix.name}",
             unit="image",
             disable=None if visible else True,
         )

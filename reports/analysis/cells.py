@@ -17,6 +17,8 @@ from .leaderboard import RestorerRecords, by_restorer, comparable
 from .scoreboard import Scoreboard
 
 PREVIEWS = "previews"
+YOURS = "yours"
+"""Provenance of a network that came from a file of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +183,14 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
     def parts(member: RestorerRecords) -> list[str]:
         record = member.first
         numerics = plain(record.identity.numerics)
-        remarks = [record.variant, member.label, "untrained" if record.provenance == "untrained" else ""]
+        own = YOURS if record.provenance == YOURS and record.variant != YOURS else ""
+        remarks = [record.variant, own, member.label, "untrained" if record.provenance == "untrained" else ""]
         name = record.title if record.provenance == "input" else f"{record.title} ({', '.join(filter(None, remarks))})"
+        source = str((record.identity.source or {}).get("sha256", ""))[:12]
         weights = str(record.weights.sha256 or f"{record.provenance} seed {record.identity.seed}")[:12]
         overrides = ",".join(f"{key}={value}" for key, value in sorted(record.overrides.items()))
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
-        return [name, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
+        return [name, source, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
 
     rows = [parts(member) for member in members]
     labels: list[str] = []

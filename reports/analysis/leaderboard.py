@@ -20,7 +20,7 @@ _TEXTS = (
     *("dtype", "device", "device_name", "status", "note", "cell"),
 )
 AVERAGE = "average"
-COMPLETE, PARTIAL, INCOMPLETE = "complete", "partial", "incomplete"
+COMPLETE, PARTIAL, INCOMPLETE, FAILED = "complete", "partial", "incomplete", "failed"
 NOT_AVAILABLE = "n/a"
 NO_MEANS = Means(psnr=None, ssim=None, input_psnr=None, input_ssim=None)
 
@@ -43,8 +43,9 @@ class Row:
         macs_256: multiply-adds at 1x3x256x256 without Fourier transforms; fft_macs_256: those of these, None where an
             earlier version did not say.
         dtype, device, device_name: numerics and hardware.
-        status: ``complete``; ``partial`` where the other images were never asked for (``limit=N``); or ``incomplete``.
-            note: why, and what else a reader must know.
+        status: ``complete``; ``partial`` where the other images were never asked for (``limit=N``); ``incomplete``; or,
+            where no image has scores, ``failed``.
+        note: why, and what else a reader must know.
         cell: id of the cell; empty for an average.
     """
 
@@ -169,17 +170,22 @@ def comparable(several: Iterable[RestorerRecords]) -> list[list[RestorerRecords]
 
 def weights_label(record: Record) -> str:
     """Short name of the weights: beginning of their hash with the label of a file that has one, ``untrained`` with its
-    seed, or ``none`` for the input."""
+    seed, or ``none`` (with a seed for the user's own network, for the input without)."""
     digest = record.weights.sha256
     if digest:
         return f"{str(digest)[:12]} {record.weights.label}".rstrip()
+    if record.provenance == "yours":
+        return f"none (seed {record.identity.seed})"
     return f"untrained (seed {record.identity.seed})" if record.provenance == "untrained" else "none"
 
 
 def cell_status(record: Record) -> str:
-    """``complete``, ``partial`` (others of its images were never asked for) or ``incomplete`` (some failed)."""
+    """``complete``, ``partial`` (others of its images were never asked for), ``incomplete`` (some failed) or ``failed``
+    (no image has scores)."""
     if record.complete:
         return COMPLETE
+    if record.failures and not record.scored:
+        return FAILED
     return PARTIAL if record.not_asked and not record.failures else INCOMPLETE
 
 

@@ -132,7 +132,7 @@ def _variants_name(restorer: RestorerResult) -> str:
 def _is_published_network(restorer: RestorerResult, twin: PublishedRow) -> bool:
     """Whether what was measured is the network, with some trained weights, of which the printed row is."""
     record = restorer.record
-    if record.overrides or record.provenance == "untrained":
+    if record.overrides or record.provenance in ("untrained", "yours"):
         return False
     name = spelling(twin.model)
     return name == _variants_name(restorer) or (record.variant == PUBLISHED_VARIANT and name in _names(restorer))

@@ -23,6 +23,7 @@ WEIGHTS = {
     "bundled": "small network with the weights inside the package, not the published one",
     "file": "weights from a file whose origin is not known",
     "foreign": "a checkpoint from elsewhere, for a network of another package",
+    "yours": "a network of the user's own (yours)",
     "untrained": "untrained: random weights",
     "images": "images restored by another tool, whose network was not run here",
 }

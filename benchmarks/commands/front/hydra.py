@@ -1,4 +1,4 @@
-"""What the commands with Hydra overrides share: a typed schema, composing beforehand, jobs and what they come to.
+"""What the commands with Hydra overrides share: a typed schema, and composing beforehand (`jobs` runs what it gives).
 
 Hydra composes, sweeps and launches; it reports a mistake with its own words and exit code 1, so every job is composed
 once beforehand, where a mistake becomes one line that names the nearest right name.
@@ -7,21 +7,16 @@ once beforehand, where a mistake becomes one line that names the nearest right n
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import logging
-import os
 import re
 import shlex
-import sys
-import traceback
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
-from hydra import compose, initialize_config_module, version
-from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra import compose, initialize_config_module
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -29,20 +24,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ....messages import nearest, one_line
+from ....messages import nearest
 from ...errors import UserError
 from ...evaluation.config import CONFIG_MODULE
-from .stderr import in_words, is_told, set_up_logging
+from .quoting import escaped_interpolation, quoted_form, quoted_words
 
 logger = logging.getLogger("restorebench")
 
 Schema = TypeVar("Schema")
-Plan = TypeVar("Plan")
-Outcome = TypeVar("Outcome")
 
-FULL_ERROR = "HYDRA_FULL_ERROR"
-LAUNCHERS = ("joblib", "submitit", "ray", "concurrent")
-"""Packages whose errors are those of processes that a launcher started."""
 MOST_COMPOSED = 500
 """Jobs of a sweep that are composed beforehand; those of a larger one meet their mistakes when they start."""
 
@@ -54,10 +44,12 @@ class Composed(Generic[Schema]):
     Attributes:
         configs: the configuration of every job.
         only_shown: Hydra is asked to show something (``--help``, ``--cfg``), not to run.
+        options: the command line as Hydra has to see it, its overrides quoted.
     """
 
     configs: list[Schema]
     only_shown: bool
+    options: argparse.Namespace
 
 
 @dataclass(frozen=True)
@@ -88,27 +80,39 @@ class HydraCommand(Generic[Schema]):
         """
         ConfigStore.instance().store(name=f"{self.name}_schema", node=self.schema)
         options = self.parser().parse_args(list(arguments))
+        typed, options.overrides = (
+            options.overrides,
+            quoted_words(options.overrides, multirun=options.multirun),
+        )
         if options.experimental_rerun is not None:
             raise UserError("--experimental-rerun is Hydra's and does not resume a run; give the same command again")
         only_shown = bool(options.help or options.hydra_help or options.cfg or options.info)
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             try:
-                configs = [self.typed(config) for config in self._jobs(options.overrides, multirun=options.multirun)]
+                jobs = self._jobs(options.overrides, typed, multirun=options.multirun)
+                configs = [self.typed(config) for config in jobs]
             except OverrideParseException as error:
                 place = str(error).splitlines()[0]
-                raise UserError(f"cannot read the override {error.override!r} ({place}); write key=value") from error
+                form = f", quoted for a shell: {quoted_form(error.override)}" if "=" in error.override else ""
+                raise UserError(
+                    f"cannot read the override {error.override!r} ({place}); write key=value{form}"
+                ) from error
             except MissingConfigException as error:
                 raise UserError(self._missing_config(error)) from error
             except (ConfigCompositionException, OmegaConfBaseException) as error:
                 raise UserError(self._bad_override(error)) from error
             except HydraException as error:
                 raise UserError(str(error)) from error
-        return Composed(configs, only_shown)
+        return Composed(configs, only_shown, options)
 
     def typed(self, config: DictConfig) -> Schema:
         """The resolved configuration of one job as the schema's dataclass, without Hydra's own part."""
         plain = {field.name: OmegaConf.select(config, field.name) for field in fields(self._dataclass)}
-        given = {key: value for key, value in plain.items() if value is not None}
+        given = {
+            key: escaped_interpolation(value) if isinstance(value, str) else value
+            for key, value in plain.items()
+            if value is not None
+        }
         merged = OmegaConf.merge(OmegaConf.structured(self.schema), given)
         for key in plain.keys() - given.keys():
             OmegaConf.update(merged, key, None)
@@ -133,7 +137,7 @@ class HydraCommand(Generic[Schema]):
         assert is_dataclass(self.schema)
         return self.schema
 
-    def _jobs(self, overrides: Sequence[str], *, multirun: bool) -> Iterable[DictConfig]:
+    def _jobs(self, overrides: Sequence[str], typed: Sequence[str], *, multirun: bool) -> Iterable[DictConfig]:
         parser = OverridesParser.create()
         parsed = parser.parse_overrides(list(overrides))
         fixed = [o.input_line for o in parsed if o.input_line and not o.is_sweep_override()]
@@ -142,8 +146,10 @@ class HydraCommand(Generic[Schema]):
         multirun = multirun or first.hydra.mode == RunMode.MULTIRUN
         if swept and not multirun:
             keys = ", ".join(str(o.get_key_element()) for o in swept)
-            remedy = f"bench {self.name} -m {shlex.join(overrides)}"
-            raise UserError(f"{keys} has several values; add -m to sweep over them: {remedy}")
+            remedy = f"bench {self.name} -m {shlex.join(typed)}"
+            one = [quoted_form(word) for word, parsed_one in zip(typed, parsed, strict=True) if parsed_one in swept]
+            single = f"; for one value with a comma in it type {' '.join(one)}"
+            raise UserError(f"{keys} has several values; add -m to sweep over them: {remedy}{single}")
         prepared = [f"{key}={value}" for key, value in (first.hydra.sweeper.params or {}).items()] if multirun else []
         choices = [
             [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
@@ -192,201 +198,3 @@ class HydraCommand(Generic[Schema]):
         if not options:
             return self._no_key(group, self.known_keys(), "key or config group")
         return f"{group}={choice}: no such choice{nearest(choice, options)}; there are {', '.join(options)}"
-
-
-Kind = Literal["done", "incomplete", "fault", "mistake"]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of a job in a process of a launcher, whose outcome stays there.
-
-    Attributes:
-        jobs: the `Jobs` that wait for it, by their key.
-        kind: ``done``; ``incomplete``: its outcome lacks something; ``fault``: a file or folder could not be read or
-            written; ``mistake``: of the user.
-        text: one line about it.
-        key: of this report.
-    """
-
-    jobs: str
-    kind: Kind
-    text: str
-    key: str
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Hydra drops what its jobs return. Unpickled, as every launcher does with it, it is handed in.
-        return _handed_in, (self.jobs, self.kind, self.text, self.key)
-
-
-_reports: dict[str, dict[str, Report]] = {}
-"""By the `Jobs` that wait for them: reports that have come back from other processes."""
-
-
-def _handed_in(jobs: str, kind: Kind, text: str, key: str) -> Report:
-    report = Report(jobs, kind, text, key)
-    if jobs in _reports:
-        _reports[jobs][key] = report
-    return report
-
-
-class FaultElsewhereError(OSError):
-    """A fault that another process met; its text is the whole line."""
-
-
-@contextlib.contextmanager
-def _errors_as_they_are() -> Iterator[None]:
-    """Hydra hands errors on in the block, rather than print them with a traceback and end the process."""
-    before = os.environ.get(FULL_ERROR)
-    os.environ[FULL_ERROR] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[FULL_ERROR]
-        else:
-            os.environ[FULL_ERROR] = before
-
-
-def _line(error: ValueError | OSError) -> str:
-    text = in_words(error) if isinstance(error, OSError) else str(error)
-    return " ".join(text.split())
-
-
-def no_failure(outcome: object) -> str:
-    """Every outcome is as it should be."""
-    return ""
-
-
-class Jobs(Generic[Schema, Plan, Outcome]):
-    """The jobs of one command line: planned here, run wherever Hydra's launcher wants them.
-
-    Hydra calls this object once for every configuration. A launcher with processes of its own (joblib, submitit)
-    pickles it: what was planned and collected stays behind, the copy plans its job anew, and returns a `Report`.
-    What it is made of are therefore functions of modules, which pickle finds by their names.
-
-    Attributes:
-        plans: of all jobs, in order; none where Hydra is only asked to show something.
-        outcomes: of the jobs that this process ran, in order.
-        failures: what is wrong with outcomes of jobs that other processes ran, one line each.
-        faults: files and folders that jobs could not read or write; the other jobs still run.
-        mistakes: errors of the user that only a running job could meet; the other jobs still run.
-    """
-
-    def __init__(
-        self,
-        command: HydraCommand[Schema],
-        arguments: Sequence[str],
-        *,
-        plan: Callable[[Schema], Plan],
-        run: Callable[[Plan], Outcome],
-        failure: Callable[[Outcome], str] = no_failure,
-    ) -> None:
-        """Compose and plan every job that `arguments` ask for.
-
-        Args:
-            command: the command.
-            arguments: what was typed after it.
-            plan: makes a plan of a configuration, or says what is wrong with it.
-            run: runs a plan.
-            failure: what is wrong with an outcome, in words; "" for nothing.
-
-        Raises:
-            UserError, ModelError, DataError: a mistake, before anything runs.
-        """
-        self.command, self.arguments = command, list(arguments)
-        self._plan, self._run, self._failure = plan, run, failure
-        self._process, self._key = os.getpid(), uuid.uuid4().hex
-        composed = command.compose(arguments)
-        configs = [] if composed.only_shown else composed.configs
-        self._planned = {repr(config): plan(config) for config in configs}
-        self.outcomes: list[Outcome] = []
-        self.failures: list[str] = []
-        self.faults: list[OSError] = []
-        self.mistakes: list[ValueError] = []
-
-    @property
-    def plans(self) -> list[Plan]:
-        """Of all jobs, in order, alike ones once."""
-        return list(self._planned.values())
-
-    def launch(self) -> list[Outcome]:
-        """Let Hydra run all jobs; outcomes of those that ran in this process.
-
-        Where Hydra is only asked to show something, it does so and ends the process; so does a job that fails by a
-        defect, with its traceback, when the others are done.
-
-        Raises:
-            ValueError: the first of `mistakes`, when the others have been said.
-            OSError: the first of `faults`, the same.
-        """
-        parser = self.command.parser()
-        version.setbase("1.3")
-        _reports[self._key] = {}
-        try:
-            # Not `hydra.main`, which reads `sys.argv`: that stays as it was typed, for those who start processes by it.
-            with _errors_as_they_are():
-                _run_hydra(
-                    args=parser.parse_args(self.arguments),
-                    args_parser=parser,
-                    task_function=self,
-                    config_path=f"pkg://{CONFIG_MODULE}",
-                    config_name=self.command.name,
-                )
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            self.faults.append(error)
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] not in LAUNCHERS:
-                traceback.print_exc()  # a defect of ours, or of the network's constructor
-                sys.exit(1)
-            self.failures.append(f"a process of the launcher ended early ({one_line(error)}); the same command goes on")
-            logger.error("%s", self.failures[-1])
-        finally:
-            self._take(_reports.pop(self._key).values())
-        errors: list[ValueError | OSError] = [*self.mistakes, *self.faults]
-        for text in dict.fromkeys(_line(error) for error in errors[1:]):
-            if text != _line(errors[0]):
-                logger.error("%s", text)
-        if errors:
-            raise errors[0]
-        return self.outcomes
-
-    def _take(self, reports: Iterable[Report]) -> None:
-        """Count reports of other processes with what this one has met itself."""
-        for report in reports:
-            if report.kind == "mistake":
-                self.mistakes.append(UserError(report.text))
-            elif report.kind == "fault":
-                self.faults.append(FaultElsewhereError(report.text))
-            elif report.kind == "incomplete":
-                self.failures.append(report.text)
-                logger.error("%s", report.text)
-
-    def __call__(self, config: DictConfig) -> Report | None:
-        """Run one job, in this process or in a launcher's; there it says what became of it."""
-        set_up_logging()
-        asked = self.command.typed(config)
-        here = os.getpid() == self._process
-        kind: Kind = "done"
-        text = ""
-        try:
-            planned = self._planned.get(repr(asked))
-            outcome = self._run(self._plan(asked) if planned is None else planned)
-            text = self._failure(outcome)
-            kind = "incomplete" if text else "done"
-            if here:
-                self.outcomes.append(outcome)
-        except (ValueError, OSError) as error:
-            if not is_told(error):
-                raise
-            kind, text = ("fault", _line(error)) if isinstance(error, OSError) else ("mistake", _line(error))
-            if here and isinstance(error, OSError):
-                self.faults.append(error)
-            elif here and isinstance(error, ValueError):
-                self.mistakes.append(error)
-        return None if here else Report(self._key, kind, text, uuid.uuid4().hex)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_planned": {}, "outcomes": [], "failures": [], "faults": [], "mistakes": []}

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import pytest
 from omegaconf import OmegaConf
 
-from restorebench.benchmarks.commands.front.hydra import HydraCommand, Jobs
+from restorebench.benchmarks.commands.front.hydra import HydraCommand
+from restorebench.benchmarks.commands.front.jobs import Jobs
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.profiling.config import ProfileConfig
 

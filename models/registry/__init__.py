@@ -3,7 +3,7 @@
 A restorer is one file: a network class under ``@register(card)``. Built-in ones lie in `networks`; those of other
 packages are found through the entry-point group ``restorebench.models``. This module does not import torch, so that
 names and command lines stay quick; the networks are imported when they are first asked for. What builds them is in
-`factory`.
+`factory`. A network that a user names by its file or module (`own`) is in no list: each time it is named, it is loaded.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import pkgutil
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..messages import one_line, unknown
-from .card import ModelCard
-from .errors import ModelError
+from ...messages import one_line, unknown
+from ..card import ModelCard, SizeRule, Variant
+from ..errors import ModelError
+from .own import candidates, is_reference, loaded, multiple_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,13 +34,20 @@ ENTRY_POINT_GROUP = "restorebench.models"
 
 logger = logging.getLogger("restorebench")
 
+YOURS = "yours"
+"""The variant of a network without a card."""
+NOT_KNOWN = "not known (a network of the user's own)"
+LONGEST_TITLE = 200
+_VARIANT = re.compile(r"[\w@+()\[\]](?:[\w.@+()\[\] -]{0,198}[\w.@+()\[\]-])?")
+"""What the store takes for a label (`benchmarks.store.names.is_label`)."""
+
 
 @dataclass(frozen=True)
 class Registration:
     """A network in the registry, and what is known about it."""
 
     card: ModelCard
-    network: type[nn.Module]
+    network: Callable[..., nn.Module]
 
 
 _registrations: dict[str, Registration] = {}
@@ -51,7 +60,7 @@ _discovery = threading.RLock()
 
 def is_usable_name(name: str) -> bool:
     """Whether a restorer may be called so: the name becomes a folder of the results and a value on command lines."""
-    return re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", name) is not None
+    return re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,199}", name) is not None
 
 
 def register(card: ModelCard) -> Callable[[type[Network]], type[Network]]:
@@ -126,15 +135,87 @@ def get_registration(name: str) -> Registration:
     """Network class and card of a restorer.
 
     Raises:
-        ModelError: no such model, or its plug-in failed to import.
+        ModelError: no such model, its plug-in failed to import, or the user's own cannot be used (`own_network`).
     """
+    if is_reference(name):
+        return own_network(name)
     if name not in _registrations:
         _discover()
     if name in _registrations:
         return _registrations[name]
     if name in _broken_plugins:
         raise ModelError(f"model {name!r} cannot be used: its {_broken_plugins[name]}")
+    if name.endswith(".py"):
+        raise ModelError(f"which network of {name}? write {name}:NAME{candidates(Path(name).expanduser())}")
     raise ModelError(unknown("model", name, sorted(_registrations)))
+
+
+def own_network(reference: str) -> Registration:
+    """A class or function of the user's own, with the card that it brings or one that knows its name alone.
+
+    A card comes from ``@register(card)`` above the class or from its attribute ``card``. Without one the name is the
+    class's in lower case, and sides are padded to multiples of its ``size_multiple``, else not at all. Nothing is
+    entered into the registry.
+
+    Args:
+        reference: ``path/to/file.py:NAME`` or ``package.module:NAME``, with ``@8`` for sides in multiples of 8.
+
+    Raises:
+        ModelError: one line that says what is wrong with it.
+    """
+    _discover()
+    with _discovery:
+        before = dict(_registrations)
+        try:
+            network, source = loaded(reference)
+            entered = {name: each for name, each in _registrations.items() if before.get(name) is not each}
+        finally:
+            _registrations.clear()
+            _registrations.update(before)
+    where = f"{source.name} of {source.reference.rpartition(':')[0]}"
+    _check_buildable(network, where)
+    card = next((each.card for each in entered.values() if each.network is network), getattr(network, "card", None))
+    if not isinstance(card, ModelCard):
+        name = source.name.rpartition(".")[2].strip("_")
+        card = ModelCard(
+            name=name.lower(),
+            title=name,
+            variants={YOURS: Variant(note=NOT_KNOWN)},
+            paper=NOT_KNOWN,
+            url="",
+            year=0,
+            code_licence=NOT_KNOWN,
+            weights_licence=NOT_KNOWN,
+            dtypes=("float32", "bfloat16", "float16"),
+            size=SizeRule(multiple=multiple_of(network) or 1),
+        )
+    if source.size_multiple is not None:
+        card = replace(card, size=replace(card.size, multiple=source.size_multiple))
+    if not card.name.isascii() or not card.name:
+        raise ModelError(
+            f"{where}: its name takes other letters than a-z; give it a card, or NAME = {source.name} there"
+        )
+    check_names(card)
+    if card.name in before:
+        raise ModelError(
+            f"{where} is called like a registered model, {card.name!r} of {_where(before[card.name].network)}: rename"
+            " it, or give it a card with another name"
+        )
+    if card.built_from == "checkpoint" and not hasattr(network, "from_checkpoint"):
+        raise ModelError(f"card {card.name!r} is built from checkpoints, and {where} lacks from_checkpoint")
+    return Registration(replace(card, source=source), network)
+
+
+def _check_buildable(network: object, where: str) -> None:
+    """ModelError unless it is a class of networks, or may be a function that returns one."""
+    from torch import nn
+
+    if isinstance(network, nn.Module):
+        raise ModelError(f"{where} is a network already, not what builds one: name its class, or a function")
+    if isinstance(network, type) and not issubclass(network, nn.Module):
+        raise ModelError(f"{where} is no class of torch.nn.Module")
+    if not callable(network):
+        raise ModelError(f"{where} is a {type(network).__name__}: name a class of torch.nn.Module, or a function")
 
 
 def check_variant(card: ModelCard, variant: str | None) -> str:
@@ -146,9 +227,12 @@ def check_variant(card: ModelCard, variant: str | None) -> str:
     return variant
 
 
-def check_arguments(name: str, network: type[nn.Module], arguments: Iterable[str]) -> None:
+def check_arguments(name: str, network: Callable[..., nn.Module], arguments: Iterable[str]) -> None:
     """ModelError with the nearest names where `network`'s constructor lacks one of `arguments`."""
-    parameters = inspect.signature(network).parameters.values()
+    try:
+        parameters = inspect.signature(network).parameters.values()
+    except (TypeError, ValueError):  # written in C: the call itself will say
+        return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -157,8 +241,28 @@ def check_arguments(name: str, network: type[nn.Module], arguments: Iterable[str
             raise ModelError(unknown(f"constructor argument of {name}", argument, known))
 
 
-def _where(network: type[nn.Module]) -> str:
-    return f"{network.__module__}.{network.__qualname__}"
+def _where(network: Callable[..., nn.Module]) -> str:
+    return f"{network.__module__}.{getattr(network, '__qualname__', type(network).__name__)}"
+
+
+def check_names(card: ModelCard) -> None:
+    """ModelError where a card has names that no stored record may have: it would be computed, and never read again."""
+    if not is_usable_name(card.name):
+        raise ModelError(
+            f"model name {card.name[:80]!r} is unusable: take up to 200 lower-case letters and digits, and '_', '-', "
+            "'.' between them"
+        )
+    if not card.title.isprintable() or len(card.title) > LONGEST_TITLE:
+        raise ModelError(
+            f"card {card.name!r}: the title {card.title[:40]!r}... of {len(card.title)} characters is unusable: give "
+            f"one line of at most {LONGEST_TITLE} that print"
+        )
+    for variant in card.variants:
+        if not (isinstance(variant, str) and _VARIANT.fullmatch(variant)):
+            raise ModelError(
+                f"card {card.name!r}: no variant can be called {str(variant)[:80]!r}: take up to 200 letters and "
+                "digits, and '_.@+()[]-' or spaces between them"
+            )
 
 
 def _check(card: ModelCard, network: type[nn.Module]) -> None:
@@ -166,10 +270,7 @@ def _check(card: ModelCard, network: type[nn.Module]) -> None:
 
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise TypeError(f"@register({card.name!r}) takes a class of torch.nn.Module, not {network!r}")
-    if not is_usable_name(card.name):
-        raise ModelError(
-            f"model name {card.name!r} is unusable: take lower-case letters and digits, and '_', '-', '.' between them"
-        )
+    check_names(card)
     if card.built_from == "checkpoint":
         if not hasattr(network, "from_checkpoint"):
             raise ModelError(
@@ -194,7 +295,7 @@ def _discover() -> None:
     with _discovery:
         if _discovered:
             return
-        package = import_module(".networks", __package__)
+        package = import_module("..networks", __package__)
         for module in pkgutil.iter_modules(package.__path__):
             _import(import_module, f"{package.__name__}.{module.name}")
         _discovered = True  # before the plug-ins: one that lists the models while it is imported must not start again
