@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ...datasets.errors import DataError
 from ...messages import one_line
-from ...models import ModelError, create_model
+from ...models import create_model
 from ..errors import RestorationError, UserError
 from ..inference.numerics import DTYPES, Numerics, check_dtype, resolve_device
 from ..photographs.files import DEFAULT_FOLDER, FORMAT_SUFFIXES, Found, Outputs, find_photographs, plan_outputs
@@ -204,7 +204,7 @@ def restored_all(
                     max_pixels=options.max_pixels,
                     progress=lambda label, plan=plan: tile_bar(plan.source.name, label, hidden),  # type: ignore[misc]
                 )
-            except (DataError, ModelError, RuntimeError, MemoryError) as error:
+            except Exception as error:  # code of the network's author can raise anything
                 counts["failed"] += 1
                 expected = isinstance(error, DataError | RestorationError)
                 reason = str(error) if expected else one_line(error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ...messages import text_of
+
 SIGNS: tuple[tuple[str, ...], ...] = (
     # CUDA and ROCm, whose build of torch writes HIP for CUDA: c10/cuda/CUDACachingAllocator.cpp raises
     # torch.OutOfMemoryError; the runtime's own error comes by c10/cuda/CUDAException.cpp and the driver's by
@@ -50,5 +52,5 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if not isinstance(error, RuntimeError) or isinstance(error, (RecursionError, NotImplementedError)):
         return False
-    text = str(error)
+    text = text_of(error)
     return any(all(word in text for word in words) for words in SIGNS)

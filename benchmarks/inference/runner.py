@@ -14,6 +14,7 @@ from ...messages import one_line
 from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
+from .foreign import contained, lent, taken
 from .numerics import Numerics
 from .out_of_memory import is_out_of_memory
 from .tiles import fallback_tiles, restore_in_tiles
@@ -46,7 +47,7 @@ class Runner:
         if self.numerics.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         try:
-            with self.numerics.applied():
+            with self.numerics.applied(), contained():
                 return peak_memory(self.restorer, image)
         except Exception as error:  # a network that restored the images may fail here: its scores stand
             logger.warning("%s: memory of a pass not measured: %s", self.restorer.card.name, one_line(error))
@@ -57,10 +58,12 @@ class Runner:
         """The restored batch as float32; the pass is timed, on a GPU without waiting for it."""
         height, width = batch.shape[-2:]
         done = partial(Pass, (height, width), batch.shape[0])
+        mine = lent(batch)
         if batch.device.type == "cuda":
             first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             first.record()
-            restored: Tensor = self.forward(batch).float()
+            with contained():
+                restored: Tensor = taken(self.forward(mine))
             last.record()
 
             def seconds() -> Pass:
@@ -70,7 +73,8 @@ class Runner:
             self._taken.append(seconds)
             return restored
         started = time.perf_counter()
-        restored = self.forward(batch).float()
+        with contained():
+            restored = taken(self.forward(mine))
         self._taken.append(partial(done, time.perf_counter() - started))
         return restored
 
@@ -135,7 +139,8 @@ class Runner:
             return self._on_cpu(degraded, reason)
 
     def _tiled(self, degraded: Tensor, tile: int, overlap: int) -> tuple[Tensor, str]:
-        return restore_in_tiles(self.restorer, degraded, tile, overlap), f"tiles of {tile}"
+        with contained():
+            return restore_in_tiles(self.restorer, degraded, tile, overlap), f"tiles of {tile}"
 
     def _on_cpu(self, degraded: Tensor, reason: str) -> tuple[Tensor, str]:
         device = degraded.device
@@ -146,7 +151,8 @@ class Runner:
         logger.warning("out of memory (%s): the image is restored on the CPU", reason)
         self.restorer.to("cpu")
         try:
-            return self.restorer(degraded.cpu()).float().to(device), "cpu"
+            with contained():
+                return taken(self.restorer(degraded.cpu())).to(device), "cpu"
         finally:
             self.restorer.to(device)
 

@@ -18,6 +18,7 @@ from ...models.weights import choose_weights
 from ..environment import device_name
 from ..errors import UserError
 from ..inference.config import numerics_of
+from ..inference.foreign import contained
 from ..inference.numerics import check_dtype
 from ..inference.out_of_memory import is_out_of_memory
 from ..store.profiles import FILE_NAME, KEY, ProfileRow
@@ -121,20 +122,24 @@ def measured_row(job: ProfileJob) -> ProfileRow:
     check_dtype(job.workload.numerics.dtype, restorer.card.dtypes, restorer.card.title)
     cost = None
     try:
-        cost = counted(job, restorer, job.workload.size)
-    except (UserError, RuntimeError) as error:
-        notes.append(f"multiply-adds not counted: {str(error).splitlines()[0]}")
+        with contained():
+            cost = counted(job, restorer, job.workload.size)
+    except Exception as error:  # code of the network's author can raise anything
+        notes.append(f"multiply-adds not counted: {one_line(error)}")
     if cost is not None and cost.uncounted:
         notes.append(f"multiply-adds are a lower bound: no formula for {', '.join(cost.uncounted)}")
     latency, memory = Latency((), ""), Memory(None, "")
     try:
         # First the memory: what timing leaves behind in caches would count as the network's.
-        memory = measure_memory(job.workload, restorer)
-        latency = measure_latency(job.workload, restorer, warmup=job.warmup, repeats=job.repeats, seconds=job.seconds)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        notes.append(f"out of memory ({one_line(error)})")
+        with contained():
+            memory = measure_memory(job.workload, restorer)
+            latency = measure_latency(
+                job.workload, restorer, warmup=job.warmup, repeats=job.repeats, seconds=job.seconds
+            )
+    except UserError:
+        raise
+    except Exception as error:  # as above
+        notes.append(f"{'out of memory' if is_out_of_memory(error) else 'not measured'} ({one_line(error)})")
     if memory.peak is None and memory.meaning:
         notes.append(f"peak memory {memory.meaning}")
     return ProfileRow(
