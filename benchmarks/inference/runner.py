@@ -16,10 +16,13 @@ from ..errors import RestorationError
 from .cost import Pass, peak_memory
 from .foreign import contained, lent, taken
 from .numerics import Numerics
-from .out_of_memory import is_out_of_memory
+from .out_of_memory import is_out_of_memory, may_be_out_of_memory
 from .tiles import fallback_tiles, restore_in_tiles
 
 logger = logging.getLogger("restorebench")
+
+SMALL = 64
+"""Side in pixels of the part that tells want of memory from want of a kernel."""
 
 
 class Runner:
@@ -124,19 +127,34 @@ class Runner:
             try:
                 return self._forward(degraded), "whole"
             except Exception as error:
-                if not is_out_of_memory(error):
+                if not may_be_out_of_memory(error):
                     raise
-                reason = one_line(error)
+                failure = error.with_traceback(None)  # its frames hold what takes the memory
             self._free()
+            if not is_out_of_memory(failure) and not self._small_one_passes(degraded):
+                raise failure
+            reason = one_line(failure)
             for tile in fallback_tiles(tiling, degraded.shape[-2:]):
                 logger.warning("out of memory (%s): the image is restored in tiles of %d", reason, tile)
                 try:
                     return self._tiled(degraded, tile, tiling.overlap_of(tile))
                 except Exception as error:
-                    if not is_out_of_memory(error):
+                    if not may_be_out_of_memory(error):
                         raise
                 self._free()
             return self._on_cpu(degraded, reason)
+
+    def _small_one_passes(self, degraded: Tensor) -> bool:
+        """Whether a small part of an image goes through the network: then its size is what the whole one failed by."""
+        small = degraded[..., :SMALL, :SMALL]
+        if small.shape == degraded.shape:
+            return False
+        try:
+            with contained():
+                self.restorer(lent(small))
+        except Exception:  # of whatever kind: then it is not the size
+            return False
+        return True
 
     def _tiled(self, degraded: Tensor, tile: int, overlap: int) -> tuple[Tensor, str]:
         with contained():

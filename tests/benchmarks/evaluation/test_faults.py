@@ -76,9 +76,7 @@ class Kept:
         self.rows.append(row)
 
 
-def rows(
-    network: nn.Module, data: Images, batch: int = 1, tile: int | None = None, **scorer: Any
-) -> list[ImageRow]:
+def rows(network: nn.Module, data: Images, batch: int = 1, tile: int | None = None, **scorer: Any) -> list[ImageRow]:
     """Rows of a run over the four images."""
     kept, runner = Kept(), Runner(restorer(network), Numerics(batch=batch, tile=tile))
     compute_rows(kept, data, data.names, runner, Scorer(get_protocol("promptir@1"), **scorer), progress=False)
