@@ -23,6 +23,7 @@ from ..photographs.reading import MAX_PIXELS
 from ..photographs.restoring import CPU_BYTES, PhotographRestorer, TileChoice
 from ..photographs.session import Done, restore_file
 from ..photographs.tiles import SMALLEST, Progress
+from ..store.names import shown
 
 TIMED, LONG = 5, 60
 """Tiles after which the time that is left is written where there is no bar, and seconds from which it is."""
@@ -233,7 +234,7 @@ def line(plan: Outputs, done: Done | None) -> str:
 
 def say(text: str) -> None:
     """A line on standard output, above the bars."""
-    tqdm.write(text, file=sys.stdout)
+    tqdm.write(shown(text), file=sys.stdout)
 
 
 def tile_bar(name: str, label: str, hidden: bool | None) -> Progress:
@@ -260,4 +261,4 @@ def tile_bar(name: str, label: str, hidden: bool | None) -> Progress:
 
 def say_aside(text: str) -> None:
     """A line on standard error, above the bars."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(shown(text), file=sys.stderr)
