@@ -123,7 +123,8 @@ def add_row(path: Path, row: ProfileRow) -> None:
         with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(asdict(each) for each in rows)
+            # Writers of CSV do not quote a carriage return, which readers take for the end of a row.
+            writer.writerows({name: text.replace("\r", " ") for name, text in asdict(each).items()} for each in rows)
 
 
 def _order(row: ProfileRow) -> tuple[object, ...]:
