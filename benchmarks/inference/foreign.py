@@ -37,7 +37,7 @@ def contained(who: str = "the network") -> Iterator[None]:
 def asked_by_a_signal(error: BaseException) -> bool:
     """Whether a handler of a signal, which interrupts whatever runs, raised the error."""
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
-    codes = {handler.__code__ for handler in handlers if hasattr(handler, "__code__")}
+    codes = {code for handler in handlers if (code := getattr(handler, "__code__", None)) is not None}
     return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 

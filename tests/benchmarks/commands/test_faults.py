@@ -379,3 +379,12 @@ def test_previews_are_not_written_through_links(
     done = bench_here(*arguments, "overwrite=always", cwd=tmp_path)
     assert (done.returncode, "is a link" in done.stderr) == (2, True), done.stderr
     assert {path: path.stat().st_mtime_ns for path in outside.rglob("*")} == before
+
+
+def test_the_threads_that_can_change_the_last_digits_are_said_and_kept(
+    pictures: tuple[str, ...], tmp_path: Path, bench_here: Bench
+) -> None:
+    done = bench_here("run", "model=identity", *RUN[3:], *pictures, cwd=tmp_path)
+    assert f"with {torch.get_num_threads()} threads" in done.stderr
+    (record,) = read_records(tmp_path / "results")[0]
+    assert record.environment.torch_threads == torch.get_num_threads()
