@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..messages import one_line
 from ..models import ModelCard, Restorer, Variant, build_network, create_model, save_weights
 from ..models.hooks import HasAuxiliaryLoss
+from .inference.foreign import contained, lent, taken
 from .inference.numerics import Numerics
 from .inference.tiles import restore_in_tiles
 from .profiling.macs import Complexity, count_macs
@@ -156,8 +157,8 @@ def check_batch(subject: Subject) -> Finding:
     degraded = torch.cat([sample_image(48, 56, seed=seed) * scale for seed, scale in enumerate((1.0, 0.3, 0.05))])
     degraded = degraded.to(subject.device)
     with torch.inference_mode():
-        together = restorer(degraded)
-        singles = torch.cat([restorer(image) for image in torch.split(degraded, 1)])
+        together = taken(restorer(lent(degraded)))
+        singles = torch.cat([taken(restorer(image)) for image in torch.split(degraded, 1)])
     difference = float((together - singles).abs().max() / singles.abs().max().clamp_min(1e-12))
     detail = f"a batch of 3 and three singles differ by {difference:.1e} of the largest value"
     # Not `difference > tolerance`: NaN must fail.
@@ -171,8 +172,8 @@ def check_determinism(subject: Subject) -> Finding:
     with torch.random.fork_rng(), torch.inference_mode():
         for seed in (1, 2):
             torch.manual_seed(seed)
-            results.append(restorer(degraded))
-        results.append(subject.restorer()(degraded))
+            results.append(taken(restorer(lent(degraded))))
+        results.append(subject.restorer()(lent(degraded)))
     if not torch.equal(results[0], results[1]):
         return failed(f"two runs differ by up to {float((results[0] - results[1]).abs().max()):.1e}")
     if not torch.equal(results[0], results[2]):
@@ -252,7 +253,7 @@ def check_tiles(subject: Subject) -> Finding:
     height, width = tiling.tile // 4, tiling.tile + tiling.overlap
     degraded = sample_image(height, width).to(subject.device)
     with Numerics(device=subject.device).applied():
-        whole = restorer(degraded)
+        whole = taken(restorer(lent(degraded)))
         tiled = restore_in_tiles(restorer, degraded, tiling.tile, tiling.overlap)
     wrong = defect(tiled, degraded) or defect(whole, degraded)
     if wrong:
@@ -341,7 +342,8 @@ def run_check(name: str, subject: Subject) -> Result:
     """One check of `CHECKS`; an error that it meets is a failure of the restorer."""
     started = time.perf_counter()
     try:
-        finding = CHECKS[name](subject)
+        with contained():
+            finding = CHECKS[name](subject)
     except Exception as error:  # a network may fail in any way; which one is the finding
         finding = failed(one_line(error))
     return Result(subject.card.name, subject.variant, name, finding, time.perf_counter() - started)

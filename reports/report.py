@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import write_text
+from ..atomic import remove_parts, write_text
 from ..messages import one_line
 from .analysis.cells import Group, groups, stems
 from .analysis.vetting import stored_cells
@@ -73,6 +73,8 @@ def write_report(results: Path, output: Path | None = None, *, partial: bool = F
     tables, figures, page = (inside(output, name) for name in (TABLES, FIGURES, PAGE))
     for name in (f"{FIGURES}/{STRIPS}", f"{PAGE}/{IMAGES}", f"{PAGE}/{ASSETS}"):
         inside(output, name)
+    for place in (output, tables, figures, figures / STRIPS):
+        remove_parts(place)
     several, problems = _stored(results)
     failed: list[str] = []
     files = write_leaderboard(results, output)

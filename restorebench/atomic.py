@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import re
+import shutil
 import socket
 import stat
 import time
@@ -65,11 +66,27 @@ def written_whole(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             part.replace(path)
     except OSError as error:
-        if error.filename in (part, str(part)):
+        # Copying names where it reads first, and the part second.
+        if {part, str(part)} & {error.filename, error.filename2}:
             error.filename, error.filename2 = str(path), None
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent` for files on their way to another one, gone when the block ends.
+
+    Args:
+        parent: exists; `remove_parts` finds there what a killed process left.
+    """
+    scratch = parent / part_name()
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -80,10 +97,10 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def remove_parts(folder: Path, *, owned: bool = False) -> list[Path]:
-    """Remove what killed processes left half written in a folder, not below it; what was removed.
+    """Remove what killed processes left half written in a folder, files and folders, not below it; what was removed.
 
-    A file of a living process of this machine stays; one whose writer is on another machine, or unknown, stays until
-    it is a day old.
+    What is of a living process of this machine stays; one whose writer is on another machine, or unknown, stays until
+    it is a day old, and a folder for good.
 
     Args:
         folder: need not exist.
@@ -96,7 +113,11 @@ def remove_parts(folder: Path, *, owned: bool = False) -> list[Path]:
                 status = path.lstat()
                 if stat.S_ISREG(status.st_mode) and _is_abandoned(path.name, status.st_mtime, owned=owned):
                     path.unlink()
-                    removed.append(path)
+                elif stat.S_ISDIR(status.st_mode) and _is_abandoned(path.name, time.time(), owned=False):
+                    shutil.rmtree(path)
+                else:
+                    continue
+                removed.append(path)
     return removed
 
 

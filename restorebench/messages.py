@@ -9,6 +9,8 @@ CUTOFF = 0.6
 """Least similarity of a name that is proposed (`difflib.SequenceMatcher.ratio`, letter case aside)."""
 MOST_LISTED = 40
 """Names that a message lists at the most."""
+LONGEST_TEXT = 1000
+"""Characters of an error that messages and rows repeat."""
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -36,7 +38,16 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     return f"unknown {kind} {str(name)!r}{nearest(name, choices)}{listed}"
 
 
+def text_of(error: BaseException) -> str:
+    """What an error says, at most `LONGEST_TEXT` characters of it; nothing where saying it fails as well."""
+    try:
+        text = str(error)
+    except Exception:  # of a class of its own, whose `__str__` can raise anything
+        return ""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ..."
+
+
 def one_line(error: BaseException) -> str:
     """Kind and first line of an error."""
-    lines = str(error).strip().splitlines()
+    lines = text_of(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

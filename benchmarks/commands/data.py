@@ -22,6 +22,7 @@ from ...datasets.standard.sets import ALL_SETS, get_set
 from ...datasets.suites import sets_of_suite
 from ...datasets.tasks import SUITE_NAMES
 from ..errors import UserError
+from ..store.names import shown
 
 ROOT_VARIABLE = "RESTOREBENCH_DATA"
 
@@ -141,7 +142,7 @@ def findings(reports: Sequence[SubsetReport]) -> list[str]:
             lines[f"{report.set}: {report.images} images of {report.expected} in {report.folders[0]}"] = None
         for kind in ("unpaired", "unreadable", "mismatched", "ignored"):
             lines |= dict.fromkeys(f"{report.set}: {kind}: {words}" for words in getattr(report, kind))
-    return ["", *lines] if lines else []
+    return ["", *map(shown, lines)] if lines else []
 
 
 def show_where(names: Sequence[str], *, as_json: bool) -> int:
@@ -204,9 +205,12 @@ def show_leakage(a: str, b: str, root: str | None, *, as_json: bool) -> int:
 
 def leakage_text(a: str, b: str, report: leakage.LeakageReport, *, same: bool) -> str:
     """The pairs as a table, and a line that counts them."""
-    lines = [f"unreadable, left out: {words}" for words in report.unreadable]
+    lines = [shown(f"unreadable, left out: {words}") for words in report.unreadable]
     if report.leaks:
-        rows = [(leak.a, leak.b, leak.kind, "-" if leak.distance is None else leak.distance) for leak in report.leaks]
+        rows = [
+            (shown(leak.a), shown(leak.b), leak.kind, "-" if leak.distance is None else leak.distance)
+            for leak in report.leaks
+        ]
         lines.append(tabulate(rows, headers=[a, b, "how", "bits apart"], tablefmt="simple", disable_numparse=True))
         lines.append("")
     if same:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from ..inference.waiting import choose_waiting
+from ..store.names import shown
 from .front.stderr import in_words, is_user_error, set_up_logging
 
 EXIT_INCOMPLETE = 1
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only the command's name is parsed here: `run` takes Hydra's own command line, the others have their parsers.
     name = parser().parse_args(arguments[:1]).command
     set_up_logging()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need be no UTF-8
     return guarded(lambda: int(import_module(f".{COMMANDS[name].module}", __package__).main(arguments[1:])))
 
 
@@ -92,12 +96,12 @@ def guarded(action: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        sys.stderr.write(f"bench: {' '.join(in_words(error).split())}\n")
+        sys.stderr.write(f"bench: {shown(' '.join(in_words(error).split()))}\n")
         return EXIT_INCOMPLETE
     except ValueError as error:
         if not is_user_error(error):
             raise
-        sys.stderr.write(f"bench: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"bench: {shown(' '.join(str(error).split()))}\n")
         return EXIT_USER_ERROR
 
 

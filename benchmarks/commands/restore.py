@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ...datasets.errors import DataError
 from ...messages import one_line
-from ...models import ModelError, create_model
+from ...models import create_model
 from ..errors import RestorationError, UserError
 from ..inference.numerics import DTYPES, Numerics, check_dtype, resolve_device
 from ..photographs.files import DEFAULT_FOLDER, FORMAT_SUFFIXES, Found, Outputs, find_photographs, plan_outputs
@@ -23,6 +23,7 @@ from ..photographs.reading import MAX_PIXELS
 from ..photographs.restoring import CPU_BYTES, PhotographRestorer, TileChoice
 from ..photographs.session import Done, restore_file
 from ..photographs.tiles import SMALLEST, Progress
+from ..store.names import shown
 
 TIMED, LONG = 5, 60
 """Tiles after which the time that is left is written where there is no bar, and seconds from which it is."""
@@ -208,7 +209,7 @@ def restored_all(
                     max_pixels=options.max_pixels,
                     progress=lambda label, plan=plan: tile_bar(plan.source.name, label, hidden),  # type: ignore[misc]
                 )
-            except (DataError, ModelError, RuntimeError, MemoryError) as error:
+            except Exception as error:  # code of the network's author can raise anything
                 counts["failed"] += 1
                 expected = isinstance(error, DataError | RestorationError)
                 reason = str(error) if expected else one_line(error)
@@ -237,7 +238,7 @@ def line(plan: Outputs, done: Done | None) -> str:
 
 def say(text: str) -> None:
     """A line on standard output, above the bars."""
-    tqdm.write(text, file=sys.stdout)
+    tqdm.write(shown(text), file=sys.stdout)
 
 
 def tile_bar(name: str, label: str, hidden: bool | None) -> Progress:
@@ -264,4 +265,4 @@ def tile_bar(name: str, label: str, hidden: bool | None) -> Progress:
 
 def say_aside(text: str) -> None:
     """A line on standard error, above the bars."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(shown(text), file=sys.stderr)

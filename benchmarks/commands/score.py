@@ -19,6 +19,7 @@ from ..evaluation.scoring import ScoredPair, ScoreMeans, means, paired, pairing_
 from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips, lpips_notice
 from ..protocols.protocol import Protocol, Scores
+from ..store.names import shown
 from .stores import images
 
 ALL = "all"
@@ -119,7 +120,11 @@ def as_text(rows: Sequence[ScoreMeans], pairs: Sequence[ScoredPair], notices: Se
     parts = []
     if per_image:
         head = ["image", *(f"{row.protocol} PSNR / SSIM" for row in rows)]
-        body = [[pair.restored, *(_brief(pair.scores[row.protocol]) for row in rows)] for pair in pairs if pair.scores]
+        body = [
+            [shown(pair.restored), *(_brief(pair.scores[row.protocol]) for row in rows)]
+            for pair in pairs
+            if pair.scores
+        ]
         parts += [tabulate(body, headers=head, tablefmt="github", disable_numparse=True), ""]
     backbones = list(dict.fromkeys(row.lpips_backbone for row in rows))
     head = ["protocol", "images", "PSNR (dB)", "SSIM", *(f"lpips_{name}" for name in backbones)]
@@ -142,7 +147,7 @@ def as_text(rows: Sequence[ScoreMeans], pairs: Sequence[ScoredPair], notices: Se
     if cropped:
         parts.append(f"- {len(cropped)} images: the clean one was cropped first, {cropped[0].note}")
     parts += [f"- {notice}" for notice in notices]
-    parts += [f"- not scored: {pair.restored or pair.clean}: {pair.problem}" for pair in pairs if pair.problem]
+    parts += [shown(f"- not scored: {pair.restored or pair.clean}: {pair.problem}") for pair in pairs if pair.problem]
     return "\n".join(parts)
 
 

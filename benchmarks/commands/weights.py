@@ -144,9 +144,6 @@ def convert(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{source}: the tensors of {location!r}\n")
     if options.half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    try:
-        save_weights(state, target, metadata, trained=trained)
-    except OSError as error:
-        raise UserError(f"{target} cannot be written ({error.strerror or error})") from error
+    save_weights(state, target, metadata, trained=trained)
     sys.stdout.write(f"{target}: {len(state)} tensors, sha256 {file_sha256(target)}\n")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import shutil
+import stat
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -209,8 +210,10 @@ class SavedImages:
 
 
 def stored_format(path: Path) -> ImageFormat | None:
-    """Which of the formats a file is in; None if it is not there."""
+    """Which of the formats a file is in; None if it is not there, or a pipe, device or link, which is not opened."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
         with path.open("rb") as file:
             start = file.read(25)
     except OSError:

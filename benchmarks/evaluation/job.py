@@ -19,6 +19,7 @@ from ...models import ModelCard, WeightsInfo, build_network, create_model
 from ..environment import describe_environment
 from ..errors import UserError
 from ..inference.cost import cost_of
+from ..inference.foreign import contained
 from ..inference.numerics import check_dtype
 from ..inference.out_of_memory import is_out_of_memory
 from ..inference.runner import Runner
@@ -139,12 +140,13 @@ class Job:
         else:
             network = functools.partial(build_network, plan.card.key, variant=plan.variant, **plan.overrides)
         try:
-            cost = count_macs(network, COMPLEXITY_SIZE)
+            with contained():
+                cost = count_macs(network, COMPLEXITY_SIZE)
         except Exception as error:  # the network's own, of any kind
-            logger.warning("%s: multiply-adds not counted: %s", plan.card.name, error)
+            logger.warning("%s: multiply-adds not counted: %s", plan.card.name, one_line(error))
             built = network if isinstance(network, nn.Module) else network()
             parameters = sum(p.numel() for p in built.parameters() if p.requires_grad)
-            return ComplexityRecord(parameters=parameters, macs=None, statement=f"not counted: {error}")
+            return ComplexityRecord(parameters=parameters, macs=None, statement=f"not counted: {one_line(error)}")
         return ComplexityRecord(**dataclasses.asdict(cost))
 
     @functools.cached_property

@@ -19,7 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...datasets.samples import TaskData
-from ...messages import one_line
+from ...messages import one_line, text_of
+from ..inference.foreign import contained
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..protocols.protocol import Pair, Protocol
@@ -124,7 +125,7 @@ class Scorer:
 
 def failed(name: str, error: Exception) -> ImageRow:
     """The row of an image that has no scores, with the reason."""
-    return ImageRow(image=name, status="failed", message=f"{type(error).__name__}: {error}")
+    return ImageRow(image=name, status="failed", message=f"{type(error).__name__}: {text_of(error)}")
 
 
 def loaded(data: TaskData, indices: Sequence[int], protocol: Protocol) -> Iterator[tuple[int, Pair | Exception]]:
@@ -135,7 +136,8 @@ def loaded(data: TaskData, indices: Sequence[int], protocol: Protocol) -> Iterat
 
     def prepare(index: int) -> Pair | Exception:
         try:
-            return protocol.prepare(data[index])
+            with contained("the loader"):
+                return protocol.prepare(data[index])
         except Exception as error:  # decoders and degradations of other packages can raise anything
             return error
 

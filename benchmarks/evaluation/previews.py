@@ -78,6 +78,8 @@ class Previews:
         if other.is_dir() and self.names:
             self.restored.mkdir(parents=True, exist_ok=True)
             for path in other.glob("[!.]*.png"):
+                if path.is_symlink() or not path.is_file():  # what a foreign store may hold in a picture's place
+                    continue
                 with written_whole(self.restored / path.name) as part:
                     shutil.copyfile(path, part)
 

@@ -14,12 +14,16 @@ from ...messages import one_line
 from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
+from .foreign import contained, lent, taken
 from .machine import Business, Watch
 from .numerics import Numerics
-from .out_of_memory import is_out_of_memory
+from .out_of_memory import is_out_of_memory, may_be_out_of_memory
 from .tiles import fallback_tiles, restore_in_tiles
 
 logger = logging.getLogger("restorebench")
+
+SMALL = 64
+"""Side in pixels of the part that tells want of memory from want of a kernel."""
 
 
 class Runner:
@@ -56,7 +60,7 @@ class Runner:
         if self.numerics.channels_last:
             image = image.contiguous(memory_format=torch.channels_last)
         try:
-            with self.numerics.applied():
+            with self.numerics.applied(), contained():
                 return peak_memory(self.restorer, image)
         except Exception as error:  # a network that restored the images may fail here: its scores stand
             logger.warning("%s: memory of a pass not measured: %s", self.restorer.card.name, one_line(error))
@@ -67,10 +71,12 @@ class Runner:
         """The restored batch as float32; the pass is timed, on a GPU without waiting for it."""
         height, width = batch.shape[-2:]
         done = partial(Pass, (height, width), batch.shape[0])
+        mine = lent(batch)
         if batch.device.type == "cuda":
             first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             first.record()
-            restored: Tensor = self.forward(batch).float()
+            with contained():
+                restored: Tensor = taken(self.forward(mine))
             last.record()
 
             def seconds() -> Pass:
@@ -80,7 +86,8 @@ class Runner:
             self._taken.append(seconds)
             return restored
         started = time.perf_counter()
-        restored = self.forward(batch).float()
+        with contained():
+            restored = taken(self.forward(mine))
         self._taken.append(partial(done, time.perf_counter() - started))
         return restored
 
@@ -130,22 +137,38 @@ class Runner:
             try:
                 return self._forward(degraded), "whole"
             except Exception as error:
-                if not is_out_of_memory(error):
+                if not may_be_out_of_memory(error):
                     raise
-                reason = one_line(error)
+                failure = error.with_traceback(None)  # its frames hold what takes the memory
             self._free()
+            if not is_out_of_memory(failure) and not self._small_one_passes(degraded):
+                raise failure
+            reason = one_line(failure)
             for tile in fallback_tiles(tiling, degraded.shape[-2:]):
                 logger.warning("out of memory (%s): the image is restored in tiles of %d", reason, tile)
                 try:
                     return self._tiled(degraded, tile, tiling.overlap_of(tile))
                 except Exception as error:
-                    if not is_out_of_memory(error):
+                    if not may_be_out_of_memory(error):
                         raise
                 self._free()
             return self._on_cpu(degraded, reason)
 
+    def _small_one_passes(self, degraded: Tensor) -> bool:
+        """Whether a small part of an image goes through the network: then its size is what the whole one failed by."""
+        small = degraded[..., :SMALL, :SMALL]
+        if small.shape == degraded.shape:
+            return False
+        try:
+            with contained():
+                self.restorer(lent(small))
+        except Exception:  # of whatever kind: then it is not the size
+            return False
+        return True
+
     def _tiled(self, degraded: Tensor, tile: int, overlap: int) -> tuple[Tensor, str]:
-        return restore_in_tiles(self.restorer, degraded, tile, overlap), f"tiles of {tile}"
+        with contained():
+            return restore_in_tiles(self.restorer, degraded, tile, overlap), f"tiles of {tile}"
 
     def _on_cpu(self, degraded: Tensor, reason: str) -> tuple[Tensor, str]:
         device = degraded.device
@@ -156,7 +179,8 @@ class Runner:
         logger.warning("out of memory (%s): the image is restored on the CPU", reason)
         self.restorer.to("cpu")
         try:
-            return self.restorer(degraded.cpu()).float().to(device), "cpu"
+            with contained():
+                return taken(self.restorer(degraded.cpu())).to(device), "cpu"
         finally:
             self.restorer.to(device)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...models.card import Tiling
 from ...models.restorer import Restorer
+from .foreign import lent
 
 SIDES = (1024, 768, 512, 384, 256)
 """Sides of tiles in pixels that are tried where memory does not suffice, and then the card's smallest."""
@@ -58,6 +59,6 @@ def restore_in_tiles(restorer: Restorer, degraded: Tensor, tile: int, overlap: i
     for top in rows:
         for left in columns:
             window = (..., slice(top, top + tile), slice(left, left + tile))
-            total[window] += restorer(degraded[window]).float() * weight
+            total[window] += restorer(lent(degraded[window])).float() * weight
             weights[window] += weight
     return total / weights

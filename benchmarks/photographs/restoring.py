@@ -12,6 +12,7 @@ import torch
 
 from ...models.restorer import Restorer
 from ..inference.cost import peak_memory
+from ..inference.foreign import contained
 from ..inference.numerics import Numerics
 from ..inference.out_of_memory import is_out_of_memory
 from .photograph import Photograph
@@ -78,7 +79,7 @@ class PhotographRestorer:
         tiling = self.tiling(photograph.height, photograph.width)
         while True:
             try:
-                with self.numerics.applied():
+                with self.numerics.applied(), contained():
                     pixels = restore_samples(
                         self.restorer, photograph.pixels, tiling, device=self.numerics.device, progress=progress
                     )
@@ -158,7 +159,7 @@ class PhotographRestorer:
 
         def taken(side: int) -> float:
             image = torch.full((1, 3, side, side), 0.5, device=self.numerics.device)
-            with self.numerics.applied():
+            with self.numerics.applied(), contained():
                 return max(float(12 * side * side), peak_memory(self.restorer, image)[0] * 2**20 - weights)
 
         return taken(PROBES[0]), taken(PROBES[1])

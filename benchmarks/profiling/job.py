@@ -22,6 +22,7 @@ from ...models.weights import choose_weights
 from ..environment import device_name
 from ..errors import UserError
 from ..inference.config import numerics_of
+from ..inference.foreign import contained
 from ..inference.numerics import check_dtype
 from ..inference.out_of_memory import is_out_of_memory
 from ..inference.waiting import waiting
@@ -143,7 +144,7 @@ class Measurement:
         self._cost = self._counted()
         self._memory, self._latency = Memory(None, ""), Latency((), "")
         self._stopwatch: Stopwatch | None = None
-        with self._noting_out_of_memory():
+        with self._noting_failure():
             # First the memory: what timing leaves behind in caches would count as the network's.
             self._memory = measure_memory(job.workload, self._restorer)
             self._stopwatch = Stopwatch(
@@ -164,7 +165,7 @@ class Measurement:
 
     def round(self) -> None:
         """The next round of passes."""
-        with self._noting_out_of_memory():
+        with self._noting_failure():
             if self._stopwatch is not None:
                 self._stopwatch.round()
                 self._latency = self._stopwatch.latency()
@@ -185,22 +186,24 @@ class Measurement:
 
     def _counted(self) -> Complexity | None:
         try:
-            cost = counted(self.job, self._restorer, self.job.workload.size)
-        except (UserError, RuntimeError) as error:
-            self._notes.append(f"multiply-adds not counted: {str(error).splitlines()[0]}")
+            with contained():
+                cost = counted(self.job, self._restorer, self.job.workload.size)
+        except Exception as error:  # code of the network's author can raise anything
+            self._notes.append(f"multiply-adds not counted: {one_line(error)}")
             return None
         if cost.uncounted:
             self._notes.append(f"multiply-adds are a lower bound: no formula for {', '.join(cost.uncounted)}")
         return cost
 
     @contextlib.contextmanager
-    def _noting_out_of_memory(self) -> Iterator[None]:
+    def _noting_failure(self) -> Iterator[None]:
         try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self._notes.append(f"out of memory ({one_line(error)})")
+            with contained():
+                yield
+        except UserError:
+            raise
+        except Exception as error:  # as above
+            self._notes.append(f"{'out of memory' if is_out_of_memory(error) else 'not measured'} ({one_line(error)})")
             self._stopwatch = None
 
 

@@ -64,6 +64,7 @@ class Store:
             reason = error.strerror or error
             raise UserError(f"results folder {self.root}: {reason}; give a writable one with results=DIR") from error
         _refuse_links([self.root / PREVIEWS])
+        _refuse_links([*self.root.glob(f"{PREVIEWS}/*"), *self.root.glob(f"{PREVIEWS}/*/*")])
         for folder in (self.root, *self._folders("*"), *self._folders(f"{PREVIEWS}/*/*")):
             remove_parts(folder)
 

@@ -21,6 +21,11 @@ Part = TypeVar("Part")
 
 ID_LENGTH = 16
 
+DEEPEST = 40
+"""Levels of nesting in a record's free parts (configuration, protocol)."""
+LARGEST = 2**63
+"""No count, time or score is as large."""
+
 LEFT_OUT = "left_out"
 """Key of a field's metadata: it is not in the file where it has this value, which is its default."""
 
@@ -221,13 +226,14 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         where: it stands, for messages; empty for the whole.
 
     Raises:
-        RecordError: a field is missing or unknown, or a value has another type; the message names it.
+        RecordError: a field is missing or unknown, a value has another type, or is larger or deeper than any that this
+            suite writes; the message names it.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind):
         return _part_of(kind, value, where)
     if kind is Any:
-        return value
+        return _free(value, where)
     if origin in (Union, UnionType):
         return _one_of(arguments, value, where)
     if origin is tuple and isinstance(value, list):
@@ -238,8 +244,24 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         return {name: decoded(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
     accepted = (int, float) if kind is float else kind
     if origin is None and isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
-        return value
+        return _usable(value, where)
     raise RecordError(f"not a record: {where} is no {_named(kind)}: {repr(value)[:60]}")
+
+
+def _usable(value: Any, where: str) -> Any:
+    if isinstance(value, int | float) and not abs(value) < LARGEST:
+        raise RecordError(f"not a record: {where} is no usable number: {value:.6g}")
+    return value
+
+
+def _free(value: Any, where: str, depth: int = 1) -> Any:
+    """Data of no fixed form, such as the configuration, if reports can walk through it."""
+    if depth > DEEPEST:
+        raise RecordError(f"not a record: {where.partition('.')[0]} is nested more than {DEEPEST} levels deep")
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        _free(part, f"{where}.{name}", depth + 1)
+    return _usable(value, where)
 
 
 def _one_of(kinds: Sequence[Any], value: object, where: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -10,8 +12,11 @@ from filelock import FileLock
 
 from ...atomic import written_whole
 from ..errors import UserError
+from .files import LARGEST_TABLE, read_regular
+from .rows import RecordError
 
 FILE_NAME = "profile.csv"
+_SIZE = re.compile("[0-9]{1,9}x[0-9]{1,9}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,25 +99,40 @@ def read_rows(path: Path) -> list[ProfileRow]:
     """Rows of a file; none where there is no file.
 
     Raises:
-        UserError: if the file has other columns.
+        UserError: it is no ordinary file, has other columns, or a line that is no row.
     """
-    if not path.exists():
+    try:
+        text = read_regular(path, LARGEST_TABLE).decode("utf-8")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except FileNotFoundError:
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path} was written by another version (other columns); move it away")
-        return [ProfileRow(**row) for row in reader]
+    except (RecordError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: {error}; move it away") from error
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise UserError(f"{path} was written by another version (other columns); move it away")
+    rows = []
+    for number, values in enumerate(lines[1:], start=2):
+        if len(values) != len(COLUMNS):
+            raise UserError(f"{path}: row {number} has {len(values)} of {len(COLUMNS)} values; move it away")
+        row = ProfileRow(**dict(zip(COLUMNS, values, strict=True)))
+        if not (_SIZE.fullmatch(row.size) and row.batch.isdecimal()):
+            raise UserError(f"{path}: row {number} is of no size or batch: {row.size[:20]!r}, {row.batch[:20]!r}")
+        rows.append(row)
+    return rows
 
 
 def add_row(path: Path, row: ProfileRow) -> None:
     """Add a row to a file in place of the one with the same key; several processes may do so at once."""
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    lock = path.with_name(f".{path.name}.lock")
+    if lock.is_symlink():  # opening it would empty the file that it leads to
+        raise UserError(f"{lock} is a link: remove it")
+    with FileLock(lock):
         rows = sorted([row, *(other for other in read_rows(path) if other.key != row.key)], key=_order)
         with written_whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(asdict(each) for each in rows)
+            # Writers of CSV do not quote a carriage return, which readers take for the end of a row.
+            writer.writerows({name: text.replace("\r", " ") for name, text in asdict(each).items()} for each in rows)
 
 
 def _order(row: ProfileRow) -> tuple[object, ...]:

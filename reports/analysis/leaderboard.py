@@ -256,7 +256,7 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row], *, partial: bool
     """
     datasets = sorted({key.partition("@")[2] for key in restorer.tasks})
     states = {key: cell_status(record) for key, record in restorer.records.items()}
-    missing = [key for key in restorer.tasks if states.get(key, INCOMPLETE) == INCOMPLETE]
+    missing = [key for key in restorer.tasks if states.get(key, INCOMPLETE) in (INCOMPLETE, FAILED)]
     halves = [key for key in restorer.tasks if states.get(key) == PARTIAL]
     averaged = [row for row in rows if row.psnr is not None] if partial and not restorer.complete else []
     others = [row.task if row.sigma is None else f"{row.task} {row.sigma}" for row in rows if OTHERWISE in row.note]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import tempfile
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import as_file, files
@@ -13,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ...atomic import written_whole
+from ...atomic import remove_parts, scratch_folder, written_whole
 from ..analysis.cells import Group
 from ..escape import html, json_in_html
 from .data import page_data
@@ -36,8 +35,9 @@ def write_page(groups: Sequence[Group], folder: Path, *, problems: Sequence[str]
         problems: a line for each stored file that could not be read; the page lists them.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
-        made = Path(name)
+    for place in (folder.parent, folder, folder / IMAGES, folder / ASSETS):
+        remove_parts(place)
+    with scratch_folder(folder.parent) as made:
         images = ImageFiles(made / IMAGES)
         data = page_data(groups, folder, images.collect)
         _copy_assets(made / ASSETS)
@@ -55,7 +55,8 @@ def _copy_assets(folder: Path) -> None:
     with as_file(files(__package__) / TEMPLATE) as source:
         for path in sorted([*source.glob("*.js"), *source.glob("*.css"), *(source / "vendor").iterdir()]):
             if path.suffix in {".js", ".css", ".txt"}:
-                shutil.copyfile(path, folder / path.name)
+                with written_whole(folder / path.name) as part:
+                    shutil.copyfile(path, part)
 
 
 def _fill(groups: Sequence[Group], data: dict[str, Any], problems: Sequence[str]) -> str:

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from restorebench.atomic import ABANDONED_SECONDS, PART, part_name, remove_parts, write_text, written_whole
+from restorebench.atomic import (
+    ABANDONED_SECONDS,
+    PART,
+    part_name,
+    remove_parts,
+    scratch_folder,
+    write_text,
+    written_whole,
+)
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -90,3 +98,34 @@ def test_only_files_are_removed(tmp_path: Path) -> None:
     (tmp_path / f"{PART}folder").mkdir()
     (tmp_path / f"{PART}link").symlink_to(tmp_path)
     assert remove_parts(tmp_path, owned=True) == []
+
+
+def test_the_scratch_folder_of_a_killed_process_is_removed_and_a_living_ones_stays(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.txt").write_text("mine")
+    killed = (
+        "import os, sys; from pathlib import Path; from restorebench.atomic import scratch_folder\n"
+        "with scratch_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'below').mkdir(); (folder / 'below' / 'a.png').write_bytes(b'x')\n"
+        "    (folder / 'link').symlink_to('../outside'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
+    (left,) = [path for path in tmp_path.iterdir() if path.name.startswith(PART)]
+    with scratch_folder(tmp_path) as living:
+        assert remove_parts(tmp_path) == [left]
+        assert living.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["outside"]
+    assert (outside / "mine.txt").read_text() == "mine"
+
+
+def test_a_copy_that_fails_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    source = write_text(tmp_path / "source.js", "x")
+
+    def full(part: Path) -> None:
+        raise OSError(28, "No space left on device", str(source), None, str(part))  # as `shutil.copyfile` does
+
+    with pytest.raises(OSError, match=r"a\.js") as error, written_whole(tmp_path / "a.js") as part:
+        full(part)
+    assert error.value.filename == str(tmp_path / "a.js")
+    assert error.value.filename2 is None

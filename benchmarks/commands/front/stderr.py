@@ -7,6 +7,7 @@ import os
 import sys
 
 from ....messages import one_line
+from ...store.names import shown
 
 
 class LineHandler(logging.Handler):
@@ -15,7 +16,7 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        tqdm.write(shown(self.format(record)), file=sys.stderr)  # names of files, and what networks say, are anyone's
 
 
 def set_up_logging() -> None:

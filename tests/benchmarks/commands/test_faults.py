@@ -274,11 +274,22 @@ def has_launcher(name: str) -> bool:
         return False
 
 
-@pytest.mark.skipif(not has_launcher("joblib"), reason="hydra-joblib-launcher is not installed")
-def test_incomplete_cells_of_other_processes_are_one_line_each(pictures: tuple[str, ...], tmp_path: Path) -> None:
+def launcher(choice: str, plugin: str) -> Any:
+    reason = f"hydra-{plugin}-launcher is not installed"
+    return pytest.param(choice, marks=pytest.mark.skipif(not has_launcher(plugin), reason=reason))
+
+
+LAUNCHERS = [launcher("joblib", "joblib"), launcher("submitit_local", "submitit")]
+
+
+@pytest.mark.parametrize("launched", LAUNCHERS)
+def test_incomplete_cells_of_other_processes_are_one_line_each(
+    launched: str, pictures: tuple[str, ...], tmp_path: Path
+) -> None:
     whole = (tmp_path / "degraded" / "b.png").read_bytes()
     (tmp_path / "degraded" / "b.png").write_bytes(whole[: len(whole) // 2])
-    arguments = ("run", "-m", "hydra/launcher=joblib", "model=identity", *RUN[3:], *pictures, "tasks=derain,dehaze")
+    arguments = ("run", "-m", f"hydra/launcher={launched}", "model=identity", *RUN[3:], *pictures)
+    arguments = (*arguments, "tasks=derain,dehaze")
     done = bench(*arguments, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -293,3 +304,87 @@ def test_incomplete_cells_of_other_processes_are_one_line_each(pictures: tuple[s
     (tmp_path / "degraded" / "b.png").write_bytes(whole)
     done = bench(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("launched", LAUNCHERS)
+def test_a_job_that_fails_in_another_process_is_one_line_and_the_others_end(
+    launched: str, pictures: tuple[str, ...], tmp_path: Path, bench_here: Bench
+) -> None:
+    (suite,) = folder_of_suite(pictures, tmp_path, bench_here)
+    (tmp_path / "results" / suite).mkdir(parents=True)
+    (tmp_path / "results" / suite / "identity").write_text("a file where a folder should be")
+    sweep = ("run", "-m", f"hydra/launcher={launched}", "model=identity,rbair", "variant=null", "weights=none")
+    done = bench(*sweep, *RUN[3:], *pictures, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("bench: ")]
+    assert f"results/{suite}/identity" in line
+    assert [record.model for record in read_records(tmp_path / "results")[0]] == ["rbair"]
+
+
+def test_names_and_errors_do_not_act_on_the_terminal_and_have_one_line(
+    moody: type[Moody], pictures: tuple[str, ...], tmp_path: Path, bench_here: Bench
+) -> None:
+    odd = "b\x1b[2J\u202e\n" + os.fsdecode(b"\xff") + ".png"
+    for kind in ("clean", "degraded"):
+        (tmp_path / kind / "b.png").rename(tmp_path / kind / odd)
+    Moody.mood = raising(RuntimeError("\x1b]0;owned\x07 of\n\u202etwo lines"))
+    done = bench_here(*RUN, *pictures, cwd=tmp_path)
+    assert done.returncode == 1
+    assert not [sign for sign in done.stderr + done.stdout if not sign.isprintable() and sign != "\n"]
+    (line,) = [line for line in done.stderr.splitlines() if "RuntimeError" in line]
+    assert r"b\x1b[2J\u202e\n\udcff.png" in line
+    assert statuses(tmp_path / "results")[odd] == "failed"
+    (tmp_path / "degraded" / odd).unlink()
+    (tmp_path / "degraded" / odd).mkdir()
+    done = bench_here("score", "--pred", "degraded", "--clean", "clean", "--protocol", "promptir@1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert not [sign for sign in done.stderr + done.stdout if not sign.isprintable() and sign != "\n"]
+
+
+def test_pipes_and_links_among_a_cells_pictures_are_not_opened_or_followed(
+    pictures: tuple[str, ...], tmp_path: Path, bench_here: Bench
+) -> None:
+    arguments = ("run", "model=identity", *RUN[3:], *pictures, "save_images=png8", "previews=all")
+    assert bench_here(*arguments, cwd=tmp_path).returncode == 0
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    (cell,) = [path.parent for path in (tmp_path / "results").rglob("record.json")]
+    for path, make in (
+        (cell / "images" / "a.png", os.mkfifo),
+        (cell / "images" / "b.png", lambda path: path.symlink_to(secret)),
+        (cell / "previews" / "c.png.png", lambda path: path.symlink_to("/dev/zero")),
+    ):
+        path.unlink()
+        make(path)
+    done = bench_here(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "3 of 3 images computed now" in done.stderr
+    assert all(path.is_file() and not path.is_symlink() for path in (cell / "images").iterdir())
+    assert secret.read_text() == "secret"
+
+
+@pytest.mark.parametrize("place", ["previews", "previews/KEY", "previews/KEY/clean"])
+def test_previews_are_not_written_through_links(
+    place: str, pictures: tuple[str, ...], tmp_path: Path, bench_here: Bench
+) -> None:
+    arguments = ("run", "model=identity", *RUN[3:], *pictures, "previews=all")
+    assert bench_here(*arguments, cwd=tmp_path).returncode == 0
+    (key,) = (tmp_path / "results" / "previews").iterdir()
+    outside = tmp_path / "outside"
+    target = tmp_path / "results" / place.replace("KEY", key.name)
+    target.rename(outside)
+    target.symlink_to(outside)
+    before = {path: path.stat().st_mtime_ns for path in outside.rglob("*")}
+    done = bench_here(*arguments, "overwrite=always", cwd=tmp_path)
+    assert (done.returncode, "is a link" in done.stderr) == (2, True), done.stderr
+    assert {path: path.stat().st_mtime_ns for path in outside.rglob("*")} == before
+
+
+def test_the_threads_that_can_change_the_last_digits_are_said_and_kept(
+    pictures: tuple[str, ...], tmp_path: Path, bench_here: Bench
+) -> None:
+    done = bench_here("run", "model=identity", *RUN[3:], *pictures, cwd=tmp_path)
+    assert f"with {torch.get_num_threads()} threads" in done.stderr
+    (record,) = read_records(tmp_path / "results")[0]
+    assert record.environment.torch_threads == torch.get_num_threads()

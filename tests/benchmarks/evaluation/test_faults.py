@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,9 +76,9 @@ class Kept:
         self.rows.append(row)
 
 
-def rows(network: nn.Module, data: Images, batch: int = 1, **scorer: Any) -> list[ImageRow]:
+def rows(network: nn.Module, data: Images, batch: int = 1, tile: int | None = None, **scorer: Any) -> list[ImageRow]:
     """Rows of a run over the four images."""
-    kept, runner = Kept(), Runner(restorer(network), Numerics(batch=batch))
+    kept, runner = Kept(), Runner(restorer(network), Numerics(batch=batch, tile=tile))
     compute_rows(kept, data, data.names, runner, Scorer(get_protocol("promptir@1"), **scorer), progress=False)
     return kept.rows
 
@@ -91,6 +94,17 @@ class OwnError(Exception):
     """Of a kind that nobody knows."""
 
 
+class MuteError(RuntimeError):
+    """It fails to say what it is."""
+
+    def __str__(self) -> str:
+        raise KeyError("no text")
+
+
+class Panic(BaseException):
+    """As those of libraries in Rust, which are no `Exception`."""
+
+
 def recursive(x: Tensor) -> Tensor:
     return recursive(x)
 
@@ -100,6 +114,8 @@ ERRORS = (
     *(OSError(5, "Input/output error"), ValueError("v"), RuntimeError("r"), NotImplementedError("n"), StopIteration()),
     *(ZeroDivisionError("z"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "u"), ImportError("m"), EOFError("e")),
     *(MemoryError("heap"), OwnError("of\ntwo lines"), ExceptionGroup("g", [ValueError("v")])),
+    *(MuteError(), RuntimeError("\ud800\x00\x1b[2J\u202e"), StopAsyncIteration()),
+    *(SystemExit(0), SystemExit("bye"), GeneratorExit(), Panic("p"), asyncio.CancelledError()),
 )
 RETURNED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "a tuple": (lambda x: (x, x), "gave a tuple"),
@@ -129,7 +145,7 @@ def only_the_bad_one_failed(stored: list[ImageRow], *, words: str = "") -> None:
 
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_network_that_raises_fails_one_image_by_name(error: Exception, batch: int) -> None:
+def test_a_network_that_raises_fails_one_image_by_name(error: BaseException, batch: int) -> None:
     only_the_bad_one_failed(rows(Odd(raising(error)), Images(), batch), words=type(error).__name__)
 
 
@@ -147,11 +163,11 @@ def test_a_network_that_returns_no_image_fails_one_image_by_name(kind: str, batc
 
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("error", [*ERRORS, RecursionError("deep")], ids=lambda error: type(error).__name__)
-def test_an_image_that_cannot_be_loaded_fails_alone_by_name(error: Exception, batch: int) -> None:
+def test_an_image_that_cannot_be_loaded_fails_alone_by_name(error: BaseException, batch: int) -> None:
     only_the_bad_one_failed(rows(Odd(lambda x: x), Images(error), batch), words=type(error).__name__)
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [e for e in ERRORS if isinstance(e, Exception)], ids=lambda e: type(e).__name__)
 def test_an_image_that_cannot_be_scored_fails_alone_by_name(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     score = Protocol.score
 
@@ -164,10 +180,78 @@ def test_an_image_that_cannot_be_scored_fails_alone_by_name(error: Exception, mo
     only_the_bad_one_failed(rows(Odd(lambda x: x / 2), Images()), words=type(error).__name__)
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_what_stops_the_process_is_no_images_failure(stop: type[BaseException]) -> None:
-    with pytest.raises(stop):
-        rows(Odd(raising(stop())), Images())
+def test_what_stops_the_process_is_no_images_failure() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        rows(Odd(raising(KeyboardInterrupt())), Images())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
+def test_the_exit_that_a_signal_asks_for_while_the_network_runs_is_no_images_failure() -> None:
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(3)
+
+    def signalled(x: Tensor) -> Tensor:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return x
+
+    before = signal.signal(signal.SIGUSR1, leave)
+    try:
+        with pytest.raises(SystemExit, match="3"):
+            rows(Odd(signalled), Images())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_network_cannot_fill_the_store_with_what_it_says() -> None:
+    (row,) = [row for row in rows(Odd(raising(RuntimeError("x" * 10**7))), Images()) if row.status == "failed"]
+    assert len(row.message) < 2000
+
+
+class Everywhere(nn.Module):
+    """Does the same with every image."""
+
+    def __init__(self, action: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.action = action
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.action(x)
+
+
+def kept_buffer() -> Callable[[Tensor], Tensor]:
+    buffers: dict[tuple[int, ...], Tensor] = {}
+
+    def restored(x: Tensor) -> Tensor:
+        buffer = buffers.setdefault(tuple(x.shape), torch.empty(x.shape))
+        return buffer.copy_(x * 0.7)
+
+    return restored
+
+
+def in_place(x: Tensor) -> Tensor:
+    return x.mul_(0.7)
+
+
+def spoilt(x: Tensor) -> Tensor:
+    restored = x * 0.7
+    x.fill_(float("nan"))
+    return restored
+
+
+def in_a_graph(x: Tensor) -> Tensor:
+    with torch.inference_mode(False), torch.enable_grad():
+        return x.clone() * torch.nn.Parameter(torch.tensor(0.7))
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("action", [kept_buffer(), in_place, spoilt, in_a_graph], ids=lambda a: a.__name__)
+def test_scores_are_those_of_each_image_whatever_the_network_does_with_its_memory(
+    action: Callable[[Tensor], Tensor], batch: int, tile: int | None
+) -> None:
+    expected = rows(Everywhere(lambda x: x * 0.7), Images(), batch, tile=tile)
+    assert rows(Everywhere(action), Images(), batch, tile=tile) == expected
+    assert len({row.psnr for row in expected}) == len(NAMES)
 
 
 @pytest.mark.parametrize("blocked", ["restored", "pairs"])

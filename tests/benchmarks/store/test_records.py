@@ -155,6 +155,51 @@ def test_a_damaged_record_is_an_error(damage: Any, message: str) -> None:
         Record.from_json(resealed(damage(record().to_json())))
 
 
+def with_value(place: tuple[str, ...], value: Any) -> str:
+    """A record's file with another value in a place, and a checksum that fits."""
+    values = json.loads(record(cost={"size": (8, 9)}).to_json())
+    part = values
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    return resealed(json.dumps(values))
+
+
+def nested(levels: int) -> Any:
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    return deep
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("title",), ["x"], "title is no str"),
+        (("expected",), True, "expected is no int"),
+        (("seconds",), False, "seconds is no float"),
+        (("suite_tasks",), ["a", 1], "suite_tasks is no str"),
+        (("failures",), [["a", 1]], "failures is no str"),
+        (("environment", "torch_threads"), "2", "environment.torch_threads is no int"),
+        (("cost", "latency_ms"), 1e300, "cost.latency_ms is no usable number"),
+        (("means", "psnr"), -1e200, "means.psnr is no usable number"),
+        (("config", "a"), [1e25], "config.a.0 is no usable number"),
+        (("overrides",), {"width": {"b": -1e300}}, "overrides.width.b is no usable number"),
+        (("weights", "training"), {"images": 1e19}, "weights.training.images is no usable number"),
+        (("config",), {"a": nested(41)}, "config is nested more than 40 levels deep"),
+        (("config",), {"a": nested(900)}, "config is nested more than 40 levels deep"),
+        (("weights", "training"), {"history": nested(41)}, "weights is nested more than 40 levels deep"),
+    ],
+)
+def test_a_value_of_another_type_or_beyond_all_measure_is_named(place: tuple[str, ...], value: Any, words: str) -> None:
+    with pytest.raises(RecordError, match=words):
+        Record.from_json(with_value(place, value))
+
+
+def test_forty_levels_are_read() -> None:
+    assert Record.from_json(with_value(("config",), {"a": nested(38)})).config == {"a": nested(38)}
+
+
 def resealed(text: str) -> str:
     """A record whose checksum is right, whatever stands in it."""
     try:

@@ -1,4 +1,7 @@
-"""Records that come from anywhere: what is not what its field says is named, everything else is believed."""
+"""Records that come from anywhere: what reports cannot compute with is named, everything else is believed.
+
+Types and sizes are the store's to check (`benchmarks/store/test_records.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from restorebench.benchmarks.store.records import Record
 from restorebench.reports.analysis.vetting import oddity
 
 from ..stores import made_record, shared_cells
@@ -24,28 +26,13 @@ def test_the_records_of_runs_are_sound() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"title": ["x"]}, "title is list, not str"),
-        ({"expected": True}, "expected is bool, not int"),
-        ({"seconds": float("nan")}, "seconds is no usable number"),
-        ({"scored": 2**70}, "scored is no usable number"),
         ({"suite_tasks": ()}, "suite_tasks is empty"),
-        ({"suite_tasks": ("a", 1)}, "suite_tasks[1] is int, not str"),
-        ({"failures": (("a", 1),)}, "failures[0][1] is int, not str"),
         ({"weights": {"training": {"images": 0}}}, "weights.training is not what the trainer writes"),
         ({"weights": {"training": {"images": 5, "history": [3]}}}, "weights.training is not what the trainer writes"),
-        ({"environment": {"torch_threads": "2"}}, "environment.torch_threads is str, not int"),
-        ({"config": {"a": [10**40]}}, "config.a.0 is no usable number"),
     ],
 )
 def test_what_is_odd_is_named(changes: dict[str, Any], words: str) -> None:
     assert words in oddity(made_record(**changes))
-
-
-def test_deep_nesting_is_refused_and_not_followed() -> None:
-    deep: Any = 1
-    for _ in range(5000):
-        deep = [deep]
-    assert "nested more than" in oddity(made_record(config={"a": deep}))
 
 
 @settings(max_examples=200, deadline=None)
@@ -54,15 +41,15 @@ def test_any_text_is_a_text(name: str, text: str) -> None:
     assert oddity(dataclasses.replace(made_record(), **{name: text})) == ""
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    st.sampled_from([field.name for field in dataclasses.fields(Record)]),
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.lists(st.integers(), max_size=2)
-    | st.binary(max_size=2),
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
 )
-def test_any_other_value_is_judged_without_an_error(name: str, value: object) -> None:
-    assert isinstance(oddity(dataclasses.replace(made_record(), **{name: value})), str)
+FACTS = st.sampled_from(("images", "steps", "seconds", "recipe", "lists_sha256", "machine", "history"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(FACTS | st.text(max_size=3), ANYTHING, max_size=5))
+def test_any_facts_of_a_training_are_judged_without_an_error(facts: dict[str, Any]) -> None:
+    assert isinstance(oddity(made_record(weights={"training": facts})), str)
