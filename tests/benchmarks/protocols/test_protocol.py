@@ -204,11 +204,11 @@ def test_one_pixel_off_by_the_least_step_of_float32_is_no_exact_restoration(name
 
 
 @pytest.mark.parametrize("name", ["promptir@1", "moceir@1"])
-def test_float32_moves_ordinary_scores_by_less_than_the_definitions_tolerance(name: str) -> None:
+def test_float32_moves_ordinary_scores_by_less_than_a_hundred_thousandth_of_a_decibel(name: str) -> None:
     restored, image, clean = restoration(get_protocol(name), pair_sample(101, 131))
     scores = get_protocol(name).score(restored, get_protocol(name).prepare(pair_sample(101, 131)).clean)
     exact = peak_signal_noise_ratio(clean / 255, np.clip(image.astype(np.float64), 0, 1), data_range=1)
-    assert scores.psnr == pytest.approx(exact, abs=1e-6)
+    assert scores.psnr == pytest.approx(exact, abs=1e-5)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
