@@ -20,7 +20,7 @@ from ...datasets.files.images import FORMATS, read_image
 from ...datasets.files.limits import check_pixels, label, pixel_limit, read_bytes
 from ...messages import nearest
 from ..errors import UserError
-from ..restoration.pictures import LARGEST
+from ..photographs.given import LARGEST
 from ..store.names import file_name
 from .png import SIGNATURE, decode_png16, encode_png, png_size
 

@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import RestorationError, UserError
+from ..photographs.given import AnyImage, given_image, unit_values
 from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import Lpips, choose_lpips
 from ..protocols.placement import find
 from ..protocols.protocol import Protocol, Scores
-from ..restoration.pictures import AnyImage, picture_of
 from .image_files import read_restored
 from .scoring import AUTO, ScoredPair, check_place, means, offset_of, score_arrays, scored
 
@@ -101,8 +101,8 @@ def score(
     """Score restored images against clean ones under a protocol, as ``bench score`` does.
 
     Args:
-        restored: an image: path, PIL image, (H, W, 3) array or (3, H, W) tensor, uint8 or floating point in [0, 1]; or
-            a folder of images.
+        restored: an image: path, PIL image, (H, W, 3) array or (3, H, W) tensor, uint8 or floating point in [0, 1]
+            (arrays also uint16); or a folder of images.
         clean: the same; of 8-bit levels. Folders pair by name.
         protocol: a name of `list_protocols`.
         degraded: what was restored, scored as it is for the floor of the table.
@@ -168,11 +168,10 @@ def _unit(image: AnyImage) -> NDArray[np.float32]:
     """(H, W, 3) float32, nominally in [0, 1], not clipped: that is the protocol's."""
     if isinstance(image, str | os.PathLike):
         return read_restored(Path(image).expanduser())
-    pixels = picture_of(image).pixels
-    if pixels.shape[0] != 1:
-        raise UserError(f"a batch of {pixels.shape[0]} images; score them one by one")
-    array: NDArray[np.float32] = pixels[0].permute(1, 2, 0).cpu().numpy()
-    return array
+    photographs = given_image(image).photographs
+    if len(photographs) != 1:
+        raise UserError(f"a batch of {len(photographs)} images; score them one by one")
+    return unit_values(photographs[0])
 
 
 def _levels(clean: AnyImage) -> NDArray[np.uint8]:

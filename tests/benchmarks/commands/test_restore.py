@@ -76,7 +76,7 @@ def test_a_network_that_gives_no_image_is_a_failure_of_that_file(capsys: pytest.
     photograph("a.png")
     with network("broken", Broken):
         restore("a.png", "--model", "broken", "--weights", "none", code=1)
-    assert "a.png: the network gave values that are no numbers" in capsys.readouterr().err
+    assert "a.png: the network gave values that are not finite" in capsys.readouterr().err
     assert not Path("restored").exists()
 
 
