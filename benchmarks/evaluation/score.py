@@ -219,9 +219,10 @@ def _folder_scores(
     if degraded is not None:
         same = [ScoredPair(p.restored, p.clean, _only(floors, p, protocol), p.problem) for p in pairs]
         floor_mean = means(same, protocol)
-    numbers = [mean.psnr, mean.ssim, mean.lpips, *((floor_mean.psnr, floor_mean.ssim) if floor_mean else ())]
-    plain = [math.nan if value is None else value for value in numbers]
-    return FolderScores(ImageScores(str(protocol), *plain), pd.DataFrame(rows))
+    floor_numbers = (floor_mean.psnr, floor_mean.ssim) if floor_mean else (None, None)
+    numbers = [mean.psnr, mean.ssim, mean.lpips, *floor_numbers]
+    psnr, ssim, lpips, input_psnr, input_ssim = (math.nan if value is None else value for value in numbers)
+    return FolderScores(ImageScores(str(protocol), psnr, ssim, lpips, input_psnr, input_ssim), pd.DataFrame(rows))
 
 
 def _only(floors: Mapping[str, Scores], pair: ScoredPair, protocol: Protocol) -> dict[str, Scores]:

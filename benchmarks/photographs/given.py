@@ -52,8 +52,8 @@ def given_image(image: AnyImage, *, max_pixels: int = MAX_PIXELS) -> Given:
 
     Args:
         image: path of a file that `read_photograph` reads; PIL image, grey or colours, with alpha or without;
-            (H, W, 3), (H, W, 4) with alpha, or (H, W) array, uint8, uint16 or floating point in [0, 1]; (3, H, W) or (B, 3, H, W)
-            tensor, uint8 or floating point.
+            (H, W, 3), (H, W, 4) with alpha, or (H, W) array, uint8, uint16 or floating point in [0, 1]; (3, H, W) or
+            (B, 3, H, W) tensor, uint8 or floating point.
         max_pixels: of a file.
 
     Raises:

@@ -167,6 +167,32 @@ def test_a_mistake_in_the_command_is_one_line_and_nothing_is_written(
     assert sorted(Path().rglob("*")) == before
 
 
+def test_links_that_lead_elsewhere_are_not_written_through_unless_named(capsys: pytest.CaptureFixture[str]) -> None:
+    photograph("photos/in/a.png")
+    Path("elsewhere").mkdir()
+    Path("photos/restored").symlink_to(Path("elsewhere").resolve())
+    restore("photos", "--model", "identity", "--recursive", code=2)
+    assert "photos/restored/in is a link, or lies behind one, to" in capsys.readouterr().err
+    Path("out").mkdir()
+    Path("out/in").symlink_to(Path("elsewhere").resolve())
+    restore("photos", "--model", "identity", "--recursive", "--output", "out", code=2)
+    assert list(Path("elsewhere").iterdir()) == []
+    restore("photos", "--model", "identity", "--recursive", "--output", "photos/restored")
+    assert Path("elsewhere/in/a.png").is_file()
+
+
+def test_a_link_in_the_place_of_a_result_is_replaced_and_not_followed() -> None:
+    photograph("a.png")
+    mine = photograph("mine.png", 8, 8)
+    Path("restored").mkdir()
+    Path("restored/a.png").symlink_to(mine.resolve())
+    restore("a.png", "--model", "identity")
+    assert Path("restored/a.png").is_symlink()
+    restore("a.png", "--model", "identity", "--overwrite")
+    assert not Path("restored/a.png").is_symlink()
+    assert pixels(mine).shape == (8, 8, 3)
+
+
 def test_one_file_named_twice_is_restored_once(capsys: pytest.CaptureFixture[str]) -> None:
     photograph("a.png")
     restore("a.png", "./a.png", "*.png", "--model", "identity")
