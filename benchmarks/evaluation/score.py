@@ -221,8 +221,8 @@ def _folder_scores(
         floor_mean = means(same, protocol)
     floor_numbers = (floor_mean.psnr, floor_mean.ssim) if floor_mean else (None, None)
     numbers = [mean.psnr, mean.ssim, mean.lpips, *floor_numbers]
-    psnr, ssim, lpips, input_psnr, input_ssim = (math.nan if value is None else value for value in numbers)
-    return FolderScores(ImageScores(str(protocol), psnr, ssim, lpips, input_psnr, input_ssim), pd.DataFrame(rows))
+    psnr, ssim, perceptual, input_psnr, input_ssim = (math.nan if value is None else value for value in numbers)
+    return FolderScores(ImageScores(str(protocol), psnr, ssim, perceptual, input_psnr, input_ssim), pd.DataFrame(rows))
 
 
 def _only(floors: Mapping[str, Scores], pair: ScoredPair, protocol: Protocol) -> dict[str, Scores]:
