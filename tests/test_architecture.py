@@ -62,17 +62,13 @@ RULES: dict[str, tuple[str, ...]] = {
         *("benchmarks/profiling", "benchmarks/inference", *STORE, "benchmarks/environment"),
         *("models",),
     ),
-    "benchmarks/restoration": (
-        *("benchmarks/restoration", "benchmarks/inference", "benchmarks/errors"),
-        *("models", "datasets/files", "datasets/errors"),
-    ),
     "benchmarks/photographs": (
         *("benchmarks/photographs", "benchmarks/inference", "benchmarks/errors"),
         *("models", "datasets/files", "datasets/errors"),
     ),
     "benchmarks/listings": ("benchmarks/protocols", "benchmarks/errors", "datasets"),
     "benchmarks/evaluation": (
-        *("benchmarks/evaluation", "benchmarks/inference", "benchmarks/restoration"),
+        *("benchmarks/evaluation", "benchmarks/inference", "benchmarks/photographs"),
         *("benchmarks/protocols", "benchmarks/profiling"),
         *(*STORE, "benchmarks/environment", "models", "datasets"),
     ),

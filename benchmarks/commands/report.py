@@ -139,7 +139,8 @@ def everything(options: argparse.Namespace) -> int:
 
 def paper_table(options: argparse.Namespace) -> int:
     """A paper's table, printed and written beside its ``.bib``."""
-    from ...reports.report import paper_table_files
+    from ...reports.outputs import inside
+    from ...reports.report import TABLES, paper_table_files
 
     results = Path(options.results).expanduser()
     files, text = paper_table_files(
@@ -150,7 +151,7 @@ def paper_table(options: argparse.Namespace) -> int:
         columns=_names(options.columns),
         rows=None if options.rows is None else [] if options.rows == "none" else _names(options.rows),
         published=_names(options.published),
-        folder=options.output or results / "tables",
+        folder=options.output or inside(results, TABLES),
         partial=options.partial,
         extra=options.extra,
     )

@@ -237,6 +237,32 @@ def test_links_inside_the_output_are_not_followed_out_of_it(tmp_path: Path) -> N
     assert [path.name for path in mine.iterdir()] == ["holiday.png"]
 
 
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("report", []),
+        ("tables", []),
+        ("figures", []),
+        ("report", ["page"]),
+        ("figures", ["figures"]),
+        ("tables", ["table", "--suite", "5d", "--rows", "none", "--published", "all"]),
+    ],
+)
+def test_a_folder_of_the_store_that_is_a_link_out_of_it_is_written_through_only_if_named(
+    link: str, words: list[str], tmp_path: Path
+) -> None:
+    root, mine = tmp_path / "results", tmp_path / "mine"
+    mine.mkdir()
+    root.mkdir()
+    (root / link).symlink_to(mine)
+    with pytest.raises(ValueError, match=f"{link} leads out of .*--output"):
+        main([*words, "--results", str(root)])
+    assert list(mine.iterdir()) == []
+    if words[:1] == ["table"]:
+        assert main([*words, "--results", str(root), "--output", str(root / link)]) == 0
+        assert list(mine.iterdir()) != []
+
+
 def test_a_read_only_store_is_reported_elsewhere_with_working_links(tmp_path: Path) -> None:
     root = store(tmp_path, previews=False)
     output = tmp_path / "elsewhere" / "report of it"
