@@ -249,7 +249,8 @@ class Protocol:
             if self.pad_multiple
             else "none (the restorer's own)",
             "output": unpadding + rounding,
-            "clean": "clean / 255 as float32" if self.data_range == 1 else "uint8",
+            # Where whole grey levels are compared there is nothing to say, and earlier cells keep their ids.
+            **({"clean": "clean / 255 as float32"} if self.data_range == 1 else {}),
             "colour": rgb if self.colour == "rgb" else luma_of,
             "psnr": f"per image, mean squared error over all pixels and channels, peak {self.data_range}",
             "ssim": f"{self.ssim.describe()}, dynamic range {self.data_range}" if self.ssim else "none",
