@@ -48,6 +48,6 @@ def text_of(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Kind and first line of an error."""
-    lines = text_of(error).strip().splitlines()
+    """Kind and first line of an error, in characters that every encoding of a log has an escape for."""
+    lines = text_of(error).encode("utf-8", "backslashreplace").decode("utf-8").strip().splitlines()
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
