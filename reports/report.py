@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from .analysis.cells import Group, groups, stems
 from .analysis.vetting import stored_cells
 from .errors import ReportError
 from .escape import visible
+from .figures.options import HOUSE, FigureOptions, StripOptions
 from .figures.style import save, styles
 from .figures.training import draw_training
 from .figures.writer import STRIPS, write_figures
@@ -173,15 +174,22 @@ def methods_of(results: Path) -> str:
     return methods_text(several)
 
 
-def figures_of(results: Path, *, images: Mapping[str, str], count: int, output: Path | None = None) -> list[Path]:
-    """The figures, with a strip of each image that is named.
+def figures_of(
+    results: Path,
+    *,
+    strips: StripOptions,
+    rows: Sequence[str] | None = None,
+    options: FigureOptions = HOUSE,
+    output: Path | None = None,
+) -> list[Path]:
+    """The figures, with a strip of each image that is named; those drawn from the same inputs before are kept.
 
     Raises:
-        ReportError: an image or task that is not there.
+        ReportError: an image, task or restorer that is not there.
     """
     folder = inside(output or results, FIGURES)
     inside(output or results, f"{FIGURES}/{STRIPS}")
-    return write_figures(_groups(results), folder, images=images, count=count)
+    return write_figures(_groups(results), folder, strips=strips, rows=rows, options=options)
 
 
 def page_of(results: Path, output: Path | None = None) -> Path:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ...reports.figures.options import FigureOptions
 
 FORMATS = ("latex", "markdown", "csv", "html")
 
@@ -62,8 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
     figures = actions.add_parser("figures", help="figures as PDF and PNG")
     _results(figures, default=argparse.SUPPRESS)
-    figures.add_argument("--image", action="append", default=[], metavar="TASK=NAME", help="a strip of this image")
-    figures.add_argument("--strips", type=int, default=1, metavar="N", help="strips a task, largest spread first")
+    _look(figures)
     _output(figures, "folder in which figures/ is made (default: the store)", default=argparse.SUPPRESS)
     figures.set_defaults(run=draw_figures)
 
@@ -78,6 +82,23 @@ def parser() -> argparse.ArgumentParser:
     _results(compare, default=argparse.SUPPRESS)
     compare.set_defaults(run=comparison)
     return top
+
+
+def _look(figures: argparse.ArgumentParser) -> None:
+    """What figures show, and how."""
+    images = "strips of these images: NAME,.. of any task, or TASK=NAME,..; may be given again"
+    figures.add_argument("--images", "--image", action="append", default=[], metavar="[TASK=]NAME,..", help=images)
+    figures.add_argument("--strips", type=int, default=1, metavar="N", help="strips of each other task, by spread")
+    figures.add_argument("--crop", metavar="X,Y,W,H", help="what strips magnify, pixels (default: where rows differ)")
+    figures.add_argument("--rows", help="restorers by their names (rbair,anyir) or labels; default: all")
+    look = figures.add_argument_group("look")
+    look.add_argument("--style", default="house", help="house (default), column (3.4in, serif) or page (7in, serif)")
+    look.add_argument("--width", metavar="LENGTH", help="of every figure: 3.4in, 86mm, 245pt")
+    look.add_argument("--font-size", type=float, metavar="POINTS")
+    look.add_argument("--font-family", metavar="NAME", help="a family on this machine, serif, sans-serif, monospace")
+    look.add_argument("--caption", choices=("inside", "beside", "none"), help="beside: STEM.txt beside the picture")
+    look.add_argument("--y-limits", metavar="LOW,HIGH", help="of quality against cost, dB (default: the restorers')")
+    look.add_argument("--intervals", choices=("on", "off"), help="95 %% intervals (default: on)")
 
 
 def _results(options: argparse.ArgumentParser, default: str = "results") -> None:
@@ -154,17 +175,47 @@ def methods_paragraph(options: argparse.Namespace) -> int:
 
 def draw_figures(options: argparse.Namespace) -> int:
     """The figures, with the strips that were asked for."""
+    from ...reports.figures.options import StripOptions, crop_of
     from ...reports.report import figures_of
 
-    images: dict[str, str] = {}
-    for item in options.image:
-        task, _, name = item.partition("=")
-        if not name:
-            raise UserError(f"--image {item}: give TASK=NAME, such as dehaze=coffee.png")
-        images[task] = name
-    files = figures_of(_folder(options), images=images, count=options.strips, output=options.output)
+    images: dict[str, tuple[str, ...]] = {}
+    for item in options.images:
+        task, equals, names = item.partition("=") if "=" in item else ("", "", item)
+        if not _names(names) or (equals and not task):
+            raise UserError(f"--images {item}: give NAME,.. or TASK=NAME,.., such as dehaze=coffee-right")
+        images[task] = (*images.get(task, ()), *_names(names))
+    if options.strips < 0:
+        raise UserError(f"--strips {options.strips}: give a number of strips a task, 0 for none but named ones")
+    files = figures_of(
+        _folder(options),
+        strips=StripOptions(images=images, count=options.strips, crop=options.crop and crop_of(options.crop)),
+        rows=None if options.rows is None else _names(options.rows),
+        options=_figure_options(options),
+        output=options.output,
+    )
     _say(_written(files))
     return 0
+
+
+def _figure_options(options: argparse.Namespace) -> FigureOptions:
+    """The look: a style by its name, and what is to be otherwise."""
+    from ...messages import nearest
+    from ...reports.figures.options import STYLES, family, length, limits
+
+    if options.style not in STYLES:
+        hint = nearest(options.style, list(STYLES)) or f"; give one of {', '.join(STYLES)}"
+        raise UserError(f"--style {options.style}: there is no such style{hint}")
+    if options.font_size is not None and not 4 <= options.font_size <= 40:
+        raise UserError(f"--font-size {options.font_size:g}: give 4 to 40 points")
+    changes = {
+        "width": options.width and length(options.width),
+        "font_size": options.font_size,
+        "font_family": options.font_family and family(options.font_family),
+        "caption": options.caption,
+        "y_limits": options.y_limits and limits(options.y_limits),
+        "intervals": options.intervals and options.intervals == "on",
+    }
+    return replace(STYLES[options.style], **{name: value for name, value in changes.items() if value is not None})
 
 
 def static_page(options: argparse.Namespace) -> int:
