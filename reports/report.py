@@ -25,7 +25,9 @@ from .page.writer import ASSETS, write_page
 from .published.results import SETTINGS
 from .tables.formats import render, write_formats
 from .tables.leaderboard import write_leaderboard
-from .tables.paper import paper_table
+from .tables.options import PLAIN, TableOptions
+from .tables.paper import metrics_of, paper_table
+from .tables.per_image import per_image_tables
 from .tables.terminal import terminal_table
 from .tables.training import curves_csv, training_markdown
 
@@ -131,6 +133,7 @@ def paper_table_files(
     rows: Sequence[str] | None,
     published: Sequence[str],
     folder: Path,
+    options: TableOptions = PLAIN,
 ) -> tuple[list[Path], str]:
     """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
 
@@ -139,8 +142,32 @@ def paper_table_files(
         PublishedError: an unknown paper.
     """
     group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=bool(published))
-    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published)
+    table = paper_table(group, suite=suite, columns=columns, rows=rows, published=published, options=options)
     return write_formats(table, [fmt], folder), render(table, fmt)
+
+
+def image_table_files(
+    results: Path,
+    *,
+    suite: str,
+    protocol: str | None,
+    fmt: str,
+    columns: Sequence[str],
+    rows: Sequence[str] | None,
+    tasks: Sequence[str],
+    folder: Path,
+    options: TableOptions = PLAIN,
+) -> tuple[list[Path], str]:
+    """A table of every image for each task of a suite.
+
+    Raises:
+        ReportError: no such suite, task or restorer, several protocols or sets of images, or an unknown column.
+    """
+    group = _only_group(results, suite, protocol, wanted=True, alone=False)
+    assert group is not None
+    tables = per_image_tables(group, metrics=metrics_of(columns), tasks=tasks, rows=rows, options=options)
+    files = [path for table in tables for path in write_formats(table, [fmt], folder)]
+    return files, "\n".join(render(table, fmt) for table in tables)
 
 
 def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool, alone: bool) -> Group | None:

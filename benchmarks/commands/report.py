@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--columns", default="psnr,ssim", help="psnr, ssim or both (default)")
     table.add_argument("--rows", help="measured restorers by their names (rbair,anyir); default: all; none: no row")
     table.add_argument("--published", default="", help="papers' rows by their names (PromptIR,AdaIR), or all")
+    _table_look(table)
     table.add_argument("--protocol", help="where the store has the suite under several")
     _output(table, "folder of table and .bib (default: DIR/tables)", default=argparse.SUPPRESS)
     table.set_defaults(run=paper_table)
@@ -82,6 +84,17 @@ def parser() -> argparse.ArgumentParser:
     _results(compare, default=argparse.SUPPRESS)
     compare.set_defaults(run=comparison)
     return top
+
+
+def _table_look(table: argparse.ArgumentParser) -> None:
+    """What of the numbers a table prints."""
+    table.add_argument("--intervals", choices=("on", "off"), default="on", help="95 %% intervals (default: on)")
+    table.add_argument("--digits", metavar="PSNR[,SSIM]", help="decimals (default: 2,3)")
+    table.add_argument("--costs", default="all", help="none, or some of params_m,macs_g (default: all)")
+    names = "names of data sets in the heads (default: where tasks are on several)"
+    table.add_argument("--datasets", choices=("on", "off"), help=names)
+    table.add_argument("--per-image", action="store_true", help="a table for each task with every image as a row")
+    table.add_argument("--task", default="", help="with --per-image, only of these tasks (dehaze,denoise-25)")
 
 
 def _look(figures: argparse.ArgumentParser) -> None:
@@ -148,18 +161,34 @@ def everything(options: argparse.Namespace) -> int:
 
 def paper_table(options: argparse.Namespace) -> int:
     """A paper's table, printed and written beside its ``.bib``."""
-    from ...reports.report import paper_table_files
+    from ...reports.report import image_table_files, paper_table_files
+    from ...reports.tables.options import TableOptions, costs_of, digits_of
 
     results = Path(options.results).expanduser()
-    files, text = paper_table_files(
+    look = TableOptions(
+        intervals=options.intervals == "on",
+        costs=costs_of(options.costs),
+        datasets=None if options.datasets is None else options.datasets == "on",
+        **({"digits": digits_of(options.digits)} if options.digits else {}),
+    )
+    rows = None if options.rows is None else [] if options.rows == "none" else _names(options.rows)
+    if options.task and not options.per_image:
+        raise UserError("--task chooses among the tables of --per-image; give both, or a suite of one task")
+    if options.per_image and (options.published or rows == []):
+        raise UserError("--per-image shows measured images, papers print none: leave out --published and --rows none")
+    if options.per_image:
+        make = partial(image_table_files, tasks=_names(options.task))
+    else:
+        make = partial(paper_table_files, published=_names(options.published))
+    files, text = make(
         results,
         suite=options.suite,
         protocol=options.protocol,
         fmt=options.fmt,
         columns=_names(options.columns),
-        rows=None if options.rows is None else [] if options.rows == "none" else _names(options.rows),
-        published=_names(options.published),
+        rows=rows,
         folder=options.output or results / "tables",
+        options=look,
     )
     _say(f"{text}\n\n{_written(files)}")
     return 0
