@@ -23,11 +23,11 @@ from .outputs import inside
 from .page.images import IMAGES
 from .page.writer import ASSETS, write_page
 from .published.results import SETTINGS
-from .tables.formats import render, write_formats
 from .tables.leaderboard import write_leaderboard
 from .tables.options import PLAIN, TableOptions
 from .tables.paper import metrics_of, paper_table
 from .tables.per_image import per_image_tables
+from .tables.printing.formats import render, write_formats
 from .tables.terminal import terminal_table
 from .tables.training import curves_csv, training_markdown
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from restorebench.reports.escape import latex
-from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render, write_formats
 from restorebench.reports.tables.model import Block, Column, CostHead, Number, PaperTable, TableRow
 from restorebench.reports.tables.paper import paper_table
+from restorebench.reports.tables.printing.formats import CSV_HEADER, EXTENSIONS, render, write_formats
 
 from ..table_examples import STANDARD, changed, embedded_group
 

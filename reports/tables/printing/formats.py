@@ -7,16 +7,16 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ...atomic import write_text
-from ..errors import ReportError
-from ..escape import csv_cell, file_stem
-from ..escape import markdown as in_markdown
-from ..marks import TIE
-from ..published.bibliography import bibtex
-from ..published.results import load_sources
+from ....atomic import write_text
+from ...errors import ReportError
+from ...escape import csv_cell, file_stem
+from ...escape import markdown as in_markdown
+from ...marks import TIE
+from ...published.bibliography import bibtex
+from ...published.results import load_sources
+from ..model import Column, Number, PaperTable, TableRow
 from .html import html_document
 from .latex import latex_body, latex_document
-from .model import Column, Number, PaperTable, TableRow
 
 EXTENSIONS = {"latex": ".tex", "markdown": ".md", "csv": ".csv", "html": ".html"}
 CSV_HEADER = (

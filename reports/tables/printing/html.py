@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..escape import html
-from ..marks import TIE
-from ..published.results import load_sources
-from .model import Block, Number, PaperTable, TableRow
+from ...escape import html
+from ...marks import TIE
+from ...published.results import load_sources
+from ..model import Block, Number, PaperTable, TableRow
 
 STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;border-block:2px solid}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..escape import file_stem, latex
-from .model import Number, PaperTable, TableRow
-from .numbers import MISSING
+from ...escape import file_stem, latex
+from ..model import Number, PaperTable, TableRow
+from ..numbers import MISSING
 
 WIDE = 8
 """More columns of scores than this are scaled to the width of the text."""
