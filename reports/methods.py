@@ -40,10 +40,10 @@ def methods_text(groups: Sequence[Group]) -> str:
     if not records:
         raise ValueError("no cells to tell of")
     paragraphs = [
-        *(_protocol(record) for record in _first_by(records, "protocol")),
+        *(_protocol(record) for record in first_by(records, "protocol")),
         _data(records),
         _restorers(records),
-        _numerics(records),
+        f"Numerics and machine: {'; '.join(machines_of(records))}.",
         _statistics(),
         _complexity(records),
         "Repeated by: " + "; ".join(sorted({record.command for record in records})) + ".",
@@ -53,7 +53,8 @@ def methods_text(groups: Sequence[Group]) -> str:
     )
 
 
-def _first_by(records: Iterable[Record], name: str) -> list[Record]:
+def first_by(records: Iterable[Record], name: str) -> list[Record]:
+    """The first record of each value of a field, by these values."""
     firsts: dict[Any, Record] = {}
     for record in records:
         firsts.setdefault(getattr(record, name), record)
@@ -85,16 +86,7 @@ def _data(records: Sequence[Record]) -> str:
 
 
 def _restorers(records: Sequence[Record]) -> str:
-    descriptions = set()
-    for record in records:
-        if record.provenance == "input":
-            continue
-        digest = record.weights.sha256
-        weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
-        training = facts_of(record)
-        trained = f", trained on {training['images']:,} images by recipe {training['recipe']}" if training else ""
-        millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
-        descriptions.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
+    descriptions = {restorer_facts(record) for record in records if record.provenance != "input"}
     return (
         f"Restorers: {'; '.join(sorted(descriptions))}."
         if descriptions
@@ -102,11 +94,22 @@ def _restorers(records: Sequence[Record]) -> str:
     )
 
 
+def restorer_facts(record: Record) -> str:
+    """A restorer with what is known of its size, weights and training: ``RBaIR (tiny, ...)``."""
+    digest = record.weights.sha256
+    weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
+    training = facts_of(record)
+    trained = f", trained on {training['images']:,} images by recipe {training['recipe']}" if training else ""
+    millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
+    return f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})"
+
+
 def _random(record: Record) -> str:
     return f"random weights, seed {record.identity.seed}" if record.provenance == "untrained" else record.provenance
 
 
-def _numerics(records: Sequence[Record]) -> str:
+def machines_of(records: Sequence[Record]) -> list[str]:
+    """Numerics, machine and versions of records, each once."""
     machines = set()
     for record in records:
         numerics, environment = plain(record.identity.numerics), record.environment
@@ -123,7 +126,7 @@ def _numerics(records: Sequence[Record]) -> str:
             f" (Python {environment.python}, {named}, "
             f"git {_revision(environment.git_revision)})"
         )
-    return f"Numerics and machine: {'; '.join(sorted(machines))}."
+    return sorted(machines)
 
 
 def _revision(revision: str | None) -> str:

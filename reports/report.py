@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from .methods import methods_text
 from .outputs import inside
 from .page.images import IMAGES
 from .page.writer import ASSETS, write_page
+from .prose import methods_bibtex, methods_latex, methods_markdown
 from .published.results import SETTINGS
 from .tables.leaderboard import write_leaderboard
 from .tables.options import PLAIN, TableOptions
@@ -37,6 +38,12 @@ FORMATS = ("latex", "markdown", "csv", "html")
 PAGE = "report"
 TABLES = "tables"
 FIGURES = "figures"
+METHODS: dict[str, tuple[str, Callable[[Sequence[Group]], str]]] = {
+    "text": ("methods.txt", methods_text),
+    "markdown": ("methods.md", methods_markdown),
+    "latex": ("methods.tex", methods_latex),
+}
+"""Name and writer of the methods paragraph in each format."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,10 @@ def write_report(results: Path, output: Path | None = None) -> Report:
     if several:
         with _alone("methods.txt", failed):
             files.append(write_text(output / "methods.txt", methods_text(several) + "\n"))
+        with _alone("methods.md and methods.tex", failed):
+            files.append(write_text(output / "methods.md", methods_markdown(several)))
+            files.append(write_text(output / "methods.tex", methods_latex(several)))
+            files.append(write_text(output / "methods.bib", methods_bibtex(several)))
     with _alone("what training cost", failed):
         files += _training(several, output, figures)
     with _alone("figures", failed):
@@ -189,16 +200,31 @@ def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
 
 
-def methods_of(results: Path) -> str:
-    """The methods paragraph.
+def methods_of(results: Path, fmt: str = "text", output: Path | None = None) -> tuple[list[Path], str]:
+    """The methods paragraph, and the files that were written: with an `output`, and of LaTeX always with its ``.bib``.
+
+    Args:
+        results: the store.
+        fmt: ``text`` in notes, ``markdown`` or ``latex`` in sentences that cite.
+        output: folder of the files; None for that of the store.
 
     Raises:
         ReportError: the store is empty.
+        OSError: a file could not be written.
     """
     several = _groups(results)
     if not several:
         raise ReportError(f"{results} has no finished cells; bench run makes them")
-    return methods_text(several)
+    name, write = METHODS[fmt]
+    text = write(several).rstrip("\n") + "\n"
+    if output is None and fmt != "latex":
+        return [], text
+    folder = output or results
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [write_text(folder / name, text)]
+    if fmt == "latex":
+        files.append(write_text(folder / "methods.bib", methods_bibtex(several)))
+    return files, text
 
 
 def figures_of(

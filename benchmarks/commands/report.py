@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
 
     methods = actions.add_parser("methods", help="the paragraph on how it was measured")
     _results(methods, default=argparse.SUPPRESS)
+    formats = "text: notes; markdown, latex: sentences that cite, latex with methods.tex and methods.bib as files"
+    methods.add_argument("--format", choices=("text", "markdown", "latex"), default="text", dest="fmt", help=formats)
+    _output(methods, "folder of the files (default: the store; no file but for latex)", default=argparse.SUPPRESS)
     methods.set_defaults(run=methods_paragraph)
 
     figures = actions.add_parser("figures", help="figures as PDF and PNG")
@@ -198,7 +201,8 @@ def methods_paragraph(options: argparse.Namespace) -> int:
     """The paragraph for the paper."""
     from ...reports.report import methods_of
 
-    _say(methods_of(_folder(options)))
+    files, text = methods_of(_folder(options), options.fmt, options.output)
+    _say(f"{text}\n{_written(files)}" if files else text)
     return 0
 
 
