@@ -253,9 +253,11 @@ def _figure_options(options: argparse.Namespace) -> FigureOptions:
 
 def static_page(options: argparse.Namespace) -> int:
     """The page."""
+    from ...reports.page.writer import megabytes, page_bytes
     from ...reports.report import page_of
 
-    _say(_written([page_of(_folder(options), options.output)]))
+    page = page_of(_folder(options), options.output)
+    _say(f"{_written([page])}\n{megabytes(page_bytes(page))} with its pictures and scripts")
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from .previews import Levels, read_alike, read_image
@@ -44,6 +45,11 @@ def error_map(restored: Path, clean: Path, scale: float) -> Levels:
     part = np.clip(_errors(read_alike(restored, target), target) / scale, 0, 1)
     colours: Levels = matplotlib.colormaps[ERROR_MAP](part, bytes=True)[..., :3]
     return np.ascontiguousarray(colours)
+
+
+def error_colours(steps: int = 9) -> list[str]:
+    """The colours of error maps from none to the scale's end, evenly spaced, as ``#rrggbb``."""
+    return [to_hex(matplotlib.colormaps[ERROR_MAP](step / (steps - 1))) for step in range(steps)]
 
 
 def find_crop(restored: Iterable[Path], clean: Path) -> Crop:
