@@ -13,7 +13,7 @@ SENTENCE = (
 )
 WORDS = {
     "best": "bold: best, significantly better than every other",
-    "tie": f"{TIE}: one of the best, which cannot be told apart",
+    "tie": "dagger: one of the best, which cannot be told apart",
     "second": "underlined: second",
 }
 """What each mark says, for a legend."""

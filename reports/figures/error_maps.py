@@ -7,7 +7,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from .previews import Levels, read_alike, read_image
@@ -49,7 +48,8 @@ def error_map(restored: Path, clean: Path, scale: float) -> Levels:
 
 def error_colours(steps: int = 9) -> list[str]:
     """The colours of error maps from none to the scale's end, evenly spaced, as ``#rrggbb``."""
-    return [to_hex(matplotlib.colormaps[ERROR_MAP](step / (steps - 1))) for step in range(steps)]
+    colours = (matplotlib.colormaps[ERROR_MAP](step / (steps - 1), bytes=True)[:3] for step in range(steps))
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours]
 
 
 def find_crop(restored: Iterable[Path], clean: Path) -> Crop:

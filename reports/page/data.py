@@ -56,10 +56,11 @@ def page_data(groups: Sequence[Group], folder: Path, strips: Callable[[Group], d
 
 
 def fullest_first(groups: Sequence[Group]) -> list[Group]:
-    """The group with most complete restorers first, of those the one with most tasks; else in the given order."""
+    """The group with most complete restorers first, of those the one with most kinds of degradations, then of tasks."""
 
-    def fullness(group: Group) -> tuple[int, int]:
-        return sum(c.complete and not c.is_input for c in group.restorers), len(group.tasks)
+    def fullness(group: Group) -> tuple[int, int, int]:
+        kinds = {key.partition("@")[0].partition("-")[0] for key in group.tasks}
+        return sum(c.complete and not c.is_input for c in group.restorers), len(kinds), len(group.tasks)
 
     return sorted(groups, key=fullness, reverse=True)
 

@@ -9,6 +9,7 @@ from ..analysis.cells import Group
 from ..analysis.costs import CostPoint, incomplete
 from ..analysis.leaderboard import AVERAGE
 from ..analysis.scoreboard import Interval, Ranking
+from ..marks import TIE
 
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -47,7 +48,7 @@ def facts(group: Group, measured: Mapping[str, CostPoint]) -> list[tuple[str, st
         answers.append(("At what cost", _cost(average, measured)))
     if rankings and len(group.tasks) > 1:
         winners = [(task_label(group, key), _winners(ranking)) for key, ranking in rankings.items()]
-        answers.append(("Best at each task (= not told apart)", winners))
+        answers.append((f"Best at each task ({TIE} not told apart)", winners))
     if unfinished := incomplete(group):
         answers.append(("Incomplete, not ranked on average", "\n".join(unfinished)))
     return answers
@@ -128,7 +129,7 @@ def _macs(point: CostPoint) -> float:
 
 def _winners(ranking: Ranking) -> str:
     names = [name for name in ranking.order if name in ranking.best]
-    return " = ".join(names)
+    return names[0] if len(names) == 1 else ", ".join(f"{TIE}{name}" for name in names)
 
 
 def _tied(ranking: Ranking) -> list[str]:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from restorebench.reports.analysis.cells import groups, read_cells
+from restorebench.reports.marks import TIE, WORDS
 from restorebench.reports.page.writer import write_page
+from restorebench.reports.tables.paper import paper_table
+from restorebench.reports.tables.printing.formats import render
 
-from ..stores import change_cell, write_store
+from ..stores import change_cell, shared_cells, write_store
 from .browser import Tab, needs_browser
 
 pytestmark = pytest.mark.slow
@@ -122,6 +125,86 @@ def test_a_page_without_results_says_so(browser: Any, tmp_path: Path) -> None:
     assert opened.locator("#headline").inner_text() == "No finished results yet"
     assert not opened.locator("#leaderboard").is_visible()
     assert errors == []
+    context.close()
+
+
+@needs_browser
+def test_at_1440_pixels_the_weights_of_every_row_and_the_whole_table_are_seen(view: Tab) -> None:
+    scroller = view.page.locator("#table .scroller")
+    assert scroller.evaluate("node => node.scrollWidth <= node.clientWidth")
+    for row in view.page.locator("#board tbody tr").all():
+        said = row.locator("th .interval")
+        box = said.bounding_box()
+        assert box is not None
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= 1440
+        assert said.inner_text().split(",")[0] in ("bundled", "not ranked")
+
+
+@needs_browser
+def test_marks_are_those_of_the_tables_and_stand_before_the_number(view: Tab) -> None:
+    legend = view.page.locator("#legend").inner_text()
+    assert all(WORDS[mark] in legend for mark in ("tie", "second"))
+    tied = view.page.locator("#board td", has=view.page.locator(".value.tied")).first
+    assert tied.inner_text().startswith(TIE)
+    assert tied.locator(".value").evaluate("node => getComputedStyle(node).fontWeight") == "400"
+    ends = view.page.locator("#board tbody td:nth-child(2) .value").evaluate_all(
+        "nodes => nodes.map(node => node.getBoundingClientRect().right)"
+    )
+    assert max(ends) - min(ends) < 0.5
+
+
+@needs_browser
+def test_on_paper_charts_stand_apart_and_nothing_is_cut(browser: Any, report: Path, tmp_path: Path) -> None:
+    opened = Tab(browser, report.as_uri(), theme="dark")
+    page = opened.page
+    page.set_viewport_size({"width": 1047, "height": 740})  # A4 across, less its margins, at 96 dots an inch
+    page.emulate_media(media="print", color_scheme="dark")
+    page.wait_for_function("() => document.documentElement.classList.contains('printing')")
+    page.wait_for_function("() => document.querySelector('#cost-plot .main-svg').clientWidth === 960")
+    boxes = [page.locator(f"#{name} .main-svg").first.bounding_box() for name in ("cost", "tasks", "differences")]
+    assert all(box is not None and box["x"] + box["width"] <= 1047 for box in boxes)
+    for above, below in pairwise(boxes):
+        assert above is not None
+        assert below is not None
+        assert above["y"] + above["height"] <= below["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1047
+    assert page.locator("#table .scroller").evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert not page.get_by_role("link", name="Download CSV").is_visible()
+    paper = page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    assert paper.startswith(b"%PDF")
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.wait_for_function("() => document.querySelector('#cost-plot .main-svg').clientWidth !== 960")
+    assert opened.trouble == []
+    opened.close()
+
+
+@needs_browser
+def test_the_page_says_its_size(view: Tab, report: Path) -> None:
+    parts = [report, *(report.parent / "assets").iterdir(), *(report.parent / "images").iterdir()]
+    size = sum(path.stat().st_size for path in parts) / 1e6
+    said = re.search(r"takes (\d+\.\d) MB", view.page.locator("footer").inner_text())
+    assert said is not None
+    assert float(said[1]) == pytest.approx(size, abs=0.1)
+
+
+@needs_browser
+def test_a_table_as_a_page_is_whole_on_screen_and_on_paper(browser: Any, tmp_path: Path) -> None:
+    group = groups(shared_cells(suites=("5d",), images=6, previews=False))[0]
+    path = tmp_path / "table.html"
+    path.write_text(render(paper_table(group, suite="5d", published=["all"]), "html"), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+    assert page.locator("table").evaluate("node => node.getBoundingClientRect().right") <= 1440
+    page.set_viewport_size({"width": 500, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 500
+    assert page.locator(".wide").evaluate("node => node.scrollWidth > node.clientWidth")  # scrolls by itself
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 1047, "height": 740})
+    assert page.locator("table").evaluate("node => node.getBoundingClientRect().right") <= 1047
     context.close()
 
 

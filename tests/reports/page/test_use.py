@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 from restorebench.reports.analysis.cells import groups, read_cells
@@ -243,3 +246,110 @@ def test_lpips_has_a_column_where_a_run_computed_it(browser: Any, tmp_path: Path
 def test_lpips_has_no_column_where_no_run_computed_it(view: Tab) -> None:
     assert "SSIM" in view.page.locator("#board thead").inner_text()
     assert "LPIPS" not in view.page.locator("#board thead").inner_text()
+
+
+@needs_browser
+def test_another_image_of_a_task_can_be_picked_and_the_choice_of_restorer_stays(tab: Tab) -> None:
+    strip = tab.page.locator("#strip-0")
+    picker = strip.get_by_role("combobox", name="Image")
+    names = picker.locator("option").all_inner_texts()
+    assert len(names) == len(set(names)) == 8
+    strip.locator(".thumbnails button", has_text="KBNet").click()
+    strip.get_by_role("combobox", name="Left").select_option(label="Clean image")
+    before = strip.locator(".right").get_attribute("src")
+    picker.select_option(label=names[3])
+    assert strip.locator("h3 .unit").inner_text() == names[3]
+    after = strip.locator(".right").get_attribute("src")
+    assert after != before
+    assert "kbnet" in str(after)
+    assert "clean" in str(strip.locator(".left").get_attribute("src"))
+    assert strip.get_by_role("combobox", name="Image").evaluate("node => node === document.activeElement")
+    other = tab.page.locator("#strip-1").get_by_role("combobox", name="Image")
+    assert other.locator("option").count() == 8
+
+
+@needs_browser
+def test_zoom_is_one_for_all_pictures_and_thumbnails_show_the_same_part(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": 300, "height": 900})
+    tab.page.locator("#strip-0").get_by_role("button", name="4×").click()
+    for strip in tab.page.locator(".strip").all():
+        assert strip.locator(".stage").evaluate("node => node.clientWidth") == 4 * 64
+        assert strip.locator(".zooms [aria-pressed=true]").inner_text() == "4×"
+    strip = tab.page.locator("#strip-0")
+    pane, list_ = strip.locator(".pane"), strip.locator(".thumbnails")
+    tab.page.wait_for_function("() => document.querySelector('#strip-0 .pane').clientWidth < 256")
+    pane.evaluate("node => { node.scrollLeft = 10; }")
+    tab.page.wait_for_timeout(100)
+    seen = pane.evaluate("node => node.clientWidth")
+    times, part = (
+        float(list_.evaluate("(node, name) => node.style.getPropertyValue(name)", name)) for name in ("--times", "--x")
+    )
+    assert times == pytest.approx(256 / seen, abs=1e-3)
+    scrolled = pane.evaluate("node => node.scrollLeft")
+    assert scrolled > 0
+    assert part == pytest.approx(scrolled / 256, abs=1e-3)
+    picture = list_.locator(".window").nth(1)
+    inner = picture.locator("img").bounding_box()
+    outer = picture.bounding_box()
+    assert inner is not None
+    assert outer is not None
+    assert inner["width"] == pytest.approx(times * outer["width"], rel=0.01)
+    assert outer["x"] - inner["x"] == pytest.approx(part * inner["width"], abs=0.6)
+
+
+@needs_browser
+def test_error_maps_have_a_scale_with_the_colours_they_are_drawn_in(view: Tab) -> None:
+    scale = view.page.locator("#strip-0 .scale")
+    assert re.fullmatch(r"Error, mean over channels: 0\s*\d+ of 255 and above", scale.inner_text().replace("\n", " "))
+    ramp = scale.locator(".ramp").evaluate("node => getComputedStyle(node).backgroundImage")
+    colours = [tuple(map(int, re.findall(r"\d+", one))) for one in re.findall(r"rgb\([^)]*\)", ramp)]
+    table = matplotlib.colormaps["inferno"]
+    assert colours == [table(step / 8, bytes=True)[:3] for step in range(9)]
+    assert scale.locator(".ramp").evaluate("node => node.clientWidth") > 40
+
+
+@needs_browser
+def test_the_table_can_be_downloaded_as_csv(tab: Tab, report: Path) -> None:
+    with tab.page.expect_download() as started:
+        tab.page.get_by_role("link", name="Download CSV").click()
+    assert started.value.suggested_filename == "3d-embedded-256-promptir-v1.csv"
+    lines = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
+    (best,) = (
+        one for one in lines if (one["restorer"], one["task"], one["metric"]) == ("RBaIR (tiny)", "average", "psnr")
+    )
+    row = tab.page.locator("#board tbody tr", has_text="RBaIR (tiny)").locator("td").first
+    assert f"{float(best['mean']):.2f}" == row.locator(".value").inner_text()
+    assert f"[{float(best['low']):.2f}, {float(best['high']):.2f}]" == row.locator(".interval").inner_text()
+    assert (best["weights"], best["mark"], best["images"], best["clusters"]) == ("bundled", "tie", "40", "8")
+    assert {one["metric"] for one in lines} == {"psnr", "ssim", "params", "macs", "latency_ms", "peak_mib"}
+
+
+@needs_browser
+def test_the_fullest_suite_is_shown_first(browser: Any, tmp_path: Path) -> None:
+    results = write_store(tmp_path, suites=("3d",), gains={"rbair": 3, "kbnet": 1}, images=2, previews=False)
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 3, "kbnet": 1, "anyir": 2}, images=2, previews=False)
+    opened = Tab(browser, write_page(groups(read_cells(results)[0]), tmp_path / "report").as_uri())
+    assert opened.page.locator("#suite").input_value() == "5d on embedded-256"
+    assert not opened.page.locator("#images").is_visible()  # no picture was kept
+    assert not opened.page.get_by_role("link", name="Images").is_visible()
+    assert opened.trouble == []
+    opened.close()
+
+
+@needs_browser
+def test_nothing_empty_is_selected(tab: Tab, browser: Any, tmp_path: Path) -> None:
+    tab.page.get_by_label("Suite").select_option(label="5d on embedded-256")
+    task = tab.page.locator("#difference-task")
+    for label in task.locator("option").all_inner_texts():  # KBNet has no low light
+        task.select_option(label=label)
+        first, second = (tab.page.locator(f"#difference-{id}").input_value() for id in "ab")
+        assert first != second
+        assert tab.page.locator("#differences .barlayer .point").count() >= 7
+        shown = tab.page.locator("#difference-a option").all_inner_texts()
+        assert ("KBNet (tiny)" in shown) == (label != "lowlight")
+    results = write_store(tmp_path, suites=("5d",), gains={"identity": 0, "rbair": 3}, images=2, previews=False)
+    opened = Tab(browser, write_page(groups(read_cells(results)[0]), tmp_path / "report").as_uri())
+    assert not opened.page.locator("#differences").is_visible()
+    assert opened.page.locator("#cost").is_visible()
+    assert opened.trouble == []
+    opened.close()
