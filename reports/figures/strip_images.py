@@ -74,10 +74,10 @@ def pick(
     Raises:
         ReportError: an unknown task or image, a named one without previews that can be read, or a crop outside.
     """
-    named = {
-        _task(group, task): [chosen] if isinstance(chosen, str) else list(chosen)
-        for task, chosen in (images or {}).items()
-    }
+    named: dict[str, list[str]] = {}
+    for task, chosen in (images or {}).items():  # the same task may be there by its key and by its name alone
+        known = named.setdefault(_task(group, task), [])
+        known += [image for image in ([chosen] if isinstance(chosen, str) else chosen) if image not in known]
     found = _found(group, count, named)
     return [_cropped(strip, crop) if crop and (strip.chosen or not named) else strip for strip in found]
 

@@ -47,13 +47,13 @@ bench.figures = (() => {
       font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: bench.css("--ink") },
       margin: { l: 48, r: 12, t: 8, b: 40 },
       height: narrow.matches ? 340 : 380,
-      ...(printing ? { width: PAPER } : { width: undefined, autosize: true }),
       hovermode: "closest",
       hoverlabel: { bgcolor: bench.css("--panel"), bordercolor: bench.css("--line"), font: { color: bench.css("--ink") } },
       legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top" },
       xaxis,
       yaxis,
       ...extra,
+      ...(printing ? { width: PAPER, height: 250 } : { width: undefined, autosize: true }),
     };
     Plotly.react(byId(id), traces, layout, { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true });
     byId(id).setAttribute("role", "img");

@@ -26,6 +26,7 @@ COMMANDS = {
     *("textit", "scriptsize", "footnotesize", "raggedright", "par", "smallskip", "cite", "dagger", "pm"),
     *("bibliographystyle", "bibliography", "textless", "textgreater", "textquotedbl", "textasciicircum"),
     *("textasciitilde", "textbackslash", "providecommand", "best", "fontseries", "selectfont"),
+    *("begingroup", "endgroup", "endhead"),
 }
 """All that the tables use: LaTeX's own, booktabs' rules and graphicx's resizebox."""
 
@@ -86,14 +87,15 @@ def check_latex(text: str) -> None:
     assert not opened
     assert len(re.findall(r"(?<!\\)\$", code)) % 2 == 0
     assert set(re.findall(r"\\([A-Za-z]+)", code)) <= COMMANDS
-    tabular = re.search(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", code, re.DOTALL)
+    tabular = re.search(r"\\begin\{(tabular|longtable)\}\{([lr]+)\}(.*?)\\end\{\1\}", code, re.DOTALL)
     assert tabular is not None
-    body = re.sub(r"\\(?:top|mid|bottom)rule|\\cmidrule\(lr\)\{[\d-]+\}", "", tabular[2])
+    body = re.sub(r"\\(?:top|mid|bottom)rule|\\cmidrule\(lr\)\{[\d-]+\}|\\endhead", "", tabular[3])
+    body = re.sub(r"^\\caption\{.*\}\n\\label\{.*\} \\\\$", "", body, flags=re.MULTILINE)
     lines = [line.strip() for line in body.split("\\\\") if line.strip()]
     assert len(lines) > 2
     for line in lines:
         spans = sum(int(size) - 1 for size in re.findall(r"\\multicolumn\{(\d+)\}", line))
-        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == len(tabular[1]), line
+        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == len(tabular[2]), line
         assert line[0] not in "[*"
 
 
