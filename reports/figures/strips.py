@@ -122,7 +122,9 @@ def _scale_bar(figure: Figure, axes: Axes, scale: float, size: float) -> None:
     axes.axis("off")
     place = axes.inset_axes((0.1, 0.02, 0.14, 0.96))
     bar = figure.colorbar(ScalarMappable(Normalize(0, scale), ERROR_MAP), cax=place)
-    bar.set_label("error (of 255)", size=size)
+    # The label runs along the bar, which is short where columns are narrow.
+    room = 72 * figure.get_figheight() * axes.get_position().height
+    bar.set_label("error (of 255)", size=min(size, room / (0.62 * len("error (of 255)"))))
     bar.ax.tick_params(labelsize=size)
 
 

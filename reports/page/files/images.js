@@ -19,9 +19,9 @@ bench.images = (() => {
 
   /** The colours of error maps with the errors they stand for. */
   const scale = (strip) => el("p", { class: "scale" },
-    el("span", { text: "Error, mean over channels: 0" }),
+    el("span", { text: "Error: 0" }),
     el("span", { class: "ramp", "aria-hidden": "true", style: `background: linear-gradient(90deg, ${bench.data.errorColours.join(", ")})` }),
-    el("span", { text: `${strip.errorScale} of 255 and above` }));
+    el("span", { text: `${strip.errorScale} and more, of 255` }));
 
   function zoomAll(value) {
     zoomed = value;
@@ -157,7 +157,7 @@ bench.images = (() => {
       : group.strips.reduce((all, strip) => all.set(strip.task, [...(all.get(strip.task) ?? []), strip]), new Map());
     fill("strips", el("p", { class: "quiet small", text: "Of each task those images first on which restorers differ most in PSNR, of " +
       "those that all of them restored: what divides them, not how well they do on average. Below each restored image its error, " +
-      "black for none, on one scale for all. Zoom is the same for all pictures." }),
+      "mean over channels, black for none, on one scale for all. Zoom is the same for all pictures." }),
       group.imagesLeftOut ? el("p", { class: "quiet small", text: `${group.imagesLeftOut} more images are in the store; they were ` +
         "left out so that the page can be mailed." }) : null,
       ...[...tasks.values()].map((strips, place) => viewer(strips, 0, `strip-${place}`, group.order[0])));

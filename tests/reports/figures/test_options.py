@@ -62,6 +62,8 @@ def test_a_column_of_a_paper_holds_every_figure_with_nothing_cut_and_no_label_on
                 assert box.x1 <= width + 1
                 assert box.y0 >= -1
                 assert box.y1 <= height + 1
+            if axes.get_ylabel().startswith("error"):  # along the scale of error maps, and not into what is above
+                assert axes.yaxis.label.get_window_extent().height <= axes.get_window_extent().height + 3
             ticks = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
             assert not any(one.overlaps(other) for one, other in combinations(ticks, 2))
 

@@ -300,7 +300,7 @@ def test_zoom_is_one_for_all_pictures_and_thumbnails_show_the_same_part(tab: Tab
 @needs_browser
 def test_error_maps_have_a_scale_with_the_colours_they_are_drawn_in(view: Tab) -> None:
     scale = view.page.locator("#strip-0 .scale")
-    assert re.fullmatch(r"Error, mean over channels: 0\s*\d+ of 255 and above", scale.inner_text().replace("\n", " "))
+    assert re.fullmatch(r"Error: 0\s*\d+ and more, of 255", scale.inner_text().replace("\n", " "))
     ramp = scale.locator(".ramp").evaluate("node => getComputedStyle(node).backgroundImage")
     colours = [tuple(map(int, re.findall(r"\d+", one))) for one in re.findall(r"rgb\([^)]*\)", ramp)]
     table = matplotlib.colormaps["inferno"]
