@@ -14,7 +14,7 @@ STYLE = (
     ".wide{overflow-x:auto}td{font-variant-numeric:tabular-nums}"
     "caption{text-align:start;font-weight:600;padding-block:.5rem}th,td{padding:.2rem .4rem;text-align:right}"
     "th[scope=row],th[scope=rowgroup]{text-align:start;font-weight:400}th[scope=rowgroup]{font-style:italic}"
-    "thead th{text-align:center}tbody{border-block-start:1px solid}small{display:block;white-space:nowrap}"
+    "thead th{text-align:center}tbody{border-block-start:1px solid}small{display:block}"
     "footer{max-width:70rem;font-size:.85rem;overflow-wrap:anywhere}"
     "@page{size:A4 landscape;margin:10mm}"
     "@media print{body{margin:0;font-size:7.5pt}.wide{overflow:visible}th,td{padding:.1rem .25rem}"
@@ -94,7 +94,7 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> str:
     cells = [f"<td>{_signs(number.notes, signs)}{html(number.text)}</td>" for number in row.costs]
     for column, score in zip(table.columns, row.scores, strict=True):
         bounds = score.bounds(column.decimals)
-        small = f"<small>{bounds.replace(' ', '</small><small>')}</small>" if bounds else ""
+        small = f"<small>{bounds}</small>" if bounds else ""
         cells.append(f"<td>{_signs(score.notes, signs)}{_marked(score)}{small}</td>")
     return f'<tr class="{row.kind}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
 
