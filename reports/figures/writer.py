@@ -97,7 +97,8 @@ def _by_group(groups: Sequence[Group], images: Mapping[str, Sequence[str]]) -> l
             if not places and not task:
                 cells = [cell for group in groups for c in group.restorers for cell in c.cells.values()]
                 every = sorted({row.image for cell in cells for row in cell.rows})
-                raise ReportError(f"--images {image}: no task has an image of that name{nearest(image, every)}")
+                hint = f"{nearest(image, every)}; give TASK=NAME, or a name alone"
+                raise ReportError(f"--images {image}: no task has an image of that name{hint}")
             for index, key in places:
                 found[index].setdefault(key, []).append(image)
     return found
