@@ -18,8 +18,8 @@ LEAVES = ("restorebench/atomic", "restorebench/messages")
 """What every file may import."""
 
 STORE = ("benchmarks/store", "benchmarks/errors")
-WORDS = ("reports/errors", "reports/escape", "reports/outputs")
-"""Of reports: errors, text in each format, and where files go."""
+WORDS = ("reports/errors", "reports/escape", "reports/outputs", "reports/marks")
+"""Of reports: errors, text in each format, where files go, and what marks the best."""
 
 RULES: dict[str, tuple[str, ...]] = {
     "restorebench/atomic": (),
@@ -85,6 +85,7 @@ RULES: dict[str, tuple[str, ...]] = {
     # reports read stored records
     "reports/errors": (),
     "reports/escape": (),
+    "reports/marks": (),
     "reports/outputs": ("reports/errors", "reports/escape"),
     "reports/published": ("reports/published", *WORDS, "datasets/tasks", *STORE),
     "reports/analysis": (
