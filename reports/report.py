@@ -167,8 +167,16 @@ def paper_table_files(
     by_hand = [] if extra is None else hand_rows(extra)
     alone = bool(published) or bool(by_hand)
     group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=alone)
-    named = {"suite": suite, "columns": columns, "rows": rows, "published": published}
-    table = paper_table(group, **named, partial=partial, extra=by_hand, options=options)
+    table = paper_table(
+        group,
+        suite=suite,
+        columns=columns,
+        rows=rows,
+        published=published,
+        partial=partial,
+        extra=by_hand,
+        options=options,
+    )
     return write_formats(table, [fmt], folder), render(table, fmt)
 
 

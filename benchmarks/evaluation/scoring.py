@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,7 +140,7 @@ def _partnership(restored: Path, clean: Path) -> tuple[list[str], list[str], Par
     return outputs, sorted(below.values()), replace(pairing, clean=chosen)
 
 
-def image_names(folder: Path, suffixes: Sequence[str]) -> list[str]:
+def image_names(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Image files of a folder, sorted: its own, or those of the folders below where it has none of its own.
 
     Raises:
@@ -150,10 +150,11 @@ def image_names(folder: Path, suffixes: Sequence[str]) -> list[str]:
         files = sorted(path.name for path in folder.iterdir() if not is_hidden(path.name) and not path.is_dir())
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror or error}; give a folder of images") from error
-    names = [name for name in files if has_suffix(name, suffixes)]
-    names = names or [name for name in files_below(folder) if has_suffix(name, suffixes)]
+    wanted = frozenset(suffixes)
+    names = [name for name in files if has_suffix(name, wanted)]
+    names = names or [name for name in files_below(folder) if has_suffix(name, wanted)]
     if not names:
-        raise UserError(f"{folder} holds no images ({', '.join(sorted(suffixes))})")
+        raise UserError(f"{folder} holds no images ({', '.join(sorted(wanted))})")
     return names
 
 
