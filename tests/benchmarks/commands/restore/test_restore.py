@@ -20,8 +20,8 @@ from restorebench.benchmarks.photographs.pictures import GAP, WIDTH
 from restorebench.benchmarks.photographs.reading import read_photograph
 from restorebench.models.card import Tiling
 
-from ..command_line import bench
-from ..photographs.files import bomb, noise, pixels, png_16
+from ...command_line import bench
+from ...photographs.files import bomb, noise, pixels, png_16
 from .restoring import Darker, network, photograph, restore
 
 

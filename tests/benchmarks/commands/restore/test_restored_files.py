@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from restorebench.benchmarks.photographs.reading import read_photograph
 
-from ..photographs.files import PROFILE, exif, noise, pixels, png_16
+from ...photographs.files import PROFILE, exif, noise, pixels, png_16
 from .restoring import Darker, network, photograph, restore
 
 

@@ -15,7 +15,7 @@ from restorebench.models import register
 from restorebench.models.card import ModelCard, Variant
 from restorebench.models.registry import unregister
 
-from ..photographs.files import noise
+from ...photographs.files import noise
 
 
 def restore(*words: object, code: int = 0) -> None:
