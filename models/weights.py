@@ -93,7 +93,7 @@ def _of_own_network(info: WeightsInfo) -> WeightsInfo:
     """What is said of weights for a network of the user's own, which only its own code knows."""
     if info.kind == "none":
         said = info.description.replace("random weights", "weights as the network's own code makes them")
-        return replace(info, provenance="yours", description=said, label="no weights file")
+        return replace(info, provenance="yours", description=said, label="")
     label = info.label or (info.path.name if info.path is not None else "")
     return replace(info, provenance="yours", label=label)
 
