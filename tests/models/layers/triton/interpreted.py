@@ -110,10 +110,15 @@ def of_gated_depthwise(case: Case) -> tuple[Results, Results]:
     return {"output": actual}, {"output": wanted}
 
 
+def layout(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shape, and strides but those of axes of length one, which say nothing."""
+    strides = zip(x.shape, x.stride(), strict=True)
+    return tuple(x.shape), tuple(stride for length, stride in strides if length > 1)
+
+
 def wrong(actual: Tensor, wanted: Tensor, dtype: torch.dtype) -> str:
     """What differs besides the numbers: shape, memory layout, dtype."""
-    found = (tuple(actual.shape), actual.stride(), actual.dtype)
-    expected = (tuple(wanted.shape), wanted.stride(), dtype)
+    found, expected = (layout(actual), actual.dtype), (layout(wanted), dtype)
     return "" if found == expected else f"{found} instead of {expected}"
 
 
