@@ -16,6 +16,7 @@ from . import row_strips as strips
 from .channel_products import channel_products
 from .gated_depthwise import gated_depthwise
 from .layer_norm import LayerNorm2d
+from .layout import pixel_rows, planes
 
 NORMALIZE_EPS = 1e-12
 """Smallest length by which queries and keys are divided, as in `torch.nn.functional.normalize`."""
@@ -76,6 +77,23 @@ def _mixed(v: Tensor, attention: Tensor) -> Tensor:
     return mixed.transpose(1, 2).reshape(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
+def mixed_and_projected(v: Tensor, attention: Tensor, project_out: nn.Conv2d) -> Tensor:
+    """The 1x1 convolution `project_out` of attention applied to v (B, C, H, W), in channels-last memory.
+
+    Both are linear in the channels: their matrices are multiplied first, so that v is read once and no map is written
+    between them.
+    """
+    height, width = v.shape[2:]
+    heads, each = attention.shape[1:3]
+    with torch.autocast(v.device.type, enabled=False):
+        weight = project_out.weight.to(attention.dtype).view(-1, heads, each)
+        matrix = torch.einsum("ohi,bhij->bohj", weight, attention).flatten(2).to(v.dtype)
+        rows = pixel_rows(v) @ matrix.transpose(1, 2)
+        if project_out.bias is not None:
+            rows = rows + project_out.bias.to(v.dtype)
+    return planes(rows, height, width)
+
+
 class MDTA(nn.Module):
     """Multi-Dconv head transposed attention (Restormer, section 3.1), (B, C, H, W) -> (B, C, H, W).
 
@@ -91,6 +109,8 @@ class MDTA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
+        if v.is_cuda and self.project_out is not None:
+            return mixed_and_projected(v, channel_attention(q, k, self.temperature), self.project_out)
         mixed = transposed_attention(q, k, v, self.temperature)
         if self.project_out is not None:
             mixed = self.project_out(mixed)
