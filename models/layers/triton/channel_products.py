@@ -4,6 +4,17 @@
 
 Pixels are cut into parts, each with sums of its own in float32, that are added afterwards, in the same order always.
 Products have factors of the maps' dtype, without TF32. Maps are channels-last, or some channels of one that is.
+
+Traffic at an H100's rates (`traffic`), 48 channels in one head, 256x256 pixels:
+
+    float32: 25.2 MB and 0.16 G multiply-adds, 7.5 and 4.7 us: memory holds; plain 2.0 times the bytes
+    bfloat16: 12.6 MB and 0.16 G multiply-adds, 3.8 and 0.5 us: memory holds; plain 2.0 times the bytes
+
+What follows, the application to the values, is a product that a library computes; `restormer.mixed_and_projected`
+multiplies its matrix with that of the 1x1 convolution behind it:
+
+    float32: 25.2 MB and 0.15 G multiply-adds, 7.5 and 4.5 us: memory holds; plain 2.0 times the bytes
+    bfloat16: 12.6 MB and 0.15 G multiply-adds, 3.8 and 0.3 us: memory holds; plain 2.0 times the bytes
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
     out[p, c] = gelu(conv(x)[p, c]) * conv(x)[p, c + h],    c < h
 
 The convolved map, twice as wide as the result, is never written. Sums are float32; maps are channels-last.
+
+Traffic at an H100's rates (`traffic`), 127 hidden channels, 256x256 pixels, against the compiler's path:
+
+    float32: 99.9 MB and 0.15 G multiply-adds, 29.8 and 4.5 us: memory holds; plain 2.3 times the bytes
+    bfloat16: 49.9 MB and 0.15 G multiply-adds, 14.9 and 4.5 us: memory holds; plain 2.3 times the bytes
 """
 
 from __future__ import annotations

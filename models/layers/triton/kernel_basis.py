@@ -14,6 +14,16 @@ The bias is one more row of the basis, which meets a one. The backward pass has 
 
 Parts are summed in the same order always, and nothing is added up by atomics: the same numbers every time. Products have
 factors of the features' dtype and float32 sums, without TF32. Maps are rows of pixels, in channels-last memory.
+
+Traffic at an H100's rates (`traffic`), 64 channels in groups of 4, 32 bases, 256x256 pixels, forward:
+
+    float32: 41.9 MB and 5.10 G multiply-adds, 12.5 and 152.2 us: arithmetic holds; plain 58.6 times the bytes
+    bfloat16: 21.0 MB and 5.10 G multiply-adds, 6.3 and 14.0 us: arithmetic holds; plain 116.2 times the bytes
+
+backward:
+
+    float32: 125.8 MB and 15.18 G multiply-adds, 37.6 and 453.2 us: arithmetic holds; plain 34.6 times the bytes
+    bfloat16: 62.9 MB and 15.18 G multiply-adds, 18.8 and 42.3 us: arithmetic holds; plain 68.2 times the bytes
 """
 
 from __future__ import annotations

@@ -106,10 +106,12 @@ def test_on_a_gpu_the_module_uses_the_operator_and_returns_what_it_returns_elsew
 ) -> None:
     """Tensors without storage on a GPU that is not there."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
+    module = MDTA(8, 2).to(dtype)
     with FakeTensorMode(), torch.device("cuda"):
         x = torch.empty(2, 8, 6, 4, dtype=dtype).contiguous(memory_format=layout)
+        weights = {name: torch.empty(p.shape, dtype=dtype) for name, p in module.named_parameters()}
         with FlopCounterMode(display=False) as counter:
-            out = MDTA(8, 2).to(dtype)(x)
+            out = torch.func.functional_call(module, weights, x)
     assert (out.shape, out.device.type) == (x.shape, "cuda")
     assert out.dtype == dtype
     counted = counter.get_flop_counts()["Global"]

@@ -69,10 +69,12 @@ def test_half_precision_and_autocast_work_in_both_directions(half: torch.dtype) 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_on_a_gpu_the_module_uses_the_operator_and_returns_what_it_returns_elsewhere(dtype: torch.dtype) -> None:
     """Tensors without storage on a GPU that is not there."""
+    module = GDFN(8, 2.0).to(dtype)
     with FakeTensorMode(), torch.device("cuda"):
         x = torch.empty(2, 8, 6, 4, dtype=dtype)
+        weights = {name: torch.empty(p.shape, dtype=dtype) for name, p in module.named_parameters()}
         with FlopCounterMode(display=False) as counter:
-            out = GDFN(8, 2.0).to(dtype)(x)
+            out = torch.func.functional_call(module, weights, x)
     assert (out.shape, out.device.type) == (x.shape, "cuda")
     assert out.dtype == dtype
     assert counter.get_flop_counts()["Global"][torch.ops.restorebench.gated_depthwise] == 2 * 9 * 2 * 24 * 32
