@@ -27,6 +27,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "restorebench": ("models", "datasets", "benchmarks", "reports"),
     # models: card <- registry <- checkpoint <- weights, restorer <- factory
     "models/layers": ("models/layers",),
+    "models/layers/triton": ("models/layers/triton",),
     "models/networks": (
         *("models/networks", "models/layers", "models/card", "models/errors", "models/hooks"),
         *("models/registry", "models/restorer", "models/checkpoint"),

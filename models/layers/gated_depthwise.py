@@ -51,9 +51,7 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(rows, weight.to(x.dtype), None if bias is None else bias.to(x.dtype), padding=1, groups=x.shape[1])
 
 
-def _backward(
-    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def _backward(grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, weight and bias (of no elements where there is none)."""
     with torch.autocast(x.device.type, enabled=False):
         gate, value = _convolved(x, weight, bias).chunk(2, dim=1)

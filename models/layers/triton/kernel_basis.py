@@ -1,8 +1,8 @@
 """Kernel basis attention on a GPU, forward and backward, with the mixed kernels never leaving the chip.
 
 The plain form mixes the kernels of a pixel and then applies them. Here each of the N kernels of a group filters first,
-one product (pixels x 9 s by 9 s x N s) for groups of s channels, and the coefficients sum the N results while they are in
-registers: the same multiply-adds, in one product with long sides.
+one product (pixels x 9 s by 9 s x N s) for groups of s channels, and the coefficients sum the N results while they are
+in registers: the same multiply-adds, in one product with long sides.
 
     responses Y[p, n, o] = sum_k windows[p, k] basis[n, o, k] + bias[n, o],    output[p, o] = sum_n a[p, n] Y[p, n, o]
 
@@ -12,8 +12,8 @@ The bias is one more row of the basis, which meets a one. The backward pass has 
     the features       the kernels of the neighbours, tap by tap, applied to the gradients there;
     the bases          windows^T (a x grad), over the pixels, in parts.
 
-Parts are summed in the same order always, and nothing is added up by atomics: the same numbers every time. Products have
-factors of the features' dtype and float32 sums, without TF32. Maps are rows of pixels, in channels-last memory.
+Parts are summed in the same order always, and nothing is added up by atomics: the same numbers every time. Products
+have factors of the features' dtype and float32 sums, without TF32. Maps are rows of pixels, in channels-last memory.
 
 Traffic at an H100's rates (`traffic`), 64 channels in groups of 4, 32 bases, 256x256 pixels, forward:
 
@@ -55,9 +55,7 @@ def _neighbours(pointer, pixel, seen, row_shift, column_shift, channel, height, 
 
 
 @triton.jit
-def _windows(
-    u, pixel, seen, group, entry, height, width, channels: tl.constexpr, size: tl.constexpr
-) -> Any:
+def _windows(u, pixel, seen, group, entry, height, width, channels: tl.constexpr, size: tl.constexpr) -> Any:
     """Entries (tap, input channel) of the group's windows, (pixels, entries); after the last one a one, then zeros."""
     entry = entry[None, :]
     tap = entry // size
@@ -169,7 +167,7 @@ def basis_gradient(
 
 def applies(u: Tensor, coefficients: Tensor, size: int) -> bool:
     """Whether the kernels know these shapes: features (B, C, H, W), coefficients (B, N, H, W), groups of `size`."""
-    return size in GROUP_CHANNELS and coefficients.shape[1] in BASES and 0 < u.numel()
+    return size in GROUP_CHANNELS and coefficients.shape[1] in BASES and u.numel() > 0
 
 
 def tile(dtype: torch.dtype) -> int:

@@ -1,8 +1,8 @@
 """What each kernel must move and compute, from its shapes, and how much more the plain path moves.
 
 The rates are those of an NVIDIA H100 SXM: 3.35 TB/s of memory, 67 TFLOP/s in float32, 990 TFLOP/s on tensor cores in
-bfloat16 or float16. Bytes are those of an ideal run: each map is read or written once by every operator that touches it,
-and weights, sums and what stays in the cache cost nothing. `nanoseconds` are lower bounds, not measurements.
+bfloat16 or float16. Bytes are those of an ideal run: each map is read or written once by every operator that touches
+it, and weights, sums and what stays in the cache cost nothing. Seconds are lower bounds, not measurements.
 
 The plain path is what runs without these kernels: of the compiler, where it fuses something; else torch's operators.
 """

@@ -71,9 +71,7 @@ def test_a_channel_of_zeros_has_finite_attention_and_gradients() -> None:
     temperature = torch.ones(1, 1, 1)
     plain, expected = transposed_attention(q, k, v, temperature), channel_attention(q, k, temperature)
     assert expected.isfinite().all()
-    torch.testing.assert_close(
-        mixed_and_projected(v, expected, _identity(4)), plain, rtol=1e-5, atol=1e-6
-    )
+    torch.testing.assert_close(mixed_and_projected(v, expected, _identity(4)), plain, rtol=1e-5, atol=1e-6)
     for gradient in torch.autograd.grad(expected.square().sum(), (q, k)):
         assert gradient.isfinite().all()
 

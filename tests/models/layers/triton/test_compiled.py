@@ -1,4 +1,4 @@
-"""The kernels compile for the GPUs in question without spilling registers, and leave room for enough of them at once."""
+"""The kernels compile for the GPUs in question without spilling registers, and enough of them fit at once."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def of_channel_products(channels: int, heads: int, side: int, dtype: torch.dtype
 def of_gated_depthwise(hidden: int, side: int, dtype: torch.dtype, *, biased: bool) -> list[Launch]:
     x = torch.empty(1, 2 * hidden, side, side, dtype=dtype, device="meta", memory_format=torch.channels_last)
     weight, bias = (torch.empty(shape, device="meta") for shape in ((2 * hidden, 1, 3, 3), (2 * hidden,)))
-    return recorded(
-        gated_depthwise, lambda: gated_depthwise.gated_depthwise(x, weight, bias if biased else None)
-    )
+    return recorded(gated_depthwise, lambda: gated_depthwise.gated_depthwise(x, weight, bias if biased else None))
 
 
 def launches(dtype: torch.dtype) -> list[Launch]:
