@@ -1,4 +1,4 @@
-"""Numbers of the Triton kernels, run one program after the other by Triton's interpreter."""
+"""Numbers of the Triton kernels, run one program after the other by the interpreter, and by a GPU if there is one."""
 
 from __future__ import annotations
 
@@ -9,48 +9,57 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from .cases import CASES, Case
+import torch
 
 pytest.importorskip("triton")
-RESULTS = {"kernel_basis": 5, "channel_products": 3, "gated_depthwise": 1}
-"""Outputs and gradients of a call."""
+
+from .cases import CASES, Case
+from .comparison import BOUNDS, RESULTS, Finding, findings
+
 ROOT = Path(__file__).resolve().parents[4]
-BOUNDS = {"float32": 1e-6, "float16": 1e-3, "bfloat16": 8e-3}
-"""Relative distances from float64: sums of float32, and factors and results of 11 and of 8 bits."""
+ALL = pytest.mark.parametrize(
+    ("kernel", "case"),
+    [pytest.param(name, case, id=f"{name} {case}") for name, cases in CASES.items() for case in cases],
+)
 
 
 @functools.cache
-def results(kernel: str) -> dict[str, list[dict[str, Any]]]:
-    """What `interpreted` found, by case. A process of its own: the interpreter is chosen when Triton is imported."""
+def interpreted(kernel: str) -> dict[str, list[Finding]]:
+    """What was found, by case. A process of its own: the interpreter is chosen when Triton is imported."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.models.layers.triton.interpreted", kernel],
         cwd=ROOT,
         env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     found = defaultdict(list)
     for line in done.stdout.splitlines():
-        result = json.loads(line)
-        found[result["case"]].append(result)
+        finding = Finding(**json.loads(line))
+        found[finding.case].append(finding)
     return found
 
 
+def check(found: list[Finding], kernel: str, case: Case) -> None:
+    assert len(found) == RESULTS[kernel]
+    for finding in found:
+        assert finding.error < BOUNDS[case.dtype], finding
+        assert finding.wrong == "", finding
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kernel", "case"),
-    [pytest.param(name, case, id=f"{name} {case}") for name, cases in CASES.items() for case in cases],
-)
+@ALL
 def test_a_kernel_equals_the_plain_operator(kernel: str, case: Case) -> None:
     """Outputs and gradients: numbers, shapes, memory layout, dtypes."""
-    found = results(kernel)[str(case)]
-    assert len(found) == RESULTS[kernel]
-    for result in found:
-        assert result["error"] < BOUNDS[case.dtype], result
-        assert result["wrong"] == "", result
+    check(interpreted(kernel)[str(case)], kernel, case)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@ALL
+def test_a_kernel_equals_the_plain_operator_on_a_gpu(kernel: str, case: Case) -> None:
+    check(findings(kernel, case, "cuda"), kernel, case)
