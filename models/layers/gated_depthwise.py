@@ -75,7 +75,8 @@ _gated_backward = torch.library.custom_op("restorebench::gated_depthwise_backwar
 @_gated.register_fake
 def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     batch, doubled, height, width = x.shape
-    return x.new_empty((batch, doubled // 2, height, width)).to(memory_format=torch.channels_last)
+    shape, layout = (batch, doubled // 2, height, width), torch.channels_last
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
 
 
 @_gated_backward.register_fake

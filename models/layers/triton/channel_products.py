@@ -88,8 +88,8 @@ def channel_products(q: Tensor, k: Tensor, heads: int) -> tuple[Tensor, Tensor, 
             num_warps=WARPS,
             num_stages=2,
         )
-    q_squares, k_squares = squares.sum(0).view(batch, heads, 2, each).unbind(2)
-    return products.sum(0).view(batch, heads, each, each), q_squares.contiguous(), k_squares.contiguous()
+    q_squares, k_squares = (t.clone() for t in squares.sum(0).view(batch, heads, 2, each).unbind(2))  # no shared memory
+    return products.sum(0).view(batch, heads, each, each), q_squares, k_squares
 
 
 def block(channels: int) -> int:

@@ -73,7 +73,8 @@ def gated_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = x.contiguous(memory_format=torch.channels_last)
     batch, doubled, height, width = x.shape
     hidden, total = doubled // 2, batch * height * width
-    out = x.new_empty((batch, hidden, height, width)).to(memory_format=torch.channels_last)
+    shape, layout = (batch, hidden, height, width), torch.channels_last
+    out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
     if out.numel():
         taps = weight.contiguous()
         with torch.cuda.device_of(x):

@@ -183,11 +183,10 @@ def depth(dtype: torch.dtype) -> int:
 def forward(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int) -> Tensor:
     """The operator on (B, C, H, W) features; kernels (N, C * size * 9), offsets (N, C)."""
     features, mix, basis = _rows(u), _rows(coefficients), _packed(kernels, offsets, size, u.dtype)
-    out = torch.empty_like(u)
-    target = out if _is_rows(out) else torch.empty_like(features)
+    target = torch.empty_like(features)
     with torch.cuda.device_of(u):
         _launch(filter_pixels, (_tiles(u), basis.shape[0]), (features, mix, basis, target), u, coefficients, size)
-    return out if target is out else out.copy_(target)
+    return _like(u, target)
 
 
 def backward(
@@ -204,8 +203,8 @@ def backward(
         of_basis = _basis_gradient(towards, features, mix, coefficients, basis, size)
     of_kernels, of_offsets = _unpacked(of_basis, coefficients.shape[1], size)
     return (
-        torch.empty_like(u).copy_(of_features),
-        torch.empty_like(coefficients).copy_(of_mix),
+        _like(u, of_features),
+        _like(coefficients, of_mix),
         of_kernels.to(kernels.dtype),
         of_offsets.to(offsets.dtype),
     )
@@ -249,8 +248,10 @@ def _tiles(u: Tensor) -> int:
     return tiles
 
 
-def _is_rows(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last)
+def _like(x: Tensor, values: Tensor) -> Tensor:
+    """The values with dtype and memory of ``torch.empty_like(x)``, copied only where they are others."""
+    out = torch.empty_like(x)
+    return values if (values.dtype, values.stride()) == (out.dtype, out.stride()) else out.copy_(values)
 
 
 def _rows(x: Tensor) -> Tensor:
