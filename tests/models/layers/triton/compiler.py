@@ -86,8 +86,8 @@ def h100() -> Iterator[None]:
             "is_available": True,
             "_lazy_init": None,
         }.items():
-            stack.enter_context(mock.patch.object(torch.cuda, name, lambda *_, answer=answer, **__: answer))
-        stack.enter_context(mock.patch.object(DeviceProperties, "create", lambda _: H100))
+            stack.enter_context(mock.patch.object(torch.cuda, name, return_value=answer))
+        stack.enter_context(mock.patch.object(DeviceProperties, "create", return_value=H100))
         triton.runtime.driver.set_active(Driver())
         try:
             yield
