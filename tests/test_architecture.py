@@ -27,6 +27,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "restorebench": ("models", "datasets", "benchmarks", "reports"),
     # models: card <- registry, checkpoints <- weights, restorer <- factory
     "models/layers": ("models/layers",),
+    "models/layers/triton": ("models/layers/triton",),
     "models/networks": (
         *("models/networks", "models/layers", "models/card", "models/errors", "models/hooks"),
         *("models/registry", "models/restorer", "models/checkpoints"),

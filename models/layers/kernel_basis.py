@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from .triton.device import kernels_run
+
 KERNEL = 3
 """Side of the kernels in pixels."""
 TAPS = KERNEL * KERNEL
@@ -40,8 +42,9 @@ def kernel_basis_attention(
     """Filter `u` at every pixel by the mixture of kernels that `coefficients` give there.
 
     Under autocast and for half-precision input the arithmetic is float32 and the result has the dtype of `u`, in both
-    directions. The fast form keeps only its arguments for the backward pass, which computes the kernels anew; it is
-    differentiable once.
+    directions; on a GPU with Triton the factors of products are rounded to the dtype of `u`, and the sums are float32.
+    The fast form keeps only its arguments for the backward pass, which computes the kernels anew; it is differentiable
+    once.
 
     Args:
         u: features (B, C, H, W), any size and memory layout.
@@ -186,6 +189,26 @@ def _arithmetic(u: Tensor) -> torch.dtype:
 
 
 def _forward(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int) -> Tensor:
+    if kernels_run(u):
+        from .triton import kernel_basis
+
+        if kernel_basis.applies(u, coefficients, size):
+            return kernel_basis.forward(u, coefficients, kernels, offsets, size)
+    return _forward_in_blocks(u, coefficients, kernels, offsets, size)
+
+
+def _backward(
+    grad: Tensor, u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    if kernels_run(u):
+        from .triton import kernel_basis
+
+        if kernel_basis.applies(u, coefficients, size):
+            return kernel_basis.backward(grad, u, coefficients, kernels, offsets, size)
+    return _backward_in_blocks(grad, u, coefficients, kernels, offsets, size)
+
+
+def _forward_in_blocks(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int) -> Tensor:
     """Block by block: mix the kernels in one matrix product, and use them up while they are in cache.
 
     Every operation works on a whole block, so that threads meet a few times a block only: on a shared machine
@@ -207,7 +230,7 @@ def _forward(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, 
     return out
 
 
-def _backward(
+def _backward_in_blocks(
     grad: Tensor, u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients with respect to the four tensors; each block's kernels are mixed anew."""
