@@ -42,7 +42,8 @@ logger = logging.getLogger("restorebench")
 FOR_EVER = 60 * 24 * 365
 """Minutes that a process of this host may take."""
 FIRST_LOOK, LONGEST_LOOK = 1.0, 15.0
-"""Seconds between two questions to SLURM: few at first, then more, so that a cluster is not kept busy by them."""
+"""Seconds between two questions to SLURM: few at first, then more, so that a cluster is not kept busy by them. For
+results, which are files, it looks every `FIRST_LOOK` seconds."""
 LATE = 6.0
 """Seconds that a result may take to be seen on this host, on a file system that several share, after its job ended."""
 
@@ -196,9 +197,12 @@ class Waiting:
 
     def results(self) -> Iterator[JobReturn]:
         """What jobs returned, as they end; those that left nothing are said to the `Jobs`."""
-        pause = FIRST_LOOK
+        pause, asked = FIRST_LOOK, 0.0
         while self.waiting:
-            states = slurm.states(self.array)
+            states: dict[str, str] | None = None
+            if time.monotonic() - asked >= pause:
+                asked, pause = time.monotonic(), min(LONGEST_LOOK, pause * 1.1)
+                states = slurm.states(self.array)
             for name, (job, overrides) in list(self.waiting.items()):
                 if visible(job):
                     del self.waiting[name]
@@ -206,8 +210,7 @@ class Waiting:
                 elif states is not None and self._over(name, states.get(name, "")):
                     del self.waiting[name]
                     lost(self.launcher, job, overrides, slurm.reason(name, states.get(name, ""), self.asked))
-            time.sleep(pause)
-            pause = min(LONGEST_LOOK, pause * 1.1)
+            time.sleep(FIRST_LOOK)
 
     def _over(self, name: str, state: str) -> bool:
         """Whether a job that left no result will leave none."""
