@@ -113,8 +113,7 @@ def check_keys(choice: str, config: DictConfig) -> None:
         UserError: in one line what is not.
     """
     check_installed(choice, f"{GROUP}={choice}")
-    keys = dict(OmegaConf.to_container(config[GROUP], resolve=True))  # type: ignore[call-overload]
-    given = KEYS[choice](**known(keys, choice))
+    given = KEYS[choice](**known(plain_keys(config), choice))
     if isinstance(given, SlurmKeys):
         given.checked()
         check_commands()
@@ -128,7 +127,14 @@ def check_keys(choice: str, config: DictConfig) -> None:
             raise UserError(f"{GROUP}.gpus={given.gpus}: write a number, or auto") from error
 
 
-def known(keys: Mapping[Any, Any], choice: str) -> dict[str, Any]:
+def plain_keys(config: DictConfig) -> dict[str, Any]:
+    """What stands under ``launcher``."""
+    plain = OmegaConf.to_container(config[GROUP], resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def known(keys: Mapping[str, Any], choice: str) -> dict[str, Any]:
     """Keys of a launcher, all of which it has.
 
     Raises:
@@ -138,7 +144,7 @@ def known(keys: Mapping[Any, Any], choice: str) -> dict[str, Any]:
     for key in keys:
         if key not in there:
             raise UserError(no_launcher_key(f"{GROUP}.{key}", choice))
-    return {str(key): value for key, value in keys.items()}
+    return dict(keys)
 
 
 def without_launcher(overrides: Sequence[str]) -> tuple[str, ...]:

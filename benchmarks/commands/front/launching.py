@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from .launchers import GROUP, HostKeys, RayKeys
+from .launchers import GROUP, HostKeys, RayKeys, plain_keys
 from .share import gpus_here, share_of_host
 from .submission import hand_out_here, hand_out_to_slurm
 
@@ -39,9 +39,7 @@ class BenchLauncher(Launcher):
     @property
     def keys(self) -> dict[str, Any]:
         """What stands under ``launcher``."""
-        plain = OmegaConf.to_container(self.config[GROUP], resolve=True)
-        assert isinstance(plain, dict)
-        return {str(key): value for key, value in plain.items()}
+        return plain_keys(self.config)
 
     def gpus(self) -> list[str]:
         """GPUs of this host that the jobs may use; none where all are asked to stay on the CPU."""

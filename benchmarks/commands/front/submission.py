@@ -32,7 +32,8 @@ from .share import Share, at_most_told, share_of_host
 from .slurm import SlurmJobs, SlurmKeys
 
 if TYPE_CHECKING:
-    from submitit import AutoExecutor, DelayedSubmission, Job
+    from submitit import AutoExecutor, Job
+    from submitit.helpers import DelayedSubmission
 
     from .jobs import Jobs
     from .launching import BenchLauncher

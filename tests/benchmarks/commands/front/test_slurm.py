@@ -26,7 +26,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[4]
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 
 NETWORK = '''
-"""The degraded image as it is; after three images of a job it waits until the file `go` is there."""
+"""The degraded image as it is; after five passes of a job it waits until the file `go` is there."""
 import os
 import time
 from pathlib import Path
@@ -40,7 +40,7 @@ class Held(nn.Module):
     def forward(self, image):
         Held.seen += 1
         task = os.environ.get("SLURM_ARRAY_TASK_ID")
-        if task is not None and Held.seen > 3 and not Path("go").exists():
+        if task is not None and Held.seen > 5 and not Path("go").exists():
             mark = Path(f"held-{task}")
             mark.with_suffix(".new").write_text(str(os.getpid()))
             mark.with_suffix(".new").rename(mark)
