@@ -279,6 +279,11 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         job = repr(self.command.typed(config))
         _handed_in(self._key, "fault", f"{reason}; the same command goes on", uuid.uuid4().hex, job, words, log)
 
+    def heard_of(self, config: DictConfig) -> bool:
+        """Whether a job, by its configuration, has come back from another process."""
+        job = repr(self.command.typed(config))
+        return any(report.job == job for report in _reports[self._key].values())
+
     def _take(self, reports: Iterable[Report]) -> None:
         """Count reports of other processes with what this one has met itself."""
         for report in reports:

@@ -7,6 +7,7 @@ keeps no accounts, and gives up the others when one fails.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,15 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from .launchers import GROUP, HostKeys, RayKeys, plain_keys
+from ....messages import one_line
+from .launchers import GROUP, HostKeys, RayKeys, plain_keys, without_launcher
 from .share import gpus_here, share_of_host
 from .submission import hand_out_here, hand_out_to_slurm
 
 if TYPE_CHECKING:
     from .jobs import Jobs
+
+logger = logging.getLogger("restorebench")
 
 TARGET = "hydra_plugins.restorebench.Launcher"
 """By which Hydra knows `BenchLauncher`: it takes launchers of that package only."""
@@ -76,7 +80,24 @@ def hand_out_to_joblib(launcher: BenchLauncher, overrides: Sequence[Sequence[str
     keys = HostKeys(**launcher.keys)
     share = share_of_host(keys.workers, keys.threads, len(overrides), launcher.gpus())
     with share.told() as launcher.jobs.share:
-        return launcher.handed_on(JoblibLauncher(n_jobs=share.workers), overrides, first)
+        try:
+            return launcher.handed_on(JoblibLauncher(n_jobs=share.workers), overrides, first)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "joblib":
+                raise
+            logger.warning("a process of the pool ended early (%s); jobs are given out again, singly", one_line(error))
+        # The pool ends with the first of its processes that dies, and does not say whose it was.
+        for number, words in enumerate(overrides, first):
+            config = launcher.sweep_config(words)
+            if launcher.jobs.heard_of(config):
+                continue
+            try:
+                launcher.handed_on(JoblibLauncher(n_jobs=2), [words], number)
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] != "joblib":
+                    raise
+                launcher.jobs.lost(config, without_launcher(words), "its process was killed, or ended early", "")
+    return []
 
 
 def hand_out_to_ray(launcher: BenchLauncher, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
