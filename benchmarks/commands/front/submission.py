@@ -218,7 +218,9 @@ class Waiting:
         if state in slurm.ONGOING:
             self._ended.pop(name, None)
             return False
-        if state in slurm.AGAIN and self._again.get(name, 0) < self.asked.requeue and slurm.requeue(name):
+        # Notice that comes before a job's Python has started ends it.
+        again = state in slurm.AGAIN or (state == "FAILED" and "SIGUSR2" in slurm.reason(name, state, self.asked))
+        if again and self._again.get(name, 0) < self.asked.requeue and slurm.requeue(name):
             self._again[name] = self._again.get(name, 0) + 1
             logger.info("job %s of SLURM is queued again (%s)", name, state)
             return False

@@ -37,6 +37,11 @@ class Lives(nn.Module):
         return image
 
 
+class Nothing(nn.Module):
+    def forward(self, image):
+        return image * float("nan")
+
+
 class Dies(nn.Module):
     def forward(self, image):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -195,18 +200,21 @@ def test_every_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("choice", POOLS)
-def test_a_job_whose_process_is_killed_is_told_and_the_others_end(choice: str, tmp_path: Path) -> None:
+def test_jobs_that_fail_elsewhere_are_told_with_their_logs_and_the_others_end(choice: str, tmp_path: Path) -> None:
     (tmp_path / "networks.py").write_text(NETWORKS)
-    models = "model=networks.py:Dies,networks.py:Lives"
+    models = "model=networks.py:Dies,networks.py:Lives,networks.py:Nothing"
     sweep = ("run", f"launcher={choice}", "launcher.workers=2", models, "weights=none", "tasks=derain", "limit=2")
     done = bench(*sweep, "previews=none", cwd=tmp_path, OMP_NUM_THREADS="64")
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    (line,) = done.stdout[done.stdout.index("1 of 2 jobs failed:") :].splitlines()[1:]
-    assert "networks.py:Dies" in line
-    assert "its process was killed, or ended early; the same command goes on" in line
-    if choice == "local_cluster":
-        assert Path(line.partition("(log: ")[2].rstrip(")")).is_file()
-    (record,) = read_records(tmp_path / "results")[0]
-    assert record.model == "lives"
-    assert record.environment.torch_threads == max(1, share.cores() // 2)
+    lines = done.stdout[done.stdout.index("2 of 3 jobs failed:") :].splitlines()[1:]
+    reasons = {"Dies": "its process was killed, or ended early; the same command goes on", "Nothing": "is incomplete"}
+    for name, reason in reasons.items():
+        (line,) = [line for line in lines if f"networks.py:{name}" in line]
+        assert reason in line
+        if choice == "local_cluster":
+            assert Path(line.rpartition("(log: ")[2].rstrip(")")).is_file()
+    records = {record.model: record for record in read_records(tmp_path / "results")[0]}
+    assert set(records) == {"lives", "nothing"}
+    assert records["lives"].scored == 2
+    assert records["lives"].environment.torch_threads == max(1, share.cores() // 2)

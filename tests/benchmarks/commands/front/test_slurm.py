@@ -72,11 +72,11 @@ def slurm() -> Iterator[dict[str, str]]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # short: a socket lies in it
     variables = {"PATH": path, "SLURM_CONF": str(folder / "slurm.conf"), "OMP_NUM_THREADS": "1"}
     said = folder / "start.log"
+    starting = {**os.environ, **variables}
+    del starting["OMP_NUM_THREADS"]  # nproc, by which the node learns of its processors, would say that number
     try:
         with said.open("w") as log:  # a file: a pipe would stay open in the daemons
-            done = subprocess.run(
-                [scripts / "start", folder], env={**os.environ, **variables}, stdout=log, stderr=log, check=False
-            )
+            done = subprocess.run([scripts / "start", folder], env=starting, stdout=log, stderr=log, check=False)
         assert done.returncode == 0, said.read_text()
         yield variables
     finally:
