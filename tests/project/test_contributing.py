@@ -148,6 +148,14 @@ def test_the_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / "conf" / "launcher").is_dir(), reason="this version has no launchers")
+def test_the_launcher(tmp_path: Path) -> None:
+    followed("Add a launcher", tmp_path)
+    rows = leaderboard(tmp_path / "here" / "results")
+    assert {"derain", "dehaze"} <= set(rows.task)
+
+
+@pytest.mark.slow
 def test_results_to_contribute(tmp_path: Path) -> None:
     said = followed("Contribute results", tmp_path)
     assert "1 cells add up, 1 of them complete; 0 interrupted, 0 damaged" in said
@@ -170,7 +178,7 @@ def test_a_change_of_what_stands_there_twice_or_not_at_all_fails(change: str) ->
 
 def test_every_block_of_the_examples_is_used() -> None:
     examples = [heading for heading in EXAMPLES if heading.startswith("Add a ")]
-    assert len(examples) == 5
+    assert len(examples) == 6
     unused = [
         (heading, block.language)
         for heading in examples
