@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -39,7 +40,6 @@ PYTHONS = ("3.11", "3.12", "3.13")
 """Those that the suite supports; `build` tries the wheel on those that are here."""
 RESOLUTIONS = ("lowest-direct", "highest")
 """The oldest and the newest dependencies that `pyproject.toml` allows."""
-NO_DOWNLOADS = "--no-python-downloads"
 TRIED = (
     ("--version",),
     ("list", "models"),
@@ -94,12 +94,21 @@ def make_distributions(session: nox.Session) -> Path:
     return next((ROOT / "dist").glob("*.whl"))
 
 
-def try_wheel(session: nox.Session, wheel: Path, python: str, resolution: str) -> None:
+def interpreter(version: str) -> str | None:
+    """A Python of that version that runs: on the path, or one of pyenv's; None where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    kept = sorted(map(str, pyenv.glob(f"{version}.*/bin/python{version}")))
+    for candidate in (shutil.which(f"python{version}"), *kept):  # pyenv's own on the path may refuse to run
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+def try_wheel(session: nox.Session, wheel: Path, python: str, clean: Path, resolution: str) -> None:
     """Install the wheel on these dependencies in an environment of its own, and run it; oldest ones also under the
     quick tests. The environment is removed afterwards."""
     uv = program(ENVIRONMENT, "uv")
-    clean = ROOT / ".nox" / f"wheel-{python}-{resolution}"
-    session.run(uv, "venv", "--clear", "--quiet", NO_DOWNLOADS, "--python", python, str(clean), external=True)
+    session.run(uv, "venv", "--clear", "--quiet", "--python", python, str(clean), external=True)
     here = ("--python", program(clean, "python"))
     tested = resolution == "lowest-direct"
     wanted = f"{wheel}[test]" if tested else str(wheel)
@@ -223,12 +232,12 @@ def build(session: nox.Session) -> None:
         session.error(f"choose among {', '.join((*PYTHONS, *RESOLUTIONS))}")
     wheel = make_distributions(session)
     for python in sorted(asked & {*PYTHONS}) or PYTHONS:
-        find = (program(ENVIRONMENT, "uv"), "python", "find", NO_DOWNLOADS, python)
-        if not session.run(*find, external=True, silent=True, success_codes=[0, 2], stderr=None):
+        found = interpreter(python)
+        if found is None:
             session.warn(f"no Python {python} here: the wheel was not tried on it")
             continue
         for resolution in sorted(asked & {*RESOLUTIONS}) or RESOLUTIONS:
-            try_wheel(session, wheel, python, resolution)
+            try_wheel(session, wheel, found, ROOT / ".nox" / f"wheel-{python}-{resolution}", resolution)
 
 
 @nox.session
