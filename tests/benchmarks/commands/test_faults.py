@@ -21,7 +21,7 @@ from restorebench.benchmarks.store.rows import parse_rows
 from restorebench.models import ModelCard, Variant, register
 from restorebench.models.checkpoints.writing import save_weights
 
-from ..command_line import bench
+from ..command_line import bench, bench_forked
 from ..conftest import Bench
 
 pytestmark = pytest.mark.slow
@@ -242,14 +242,14 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on_when_there_is_room
     filler = small_disk / "filler"
     filler.write_bytes(bytes(56 * 1024))
     arguments = ("run", "model=identity", *RUN[3:], *pictures, f"results={small_disk / 'results'}", "previews=none")
-    done = bench(*arguments, cwd=tmp_path)
+    done = bench_forked(arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("bench: ")]
     assert "No space left on device" in line
     assert str(small_disk) in line
     filler.unlink()
-    done = bench(*arguments, cwd=tmp_path)
+    done = bench_forked(arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert statuses(small_disk / "results") == dict.fromkeys(NAMES, "ok")
 
