@@ -79,11 +79,33 @@ def restorers() -> str:
         for card in cards
         for each in card.checkpoints
     ]
+    sizes = [
+        [f"`{card.name}`", f"`{name}`", _millions(each.parameters), _range(each.macs_256_g, each.macs_256_most_g)]
+        for card in cards
+        for name, each in card.variants.items()
+    ]
     notes = "\n".join(f"- **{card.title}**: {' '.join(card.notes)}" for card in cards if card.notes)
     below = ["restorer", "variant", "file", "trained for", "licence", "where its authors put it"]
     return "\n\n".join(
-        [table(head, rows), "### Published checkpoints", table(below, checkpoints), "### What to know", notes]
+        [
+            table(head, rows),
+            "### Sizes",
+            table(["restorer", "variant", "parameters (M)", "MACs at 256x256, without FFT (G)"], sizes),
+            "### Published checkpoints",
+            table(below, checkpoints),
+            "### What to know",
+            notes,
+        ]
     )
+
+
+def _millions(count: int | None) -> str:
+    return "" if count is None else f"{count / 1e6:.2f}"
+
+
+def _range(least: float | None, most: float | None) -> str:
+    """Multiply-adds, from the least to the most where a router chooses by the image what is run."""
+    return "" if least is None else f"{least:g}" if most is None else f"{least:g} to {most:g}"
 
 
 def promises() -> str:
