@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "notebook.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[3] / "docs" / "notebook.ipynb"
 CELLS = 10
 
 

@@ -15,7 +15,7 @@ from restorebench.benchmarks.commands.main import COMMANDS
 from restorebench.benchmarks.evaluation.config import RunConfig
 from restorebench.benchmarks.training.config import TrainConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
 from docs.generation import hooks  # noqa: E402

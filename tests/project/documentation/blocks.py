@@ -17,7 +17,7 @@ from skimage import data
 
 from restorebench.benchmarks.commands.main import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 RUN = ("sh", "python")
 """Languages of the blocks that are run; others are output, trees of folders, or text of a file."""

@@ -15,7 +15,7 @@ import pytest
 from restorebench import evaluate
 from restorebench.benchmarks.store.records import Record, RecordError, canonical
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from docs.generation.schema import record_schema, record_tables, schema_text
 
