@@ -6,6 +6,7 @@ nox -s quick      the tests of the inner loop, under a minute
 nox -s lint, types
 nox -s build      sdist and wheel, the wheel tried on the oldest and newest dependencies of every Python here
 nox -s release    all checks and what would be uploaded; -- --rehearse: also for a development version
+nox -s docs       the documentation, into .nox/docs/site
 nox -s weights    train the bundled weights from scratch (hours)
 """
 
@@ -218,6 +219,17 @@ def types(session: nox.Session) -> None:
     for file in (ROOT / "restorebench").iterdir():
         (tree / file.name).symlink_to(file)
     session.run(program(ENVIRONMENT, "mypy"), "-p", "restorebench", external=True, env={"MYPYPATH": str(tree.parent)})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into ``.nox/docs/site``; a dead link or a missing reference fails."""
+    install(session, "docs")
+    session.run(
+        *(program(ENVIRONMENT, "python"), "-m", "mkdocs", "build", "--strict", *session.posargs),
+        external=True,
+        env={"NO_MKDOCS_2_WARNING": "1"},
+    )
 
 
 @nox.session
