@@ -67,25 +67,35 @@ def help_text(command: HydraCommand[Any], arguments: Sequence[str] = ()) -> str:
     """
     width = min(MOST_WIDTH, max(LEAST_WIDTH, shutil.get_terminal_size((120, 24)).columns))
     main = _configuration(f"{command.name}.yaml")
-    defaults = {group: choice for each in main["defaults"] if isinstance(each, dict) for group, choice in each.items()}
+    defaults = default_groups(command.name)
     head, _, _ = main["hydra"]["help"]["template"].partition("Keys and their defaults")
     parts = [head.replace("${hydra.help.header}", main["hydra"]["help"]["header"]).strip(), OPTIONS]
     shown = list(entries(f"{command.name}.yaml"))
     for group in (name for name in GROUPS.get(command.name, ()) if _folder(name).is_dir()):
         sign = "" if group in defaults or group.startswith("hydra/") else "+"
         rows = [
-            Entry(f"{sign}{group}={name}", "", f"{said} (default)" if name == defaults.get(group) else said)
+            Entry(f"{sign}{group}={name}", "", f"(default) {said}" if name == defaults.get(group) else said)
             for name, said in choices(group)
         ]
+        rows = [Entry(row.key, "", _line(row.comment, width - max(len(each.key) for each in rows) - 4)) for row in rows]
         parts.append(f"{sign}{group}=, one of:\n{_table(rows, width)}")
     for group, default in defaults.items():
         if group in GROUPS.get(command.name, ()):
             choice = next((a.partition("=")[2] for a in arguments if a.startswith(f"{group}=")), default)
             shown += [each for each in _of_choice(group, choice) if each.key not in {e.key for e in shown}]
+    of_schema = list(schema_entries(command.schema))
+    said = {entry.key: entry.comment for entry in of_schema}
+    shown = [Entry(each.key, each.value, each.comment or said.get(each.key, "")) for each in shown]
     known = {entry.key for entry in shown}
-    shown += [entry for entry in schema_entries(command.schema) if not _is_within(entry.key, known)]
+    shown += [entry for entry in of_schema if not _is_within(entry.key, known)]
     parts.append(f"keys and their defaults (override with key=value):\n{_table(shown, width)}")
     return "\n\n".join(parts) + "\n"
+
+
+def default_groups(command: str) -> dict[str, str]:
+    """The groups in the defaults list of a command's configuration, with the choice of each."""
+    listed = _configuration(f"{command}.yaml")["defaults"]
+    return {group: choice for each in listed if isinstance(each, dict) for group, choice in each.items()}
 
 
 def group_names(command: str) -> tuple[str, ...]:
@@ -97,6 +107,12 @@ def choices(group: str) -> list[tuple[str, str]]:
     """Name and first sentence of every choice of a group, sorted by name."""
     names = sorted(each.name.removesuffix(".yaml") for each in _folder(group).iterdir() if each.name.endswith(".yaml"))
     return [(name, _first_sentence(_text(f"{group}/{name}.yaml"))) for name in names]
+
+
+def sweep_of(experiment: str) -> str:
+    """What an experiment sweeps over, as it would be typed."""
+    sweeper = _configuration(f"experiment/{experiment}.yaml").get("hydra", {}).get("sweeper", {})
+    return " ".join(f"{key}={value}" for key, value in sweeper.get("params", {}).items())
 
 
 def entries(file: str, prefix: str = "") -> Iterator[Entry]:
@@ -213,6 +229,11 @@ def _first_sentence(text: str) -> str:
     return sentence.rstrip(".")
 
 
+def _line(text: str, width: int) -> str:
+    """What of a text goes on one line."""
+    return textwrap.shorten(text, width, placeholder=" ..", break_on_hyphens=False)
+
+
 def _short(value: object) -> str:
     """A default in the form that an override takes, shortened."""
     if value is None:
@@ -226,17 +247,18 @@ def _short(value: object) -> str:
 def _table(rows: Sequence[Entry], width: int) -> str:
     """A row an entry: key and default, then its comment in a column of its own, wrapped."""
     lines = []
+    column = KEY_COLUMN if any(row.value for row in rows) else max(len(row.key) for row in rows) + 4
     for row in rows:
         start = f"  {row.key}={row.value}" if row.value else f"  {row.key}"
         if not row.comment:
             lines.append(start)
             continue
-        if len(start) >= KEY_COLUMN:
+        if len(start) >= column:
             lines.append(start)
             start = ""
-        indent = " " * KEY_COLUMN
+        indent = " " * column
         wrapped = textwrap.wrap(
-            row.comment, width, initial_indent=start.ljust(KEY_COLUMN), subsequent_indent=indent, break_on_hyphens=False
+            row.comment, width, initial_indent=start.ljust(column), subsequent_indent=indent, break_on_hyphens=False
         )
         lines += wrapped
     return "\n".join(lines)
