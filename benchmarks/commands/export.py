@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+logger = logging.getLogger("restorebench")
 
 KEYS = ("model", "variant", "weights", "weights_key")
 FORMATS = ("onnx", "torch")
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     if path.exists() and not options.force:
         raise UserError(f"{path} is there already; give another name with --output, or --force")
     path.parent.mkdir(parents=True, exist_ok=True)
+    logger.info("exporting %s (%s): this takes a minute or two", card.title, restorer.variant)
     exported = export(restorer, path, options.format, side, photographs(side))
     sides = "any batch and size" if side is None else f"images of {side}x{side}, one at a time"
     sys.stdout.write(

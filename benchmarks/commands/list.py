@@ -81,7 +81,8 @@ def metrics() -> list[dict[str, Any]]:
 def experiments() -> list[dict[str, Any]]:
     """One row per prepared sweep."""
     return [
-        {"experiment": name, "what it does": said, "sweeps over": sweep_of(name)} for name, said in choices("experiment")
+        {"experiment": name, "what it does": said, "sweeps over": sweep_of(name)}
+        for name, said in choices("experiment")
     ]
 
 

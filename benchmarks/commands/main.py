@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 from ..inference.waiting import choose_waiting
 from ..store.names import shown
-from .front.stderr import in_words, is_user_error, set_up_logging
+from .front.stderr import in_words, is_user_error, set_up_logging, silence_libraries
 
 EXIT_INCOMPLETE = 1
 EXIT_USER_ERROR = 2
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code (0 done, 1 incomplete, 2 a mistake of the user)."""
     if arguments is None:
         choose_waiting(os.environ)
+        silence_libraries(os.environ)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments:
         parser().print_help(sys.stderr)

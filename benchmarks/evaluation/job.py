@@ -147,7 +147,9 @@ class Job:
             built = network if isinstance(network, nn.Module) else network()
             parameters = sum(p.numel() for p in built.parameters() if p.requires_grad)
             # A network that torch does not run has parameters that torch does not see.
-            return ComplexityRecord(parameters=parameters or None, macs=None, statement=f"not counted: {one_line(error)}")
+            return ComplexityRecord(
+                parameters=parameters or None, macs=None, statement=f"not counted: {one_line(error)}"
+            )
         return ComplexityRecord(**dataclasses.asdict(cost))
 
     @functools.cached_property

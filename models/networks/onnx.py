@@ -79,7 +79,7 @@ class OnnxNetwork(nn.Module):
     def _check(self, value: Any) -> None:
         """ModelError unless an input or output of the session is a batch of RGB images."""
         shape = list(value.shape)
-        if value.type not in TYPES or len(shape) != 4 or shape[1] not in (3, None) and not isinstance(shape[1], str):
+        if value.type not in TYPES or len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
             raise ModelError(
                 f"{self.source}: {value.name!r} is {value.type} of shape {shape}: float images (B, 3, H, W) are taken"
             )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from restorebench.benchmarks.conformance import wake
-from restorebench.models import ModelError, build_network, create_model, list_models
-from restorebench.models.exporting import TOLERANCE, export
+from restorebench.models import build_network, create_model, list_models
+from restorebench.models.exporting import TOLERANCE
 from restorebench.models.weights import bundled_path
 
 NETWORKS = [card.name for card in list_models() if card.built_from == "arguments" and card.trainable]

@@ -198,8 +198,6 @@ def _keys(command: str) -> dict[str, str]:
     return {each.key: each.value for each in (*schema_entries(schemas[command]), *entries(f"{command}.yaml"))}
 
 
-
-
 def _options(module: str) -> list[str]:
     """Options and choices of a command with a parser of its own."""
     found = import_module(f"..{module}", __package__)

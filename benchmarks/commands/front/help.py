@@ -140,7 +140,9 @@ def schema_entries(schema: type[Any], prefix: str = "") -> Iterator[Entry]:
             yield from schema_entries(kind, f"{prefix}{each.name}.")
         else:
             value = getattr(instance, each.name)
-            yield Entry(f"{prefix}{each.name}", _short(value if not isinstance(value, list) else []), said.get(each.name, ""))
+            yield Entry(
+                f"{prefix}{each.name}", _short(value if not isinstance(value, list) else []), said.get(each.name, "")
+            )
 
 
 def _of_choice(group: str, choice: str) -> list[Entry]:
@@ -154,8 +156,10 @@ def _of_choice(group: str, choice: str) -> list[Entry]:
     for base in _configuration(f"{group}/{choice}.yaml").get("defaults", []):
         if isinstance(base, str) and base != "_self_":
             below |= {entry.key: entry for entry in _of_choice(group, base)}
-    merged = {key: Entry(key, own[key].value, own[key].comment or entry.comment) if key in own else entry
-              for key, entry in below.items()}
+    merged = {
+        key: Entry(key, own[key].value, own[key].comment or entry.comment) if key in own else entry
+        for key, entry in below.items()
+    }
     return list((merged | {key: entry for key, entry in own.items() if key not in merged}).values())
 
 

@@ -9,7 +9,7 @@ from ....models.card import ModelCard
 from ....models.files import byte_limit, check_file
 from ....models.registry import check_variant, get_card
 from ....models.registry.own import is_reference, with_multiple
-from ...evaluation.config import RunConfig
+from ...evaluation.config import RunConfig, check_overwrite
 from ...inference.config import NumericsConfig, RestorerConfig
 from ...inference.numerics import check_device, check_dtype
 from ...protocols.catalogue import get_protocol
@@ -27,6 +27,7 @@ def check_run(config: RunConfig) -> None:
     if config.dataset is None and config.tasks is not None:
         suite_called(config.tasks)
     get_protocol(config.protocol)
+    check_overwrite(config.overwrite)
 
 
 def check_restorer(restorer: RestorerConfig, numerics: NumericsConfig) -> ModelCard | None:
