@@ -21,6 +21,7 @@ from .registry import Registration, check_arguments, check_variant, get_registra
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from .card import ModelCard
     from .checkpoints.fitting import Size
     from .hooks import BuiltFromCheckpoint, BuiltFromFile
     from .restorer import Restorer

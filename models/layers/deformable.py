@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.ops import deform_conv2d
 
 from .depthwise import full_precision
-from .layout import channels_last, feature_map
+from .layout import channels_last, feature_map, length_of
 
 TAPS = 9
 """Of the 3x3 kernel."""
@@ -51,12 +51,13 @@ def _plain(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     height, width = x.shape[2:]
     row = torch.arange(height, device=x.device, dtype=x.dtype)[:, None]
     column = torch.arange(width, device=x.device, dtype=x.dtype)
+    last_row, last_column = ((length_of(axis, x) - 1).clamp_min(1).to(x.dtype) for axis in (2, 3))
     total: Tensor | None = None
     for tap in range(TAPS):
         y = offsets[:, 2 * tap] + (row + (tap // 3 - 1))
         across = offsets[:, 2 * tap + 1] + (column + (tap % 3 - 1))
         # -1 and 1 are the middles of the outermost pixels; of a side of one pixel there is only -1.
-        grid = torch.stack((across * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1), dim=-1)
+        grid = torch.stack((2 * across / last_column - 1, 2 * y / last_row - 1), dim=-1)
         sampled = F.grid_sample(x, grid, padding_mode="zeros", align_corners=True) * mask[:, tap : tap + 1]
         part = F.conv2d(sampled, weight[:, :, tap // 3, tap % 3, None, None])
         total = part if total is None else total + part

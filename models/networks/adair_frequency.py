@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.layout import channels_last, feature_map
+from ..layers.layout import channels_last, feature_map, length_of
 from ..layers.restormer import CrossAttention
 from ..layers.zero_gradient import with_zero_gradients
 
@@ -74,9 +74,10 @@ def plain_split(features: Tensor, halves: Tensor) -> tuple[Tensor, Tensor]:
         halves: rows and columns of each image's box, (B, 2), whole numbers.
     """
     inside: Tensor | None = None
-    for axis, length in enumerate(features.shape[2:]):
-        centre = length // 2
-        frequency = (torch.arange(length, device=features.device) + centre) % length - centre
+    for axis in range(2):
+        length = length_of(2 + axis, features)
+        index = torch.arange(features.shape[2 + axis], device=features.device)
+        frequency = torch.where(index < length - length // 2, index, index - length)
         half = halves[:, axis, None]
         kept = (frequency >= -half) & (frequency < half)  # (B, length)
         inside = kept[:, None, :, None] if inside is None else inside & kept[:, None, None, :]
@@ -218,8 +219,9 @@ class AdaptiveFrequencyBlock(nn.Module):
     def halves(self, features: Tensor) -> Tensor:
         """Rows and columns of each image's box, (B, 2), whole numbers."""
         shares = torch.sigmoid(self.rate_conv(features.mean(dim=(2, 3), keepdim=True))).flatten(1).float()
-        units = [side // UNIT for side in features.shape[2:]]
-        return torch.stack([shares[:, axis] * unit for axis, unit in enumerate(units)], dim=1).int()
+        return torch.stack(
+            [shares[:, axis] * (length_of(2 + axis, features) // UNIT) for axis in range(2)], dim=1
+        ).int()
 
     def mine(self, image: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """What the low and the high frequencies of the image ask of the features, both (B, C, h, w)."""

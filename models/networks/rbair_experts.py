@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..layers.depthwise import depthwise, dilated_by_phases, full_precision
 from ..layers.layer_norm import LayerNorm2d
-from ..layers.layout import pixel_rows, planes
+from ..layers.layout import length_of, pixel_rows, planes
 from ..layers.restormer import gelu
 from ..layers.row_strips import rows_of_strip, strips_pay
 
@@ -111,11 +111,12 @@ class FourierExpert(nn.Module):
         return filtered
 
     def _filtered_plainly(self, x: Tensor) -> Tensor:
-        """`filtered` of a whole batch of any size in operators without conditions, for files that other programs run."""
+        """`filtered` of batches of any size without conditions, for files that other programs run."""
         height, width = x.shape[-2:]
         spectrum = torch.view_as_real(torch.fft.rfft2(x))
-        row, column = (torch.arange(n, device=x.device) for n in (height, width // 2 + 1))
-        is_real = (2 * row % height == 0)[:, None] & (2 * column % width == 0)
+        row, column = (torch.arange(spectrum.shape[axis], device=x.device) for axis in (-3, -2))
+        real_rows = (row == 0) | (2 * row == length_of(-2, x))
+        is_real = real_rows[:, None] & ((column == 0) | (2 * column == length_of(-1, x)))
         real, imaginary = spectrum[..., 0], spectrum[..., 1].masked_fill(is_real, 0)
         magnitude = self._apply_branch(torch.sqrt(real.square() + imaginary.square()).flatten(2), self.processmag)
         phase = self._apply_branch(torch.atan2(imaginary, real).flatten(2), self.processpha)

@@ -364,7 +364,7 @@ def _load_plugin(entry_point: metadata.EntryPoint) -> None:
 
 
 def _import(load: Callable[..., Any], *arguments: str) -> Any:
-    """Call `load` and return what it gives; if it fails, take back what it had registered, so that no half of a module stays."""
+    """What `load` gives; if it fails, what it had registered is taken back, so that no half of a module stays."""
     before = set(_registrations)
     try:
         return load(*arguments)
