@@ -81,6 +81,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "benchmarks/commands": ("benchmarks", "models", "datasets", "reports"),
     "benchmarks/commands/front": (
         *("benchmarks/commands/front", "benchmarks/errors", "benchmarks/evaluation", "benchmarks/store"),
+        *("benchmarks/inference", "benchmarks/protocols", "benchmarks/profiling", "benchmarks/training"),
         *("models", "datasets", "reports"),
     ),
     # reports read stored records

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from importlib.metadata import version
 
 from ..inference.waiting import choose_waiting
 from ..store.names import shown
-from .front.stderr import in_words, is_user_error, set_up_logging
+from .front.stderr import in_words, is_user_error, set_up_logging, silence_libraries
 
 EXIT_INCOMPLETE = 1
 EXIT_USER_ERROR = 2
@@ -47,7 +48,9 @@ COMMANDS = {
     "check": Command("run the conformance tests of a restorer; verify a results folder", "check"),
     "weights": Command("list and convert published checkpoints", "weights"),
     "report": Command("derive leaderboard and tables from the store", "report"),
-    "list": Command("show restorers, tasks or protocols", "list"),
+    "list": Command("show restorers, tasks, data sets, protocols, metrics, experiments or recipes", "list"),
+    "export": Command("write a restorer with its weights as ONNX or as torch's exported program", "export"),
+    "completion": Command("print a completion script for bash, zsh or fish", "front.completion"),
 }
 
 
@@ -55,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code (0 done, 1 incomplete, 2 a mistake of the user)."""
     if arguments is None:
         choose_waiting(os.environ)
+        silence_libraries(os.environ)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments:
         parser().print_help(sys.stderr)
@@ -64,7 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need be no UTF-8
-    return guarded(lambda: int(import_module(f".{COMMANDS[name].module}", __package__).main(arguments[1:])))
+    return guarded(lambda: called(name, arguments[1:]))
+
+
+def called(name: str, arguments: Sequence[str]) -> int:
+    """Exit code of a command, whose module is imported now."""
+    module = import_module(f".{COMMANDS[name].module}", __package__)
+    if name == "completion":  # knows of no command by itself, as it stands before them
+        return int(module.main(arguments, {name: each.module for name, each in COMMANDS.items()}))
+    return int(module.main(arguments))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,9 +90,24 @@ def parser() -> argparse.ArgumentParser:
         usage="bench [--help] [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"restorebench {version('restorebench')}")
+    top.add_argument("--version", action=ShowVersion, nargs=0, help=argparse.SUPPRESS)
     top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     return top
+
+
+class ShowVersion(argparse.Action):
+    """``--version``: the suite's, Python's and torch's, and the device that ``device=auto`` takes."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ..environment import device_name, package_version
+        from ..inference.numerics import resolve_device
+
+        device = resolve_device("auto")
+        sys.stdout.write(
+            f"restorebench {version('restorebench')}\ntorch {package_version('torch')}\n"
+            f"python {platform.python_version()}\ndevice {device} ({device_name(device)})\n"
+        )
+        parser.exit()
 
 
 def guarded(action: Callable[[], int]) -> int:

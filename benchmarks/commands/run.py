@@ -1,4 +1,7 @@
-"""``bench run``: Hydra's command line in front of a job (see `hydra`)."""
+"""``bench run``: Hydra's command line in front of a job (see `hydra`).
+
+torch is imported when a job is planned, not for the help or a mistake.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 
-from ...reports.analysis.cells import groups, read_cells
-from ...reports.tables.leaderboard import write_leaderboard
-from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
-from ..evaluation.job import CellOutcome, Job
-from ..evaluation.plan import RunPlan, make_plan
-from ..protocols.lpips import lpips_notice
+from .front.help import asks_for_help, help_text
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
+from .front.names import check_run
+
+if TYPE_CHECKING:
+    from ...reports.tables.terminal import FailedCell
+    from ..evaluation.job import CellOutcome
+    from ..evaluation.plan import RunPlan
 
 logger = logging.getLogger("restorebench")
 
@@ -35,7 +39,12 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError, ModelError, DataError: if an override is wrong, before anything runs.
     """
-    jobs = Jobs(COMMAND, arguments, plan=make_plan, run=run_plan, failure=incomplete)
+    if asks_for_help(arguments):
+        sys.stdout.write(help_text(COMMAND, arguments))
+        return 0
+    jobs = Jobs(COMMAND, arguments, plan=planned, run=run_plan, failure=incomplete)
+    from ..protocols.lpips import lpips_notice
+
     for plan in jobs.plans:
         plan.store.prepare()
     notices = [notice for plan in jobs.plans for notice in plan.notices]
@@ -52,8 +61,21 @@ def main(arguments: Sequence[str]) -> int:
     return max(code, 1 if any(map(incomplete, jobs.outcomes)) else 0)
 
 
+def planned(config: RunConfig) -> RunPlan:
+    """The plan of a configuration."""
+    check_run(config)
+    from ..evaluation.plan import make_plan
+
+    return make_plan(config)
+
+
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
     """Compute the cells of one job and say what became of them."""
+    import torch
+
+    from ...reports.tables.leaderboard import write_leaderboard
+    from ..evaluation.job import Job
+
     overrides = HydraConfig.get().overrides.task
     outcomes = Job(plan, command=shlex.join(["bench", "run", *overrides])).run()
     # Sums of float32 are split among the threads, so their number can change the eighth digit of a score.
@@ -91,6 +113,8 @@ def incomplete(outcomes: Sequence[CellOutcome]) -> str:
 
 def without_record(plan: RunPlan) -> list[FailedCell]:
     """The cells of a failed job that have no record: those that have one stand in the tables by it."""
+    from ...reports.tables.terminal import FailedCell
+
     cells = [plan.cell(data) for data in plan.suite.data]
     folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
     own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
@@ -103,6 +127,10 @@ def without_record(plan: RunPlan) -> list[FailedCell]:
 
 def show_results(results: Path, plans: Sequence[RunPlan], failed: Sequence[FailedCell] = ()) -> None:
     """Print the tables in which cells of these plans stand, the cells that failed, and where everything lies."""
+    from ...reports.analysis.cells import groups, read_cells
+    from ...reports.tables.leaderboard import write_leaderboard
+    from ...reports.tables.terminal import terminal_table
+
     written = write_leaderboard(results)
     ran = {(plan.suite.suite.name, plan.cell(data).id) for plan in plans for data in plan.suite.data}
     run_groups = [

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from omegaconf import MISSING
 
+from ...messages import nearest
+from ..errors import UserError
 from ..inference.config import NumericsConfig, RestorerConfig
 
 CONFIG_MODULE = "restorebench.conf"
 RUN_CONFIG = "run"
+Overwrite = Literal["missing", "always", "never"]
 
 
 @dataclass
@@ -70,3 +73,10 @@ class RunConfig(NumericsConfig, RestorerConfig):
     results: str = "results"
     overwrite: str = "missing"
     progress: bool = True
+
+
+def check_overwrite(value: str) -> None:
+    """UserError unless `value` says what happens to cells that are there already."""
+    known = get_args(Overwrite)
+    if value not in known:
+        raise UserError(f"unknown overwrite={value}{nearest(value, known)}; use {', '.join(known)}")

@@ -146,7 +146,10 @@ class Job:
             logger.warning("%s: multiply-adds not counted: %s", plan.card.name, one_line(error))
             built = network if isinstance(network, nn.Module) else network()
             parameters = sum(p.numel() for p in built.parameters() if p.requires_grad)
-            return ComplexityRecord(parameters=parameters, macs=None, statement=f"not counted: {one_line(error)}")
+            # A network that torch does not run has parameters that torch does not see.
+            return ComplexityRecord(
+                parameters=parameters or None, macs=None, statement=f"not counted: {one_line(error)}"
+            )
         return ComplexityRecord(**dataclasses.asdict(cost))
 
     @functools.cached_property
@@ -306,7 +309,9 @@ class Job:
             means=mean_rows(scored),
             complexity=self.complexity,
             config=plan.config,
-            environment=EnvironmentRecord(**describe_environment(plan.numerics.device)),
+            environment=EnvironmentRecord(
+                **describe_environment(plan.numerics.device), runtime=self._runtime() if computed.images else ""
+            ),
             command=self.command,
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -314,6 +319,10 @@ class Job:
             computed=computed.images,
             cost=self._cost() if computed.images else None,
         )
+
+    def _runtime(self) -> str:
+        """What ran the network, where that is not torch."""
+        return str(getattr(self.runner.restorer.network, "runtime", ""))
 
     def _cost(self) -> CostRecord | None:
         """What the cell's passes took; memory is measured by one pass more, once for each size of image."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from ...datasets.folder import folder_suite
 from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
-from ...messages import nearest
 from ...models import ModelCard, WeightsInfo, get_card
 from ...models.fit import check_fit
 from ...models.registry.own import with_multiple
@@ -24,11 +23,10 @@ from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol
 from ..store.folders import Store
 from .cells import Cell
-from .config import RunConfig
+from .config import Overwrite, RunConfig, check_overwrite
 from .image_files import ImageFormat, image_format
 from .previews import preview_count
 
-Overwrite = Literal["missing", "always", "never"]
 DEFAULT_SUITE = "5d"
 """What is run where ``tasks`` is not given; images of the user's own are then one task, ``OWN_TASK``."""
 OWN_TASK = "restore"
@@ -228,11 +226,7 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         choice = replace(choice, info=info)
     else:
         card, choice = restorer.card, WeightsChoice(restorer.variant, restorer.weights, restorer.overrides)
-    if config.overwrite not in get_args(Overwrite):
-        choices = ", ".join(get_args(Overwrite))
-        raise UserError(
-            f"unknown overwrite={config.overwrite}{nearest(config.overwrite, get_args(Overwrite))}; use {choices}"
-        )
+    check_overwrite(config.overwrite)
     suite, protocol = chosen_images(config), get_protocol(config.protocol)
     check_tasks(suite, protocol)
     return RunPlan(

@@ -2,7 +2,7 @@
 
 A protocol is data: its fields, in the order of evaluation, are the rules of the papers' evaluation code. Whatever
 changes a score is in `Protocol.describe()`, which enters the record and the cell's id. A protocol is never changed,
-only followed by a new version.
+only followed by a new version. torch is imported by what computes, so that names and conventions come without.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from ...datasets.samples import Sample
 from ...datasets.tasks import SUITES
 from ..errors import RestorationError, UserError
-from . import metrics
 from .noise import KeyedNoise, ReseededNoise
+from .ssim import Ssim
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "GROUPS",
@@ -62,25 +63,8 @@ class Scores:
     lpips: float = math.nan
 
 
-LpipsFunction = Callable[[Tensor, Tensor], float]
+LpipsFunction: TypeAlias = "Callable[[Tensor, Tensor], float]"
 """LPIPS of restored and clean, both (3, H, W) RGB in [0, 1]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ssim:
-    """The SSIM of a protocol; see `metrics.ssim`."""
-
-    window: metrics.Window
-    sample_covariance: bool
-
-    def describe(self) -> str:
-        """Every convention in one line."""
-        shape, border = {"uniform7": ("uniform 7x7", 3), "gaussian11": ("Gaussian 11x11 sigma 1.5", 5)}[self.window]
-        covariance = "sample" if self.sample_covariance else "population"
-        return (
-            f"{shape} window, {covariance} covariance, K1 {metrics.K1}, K2 {metrics.K2}, mean over the image without a "
-            f"{border}-pixel border, channel mean"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +129,8 @@ class Protocol:
         Raises:
             RestorationError: if shape or dtype are wrong, or a value is not finite.
         """
+        import torch
+
         height, width = size
         expected = (3, _next_multiple(height, self.pad_multiple), _next_multiple(width, self.pad_multiple))
         if tuple(restored.shape) != expected:
@@ -176,6 +162,10 @@ class Protocol:
             RestorationError: if the output cannot be scored (see `finish`).
             UserError: if the image is smaller than the SSIM window.
         """
+        import torch
+
+        from . import metrics
+
         if clean.dtype != torch.uint8 or clean.ndim != 3:
             raise UserError(f"clean must be (3, H, W) uint8, got {tuple(clean.shape)} {clean.dtype}")
         x = self.finish(restored, (clean.shape[-2], clean.shape[-1]))
@@ -291,6 +281,8 @@ class Protocol:
         bottom = _next_multiple(height, self.pad_multiple) - height
         if not right and not bottom:
             return image
+        from torch.nn import functional as F
+
         return F.pad(image[None], (0, right, 0, bottom), mode="reflect")[0]
 
 
@@ -337,6 +329,8 @@ def _next_multiple(length: int, multiple: int | None) -> int:
 
 def _channels_first(image: NDArray[Any]) -> Tensor:
     """(H, W, 3) -> contiguous (3, H, W) tensor of its own memory."""
+    import torch
+
     return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
 
 
@@ -345,6 +339,8 @@ def _unit_levels(clean: Tensor, device: torch.device) -> Tensor:
 
     Through float64: a GPU divides by multiplying with the reciprocal, which in float32 alone gives other last digits.
     """
+    import torch
+
     if _score_dtype(device) == torch.float32:
         return clean.cpu().float().div_(255).to(device)
     return clean.to(device, torch.float64).div_(255).float().double()
@@ -352,4 +348,6 @@ def _unit_levels(clean: Tensor, device: torch.device) -> Tensor:
 
 def _score_dtype(device: torch.device) -> torch.dtype:
     """The widest floating point of the device."""
+    import torch
+
     return torch.float32 if device.type == "mps" else torch.float64

@@ -173,6 +173,7 @@ class EnvironmentRecord:
         device, device_name: torch's name of the device, and the product's.
         cpu_count, torch_threads: processors, and threads that torch used.
         cuda: version that torch was built for; None without.
+        runtime: what ran the network in torch's place, with its version and provider; left out where torch did.
     """
 
     versions: dict[str, str | None]
@@ -185,6 +186,7 @@ class EnvironmentRecord:
     cpu_count: int | None
     torch_threads: int
     cuda: str | None
+    runtime: str = field(default="", metadata={LEFT_OUT: ""})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,8 @@ def kernel_basis_attention(
     if implementation not in ("fast", "reference"):
         raise ValueError(f"unknown implementation {implementation!r} of kernel basis attention: fast or reference")
     kernels, offsets = basis.flatten(0, 1), bias.flatten(0, 1)
+    if implementation == "fast" and torch.compiler.is_exporting():
+        return _plain(u, coefficients, kernels, offsets, group_channels)
     if implementation == "fast":
         fast: Tensor = _fast(u, coefficients, kernels, offsets, group_channels)
         return fast
@@ -89,6 +91,18 @@ def _reference(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor
     windows = F.unfold(u, KERNEL, padding=KERNEL // 2).view(batch, groups, group_channels * TAPS, pixels)
     filtered = (mixed @ windows.permute(0, 3, 1, 2).unsqueeze(-1)).reshape(batch, pixels, channels)
     return (filtered + mix @ offsets).transpose(1, 2).reshape(u.shape)
+
+
+def _plain(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, group_channels: int) -> Tensor:
+    """A grouped convolution by each kernel, weighed and added up: operators that every runtime has, with as many
+    multiply-adds and none of the big tensors; for files that other programs run."""
+    groups = u.shape[1] // group_channels
+    total = torch.einsum("bnhw,nc->bchw", coefficients, offsets)
+    for number, kernel in enumerate(kernels.unbind()):
+        weight = kernel.view(-1, group_channels, KERNEL, KERNEL)
+        filtered = F.conv2d(u, weight, padding=KERNEL // 2, groups=groups)
+        total = total + filtered * coefficients[:, number : number + 1]
+    return total
 
 
 @dataclass(frozen=True)

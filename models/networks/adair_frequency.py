@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.layout import channels_last, feature_map
+from ..layers.layout import channels_last, feature_map, length_of
 from ..layers.restormer import CrossAttention
 from ..layers.zero_gradient import with_zero_gradients
 
@@ -64,6 +64,32 @@ def split(features: Tensor, boxes: list[Box]) -> tuple[Tensor, Tensor]:
     parts = [_split_one(image, box) for image, box in zip(channels_last(features), boxes, strict=True)]
     low, high = (feature_map(torch.stack(images)) for images in zip(*parts, strict=True))
     return low, high
+
+
+def plain_split(features: Tensor, halves: Tensor) -> tuple[Tensor, Tensor]:
+    """As `split`, through the Fourier domain and without conditions on values, for files that other programs run.
+
+    Args:
+        features: (B, C, H, W), real.
+        halves: rows and columns of each image's box, (B, 2), whole numbers.
+    """
+    inside: Tensor | None = None
+    for axis in range(2):
+        length = length_of(2 + axis, features)
+        index = torch.arange(features.shape[2 + axis], device=features.device)
+        frequency = torch.where(index < length - length // 2, index, index - length)
+        half = halves[:, axis, None]
+        kept = (frequency >= -half) & (frequency < half)  # (B, length)
+        inside = kept[:, None, :, None] if inside is None else inside & kept[:, None, None, :]
+    assert inside is not None
+    spectrum = torch.view_as_real(torch.fft.fft2(features))
+
+    def modulus(mask: Tensor) -> Tensor:
+        parts = torch.view_as_real(torch.fft.ifft2(torch.view_as_complex(spectrum * mask[..., None])))
+        return parts.square().sum(dim=-1).sqrt()
+
+    low = inside.to(features.dtype)
+    return modulus(low), modulus(1 - low)
 
 
 def _split_one(image: Tensor, box: Box) -> tuple[Tensor, Tensor]:
@@ -188,14 +214,22 @@ class AdaptiveFrequencyBlock(nn.Module):
         units = features.shape[2] // UNIT, features.shape[3] // UNIT
         if min(units) < 2:  # shares are below 1, so a side of one unit has no frequency
             return [Box(0, 0)] * features.shape[0]
+        return [Box(rows, columns) for rows, columns in self.halves(features).tolist()]
+
+    def halves(self, features: Tensor) -> Tensor:
+        """Rows and columns of each image's box, (B, 2), whole numbers."""
         shares = torch.sigmoid(self.rate_conv(features.mean(dim=(2, 3), keepdim=True))).flatten(1).float()
-        half = (shares * torch.tensor(units, device=shares.device)).int().tolist()
-        return [Box(rows, columns) for rows, columns in half]
+        return torch.stack(
+            [shares[:, axis] * (length_of(2 + axis, features) // UNIT) for axis in range(2)], dim=1
+        ).int()
 
     def mine(self, image: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """What the low and the high frequencies of the image ask of the features, both (B, C, h, w)."""
         resized = F.interpolate(image, features.shape[2:], mode="bilinear")
         embedded: Tensor = self.conv1(resized)
+        if torch.compiler.is_exporting():
+            low, high = plain_split(embedded, self.halves(embedded))
+            return self.channel_cross_h(low, features), self.channel_cross_l(high, features)
         boxes = self.boxes(embedded)
         embedded = embedded.to(torch.promote_types(embedded.dtype, torch.float32))
         if not (self.literal_fourier or torch.is_grad_enabled()) and all(box.empty for box in boxes):
