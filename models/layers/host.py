@@ -1,4 +1,4 @@
-"""What networks need to know of the machine that works for them: whether its values can be read, and constants on it."""
+"""The machine that works for a network: whether its values can be read, and constants that are written there."""
 
 from __future__ import annotations
 
