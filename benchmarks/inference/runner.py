@@ -37,7 +37,7 @@ class Runner:
             self.restorer.to(memory_format=torch.channels_last)
         network: Callable[[Tensor], Tensor] = torch.compile(self.restorer) if numerics.compile else self.restorer
         self.graphs = GraphCache(network) if numerics.cuda_graphs else None
-        self.forward = self.graphs or network
+        self.forward: Callable[[Tensor], Tensor] = network if self.graphs is None else self.graphs
         self._taken: list[Callable[[], Pass]] = []
         self._watch = self._watching()
 

@@ -14,12 +14,13 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = "cuda"
 VALUES = {"_local_scalar_dense": "item", "equal": "equal", "is_nonzero": "item"}
+COPIES = ("_to_copy", "copy_")
 SHAPES = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive")
 """Operators whose output's size depends on values."""
 
@@ -53,6 +54,11 @@ class Questions:
 
         return tolist
 
+    def note(self, kind: str, asked: bool) -> None:
+        """Count a question, if it was one."""
+        if asked:
+            self.counts[kind] += 1
+
     def value(self, like: Tensor) -> bool | float | int:
         """A value for a tensor's dtype."""
         if like.dtype == torch.bool:
@@ -73,24 +79,33 @@ class _Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        asked = on_the_device(args, kwargs or {})
         if name in VALUES:
-            if asked:
-                self.questions.counts[VALUES[name]] += 1
-            if name == "equal":
-                return bool(self.questions.answer)
-            return self.questions.value(args[0])
-        if name in SHAPES and asked:
-            self.questions.counts[name] += 1
+            self.questions.note(VALUES[name], on_the_device(args))
+            return bool(self.questions.answer) if name == "equal" else self.questions.value(args[0])
+        if name in SHAPES:
+            self.questions.note(name, on_the_device(args))
         result = func(*args, **(kwargs or {}))
-        if name in ("_to_copy", "copy_") and not (kwargs or {}).get(
-            "non_blocking", name == "copy_" and args[2:3] == (True,)
-        ):
-            source = args[1] if name == "copy_" else args[0]
-            places = on_the_device(source), on_the_device(result)
-            if places[0] != places[1]:
-                self.questions.counts["copy to the host" if places[0] else "copy from the host"] += 1
+        if name in COPIES:
+            self._copied(name, args, kwargs or {}, result)
         return result
+
+    def _copied(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
+        non_blocking = kwargs.get("non_blocking", name == "copy_" and args[2:3] == (True,))
+        start, end = on_the_device(args[1] if name == "copy_" else args[0]), on_the_device(result)
+        self.questions.note("copy to the host", start and not end and not non_blocking)
+        self.questions.note("copy from the host", end and not start and not non_blocking)
+
+
+def _applied(module: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+    """``Module._apply``, which ``to`` goes through; torch's own swaps tensors in place, which these cannot be."""
+    for each in module.modules() if recurse else (module,):
+        for key, parameter in each._parameters.items():
+            if parameter is not None:
+                each._parameters[key] = nn.Parameter(change(parameter.detach()), parameter.requires_grad)
+        for key, buffer in each._buffers.items():
+            if buffer is not None:
+                each._buffers[key] = change(buffer)
+    return module
 
 
 @contextlib.contextmanager
@@ -99,7 +114,8 @@ def device(answer: float = 0) -> Iterator[Questions]:
     questions = Questions(answer)
     # A list is one copy; torch's own for tensors without values asks for one after the other.
     lists = patch.object(FakeTensor, "tolist", questions.listed, create=True)
-    with lists, FakeTensorMode(allow_non_fake_inputs=False), _Operators(questions):
+    moves = patch.object(nn.Module, "_apply", _applied)
+    with lists, moves, FakeTensorMode(allow_non_fake_inputs=False), _Operators(questions):
         yield questions
 
 
