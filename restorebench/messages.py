@@ -39,15 +39,19 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """What an error says, at most `LONGEST_TEXT` characters of it; nothing where saying it fails as well."""
+    """What an error says, at most `LONGEST_TEXT` characters of it; nothing where saying it fails as well.
+
+    Lone surrogates, which no log can write, are escaped.
+    """
     try:
         text = str(error)
     except Exception:  # of a class of its own, whose `__str__` can raise anything
         return ""
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ..."
+    text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ..."
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def one_line(error: BaseException) -> str:
-    """Kind and first line of an error, in characters that every encoding of a log has an escape for."""
-    lines = text_of(error).encode("utf-8", "backslashreplace").decode("utf-8").strip().splitlines()
+    """Kind and first line of an error."""
+    lines = text_of(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
