@@ -12,7 +12,7 @@ def in_graph() -> bool:
     """Whether operators are being recorded, by ``torch.compile`` or as a CUDA graph: then no value can be read."""
     if torch.compiler.is_compiling():
         return True
-    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+    return bool(torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())  # type: ignore[no-untyped-call]
 
 
 def reads_are_free(tensor: Tensor) -> bool:

@@ -90,7 +90,7 @@ def score_rows(records: Iterable[Record], device: str) -> list[dict[str, object]
                 "cuda_graphs": numerics.cuda_graphs,
                 "device": record.environment.device_name,
                 "driver": driver(device),
-                "torch": record.environment.versions["torch"],
+                "torch": record.environment.versions.get("torch"),
                 "measured": record.finished,
             }
         )
