@@ -7,6 +7,7 @@ nox -s lint, types
 nox -s build      sdist and wheel, the wheel tried on the oldest and newest dependencies of every Python here
 nox -s release    all checks and what would be uploaded; -- --rehearse: also for a development version
 nox -s docs       the documentation, into .nox/docs/site
+nox -s gpu        on a machine with a CUDA device: its tests, speed tables and sweeps, as CSV files
 nox -s weights    train the bundled weights from scratch (hours)
 """
 
@@ -169,6 +170,24 @@ def perf(session: nox.Session) -> None:
     scripts = session.posargs or sorted(path.stem for path in (ROOT / "tests" / "perf").glob("*_speed.py"))
     for script in scripts:
         session.run(program(ENVIRONMENT, "python"), "-m", f"tests.perf.{script}", external=True, success_codes=[0, 1])
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the ``gpu`` tests, then speed tables and sweeps into ``reports/measured``; see ``docs/gpu.md``.
+
+    What follows ``--`` goes to ``tests.perf.device_tables``: ``--data ROOT`` for the standard test sets. Without a CUDA
+    device the tests are skipped, with their reason, and nothing is measured.
+    """
+    run_tests(session, "-m", "gpu", "-rs")
+    python = program(ENVIRONMENT, "python")
+    found = session.run(
+        *(python, "-c", "import torch; print(torch.cuda.is_available())"), external=True, silent=True, log=False
+    )
+    if "True" not in str(found):
+        session.error("torch finds no CUDA device here: no table was measured")
+    measured = ("reports/measured", "--results", ".nox/gpu")
+    session.run(python, "-m", "tests.perf.device_tables", *measured, *session.posargs, external=True)
 
 
 @nox.session

@@ -137,7 +137,9 @@ def machines_of(records: Sequence[Record]) -> list[str]:
             continue
         numerics, environment = plain(record.identity.numerics), record.environment
         options = [
-            f"{name} {numerics[name]}" for name in ("channels_last", "compile", "tile", "batch") if numerics.get(name)
+            f"{name} {numerics[name]}"
+            for name in ("channels_last", "compile", "tile", "batch", "cuda_graphs")
+            if numerics.get(name)
         ]
         versions = environment.versions
         named = ", ".join(

@@ -6,9 +6,11 @@ torch is imported when a job is planned, not for the help or a mistake.
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +83,8 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
     # Sums of float32 are split among the threads, so their number can change the eighth digit of a score.
     threads = f" with {torch.get_num_threads()} threads" if plan.numerics.device == "cpu" else ""
     for outcome in outcomes:
-        speed = f", {outcome.computed / outcome.seconds:.2f} images/s{threads}" if outcome.seconds else ""
+        waited = f"; {outcome.waited}" if outcome.waited else ""
+        speed = f", {outcome.computed / outcome.seconds:.2f} images/s{threads}{waited}" if outcome.seconds else ""
         logger.info(
             "%s %s, %s: %s, %d of %d images computed now%s",
             *(plan.card.name, plan.variant, outcome.task, outcome.state, outcome.computed, outcome.expected, speed),
@@ -96,8 +99,34 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
                 "%s %s, %s: restored otherwise than asked for want of memory: %s",
                 *(plan.card.name, plan.variant, outcome.task, outcome.otherwise),
             )
+    for line in rounding_losses(plan):
+        logger.info("%s %s, %s", plan.card.name, plan.variant, line)
     write_leaderboard(plan.store.root)
     return outcomes
+
+
+def rounding_losses(plan: RunPlan) -> list[str]:
+    """What a lower dtype than float32 costs in each cell, in words, where the store has the same cell in float32."""
+    dtype, lines = plan.numerics.dtype, []
+    if dtype == "float32":
+        return lines
+    for data in plan.suite.data:
+        cell = plan.cell(data)
+        exact = replace(cell, numerics=replace(plan.numerics, dtype="float32"))
+        rows = [
+            {} if found is None else {row.image: row.psnr for row in found.rows if row.status == "ok"}
+            for each in (exact, cell)
+            for found in (plan.store.cell(each.suite, each.model, each.id).checked(),)
+        ]
+        losses = [value - rows[1][name] for name, value in rows[0].items() if name in rows[1]]
+        losses = [loss for loss in losses if math.isfinite(loss)]
+        if losses:
+            mean = math.fsum(losses) / len(losses)
+            lines.append(
+                f"{data.task.key}: {dtype} costs {mean:.4f} dB against float32, at most {max(losses):.4f} dB of an "
+                f"image ({len(losses)} images)"
+            )
+    return lines
 
 
 def incomplete(outcomes: Sequence[CellOutcome]) -> str:

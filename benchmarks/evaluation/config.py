@@ -63,6 +63,7 @@ class RunConfig(NumericsConfig, RestorerConfig):
     sigma: int | None = None
     tile: int | None = None
     batch: Any = 1
+    cuda_graphs: bool = False
     metrics: Any = "auto"
     lpips: LpipsConfig = field(default_factory=LpipsConfig)
     save_images: Any = False

@@ -64,6 +64,7 @@ class CellOutcome:
         seconds: wall time spent on them.
         unsaved: images that have scores, but whose file that was asked for could not be written.
         failure: of the first image that failed, in words; "" where none did.
+        waited: how long the network had nothing to do, in words; "" where nothing was computed.
         otherwise: how images were restored, where that is not what was asked for, in words; "" where it is.
     """
 
@@ -75,6 +76,7 @@ class CellOutcome:
     unsaved: int = 0
     otherwise: str = ""
     failure: str = ""
+    waited: str = ""
 
 
 class Job:
@@ -234,7 +236,8 @@ class Job:
         state, seconds, failure = self._state(rows, data), computed.seconds, ""
         if record.failures:
             failure = f"{len(record.failures)} images failed, first {': '.join(map(shown, record.failures[0]))}"
-        return CellOutcome(data.task.key, state, computed.images, len(data), seconds, unsaved, otherwise, failure)
+        counts = (computed.images, len(data), seconds, unsaved)
+        return CellOutcome(data.task.key, state, *counts, otherwise, failure, computed.statement)
 
     def _state(self, rows: Sequence[ImageRow], data: TaskData) -> State:
         scored = {row.image for row in rows if row.status == "ok"}

@@ -6,12 +6,15 @@ goes through the network. Rows are appended in the order of the images, so a run
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Literal
 from typing import Protocol as Interface
 
 import torch
@@ -23,7 +26,8 @@ from ...messages import one_line, text_of
 from ..inference.foreign import contained
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
-from ..protocols.protocol import Pair, Protocol
+from ..protocols.pairs import Packed, Pair
+from ..protocols.protocol import Protocol, Scores, scores_read
 from ..store.rows import ImageRow
 from .image_files import SavedImages
 from .previews import Previews
@@ -31,9 +35,16 @@ from .previews import Previews
 logger = logging.getLogger("restorebench")
 
 LOADERS = 2
+"""Threads that decode while the network runs on the same processors."""
+MOST_LOADERS = 16
+"""Threads that may decode for a network that runs elsewhere: as many as it takes that it does not wait."""
 PREFETCHED = 4
 SCORED_BEHIND = 3
 """Images that may wait for their scores while the network goes on."""
+CPU = torch.device("cpu")
+
+Loaded = Pair | Packed | Exception
+"""An image as it comes from the loader, or why there is none."""
 
 
 class RowSink(Interface):
@@ -44,12 +55,77 @@ class RowSink(Interface):
         ...
 
 
+@dataclass
+class Waits:
+    """What the calling thread spent its seconds on.
+
+    Attributes:
+        images: on waiting, as the next one was not decoded yet.
+        scores: on waiting, as too many restored images had none yet.
+        network: on the network; on a GPU, on telling it what to do.
+    """
+
+    images: float = 0.0
+    scores: float = 0.0
+    network: float = 0.0
+
+    @contextlib.contextmanager
+    def timed(self, kind: Literal["images", "scores", "network"]) -> Iterator[None]:
+        """Count the seconds of a block."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, kind, getattr(self, kind) + time.perf_counter() - started)
+
+
 @dataclass(frozen=True)
 class Computed:
-    """What `compute_rows` did: images computed, and wall seconds."""
+    """What `compute_rows` did.
+
+    Attributes:
+        images: computed.
+        seconds: wall time.
+        network: seconds of that in which the network ran, on its device.
+        waits: what it waited for.
+    """
 
     images: int
     seconds: float
+    network: float = 0.0
+    waits: Waits = field(default_factory=Waits)
+
+    @property
+    def statement(self) -> str:
+        """How long the network's device had no image of its own to work at, and why, in per cent of the wall time; ""
+        where nothing was computed.
+
+        A GPU works off what it has been given while the host waits for the next image already: it waits no longer than
+        it is without work.
+        """
+        if not self.seconds or not self.network:
+            return ""
+        idle = max(0.0, self.seconds - self.network)
+        images, scores = (100 * min(idle, each) / self.seconds for each in (self.waits.images, self.waits.scores))
+        idle = 100 * idle / self.seconds
+        return f"the network waited {idle:.0f} % of the time ({images:.0f} % for images, {scores:.0f} % for scores)"
+
+
+class Lookahead:
+    """How many images are decoded ahead: twice as many whenever the network had to wait for one, up to a limit.
+
+    On a CPU decoding takes the processors that the network needs, so that there are always the same few.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        elsewhere = device.type != "cpu"
+        self.threads = min(MOST_LOADERS, max(LOADERS, os.cpu_count() or 1)) if elsewhere else LOADERS
+        self.images = PREFETCHED
+        self._most = max(PREFETCHED, self.threads)
+
+    def waited(self) -> None:
+        """The network had to wait for an image."""
+        self.images = min(2 * self.images, self._most)
 
 
 class Unsaved:
@@ -90,9 +166,7 @@ class Scorer:
     def row(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor, how: str) -> ImageRow:
         """The row of an image: degraded and restored (3, H', W') on one device, clean (3, H, W) uint8 there too."""
         try:
-            scores = self.protocol.score(restored, clean, self.lpips)
-            # The floor of the table: the identity's scores need no second pass.
-            floor = scores if torch.equal(restored, degraded) else self.protocol.score(degraded, clean)
+            scores, floor = self._scores(degraded, clean, restored)
         except Exception as error:  # of one image, whatever it is
             return failed(name, error)
         self._write(name, degraded, clean, restored)
@@ -108,6 +182,15 @@ class Scorer:
             lpips_by=self.lpips.label if self.lpips else "",
         )
         return failed(name, ValueError(row.problem)) if row.problem else row
+
+    def _scores(self, degraded: Tensor, clean: Tensor, restored: Tensor) -> tuple[Scores, Scores]:
+        """Scores of the restored image, and of the degraded one, the floor of the table; a GPU is asked once."""
+        measured = [self.protocol.measure(restored, clean, None if self.lpips is None else self.lpips.value)]
+        # The identity's scores need no second pass; on a GPU to ask whether it is one would cost more.
+        if restored.device.type != "cpu" or not torch.equal(restored, degraded):
+            measured.append(self.protocol.measure(degraded, clean))
+        values = torch.stack(measured).tolist()
+        return scores_read(values[0], restored), scores_read(values[-1], degraded)
 
     def _write(self, name: str, degraded: Tensor, clean: Tensor, restored: Tensor) -> None:
         """Save the image and its previews; what cannot be written is noted, and costs no scores."""
@@ -128,37 +211,61 @@ def failed(name: str, error: Exception) -> ImageRow:
     return ImageRow(image=name, status="failed", message=f"{type(error).__name__}: {text_of(error)}")
 
 
-def loaded(data: TaskData, indices: Sequence[int], protocol: Protocol) -> Iterator[tuple[int, Pair | Exception]]:
+def loaded(
+    data: TaskData,
+    indices: Sequence[int],
+    protocol: Protocol,
+    device: torch.device = CPU,
+    waits: Waits | None = None,
+) -> Iterator[tuple[int, Loaded]]:
     """Samples as the protocol feeds them, in order, prepared by threads while the caller works on earlier ones.
 
-    An image that cannot be read or prepared comes as the exception, so that the rest of the set goes on.
-    """
+    For a GPU they lie in pinned memory, for it to fetch. An image that cannot be read or prepared comes as the
+    exception, so that the rest of the set goes on.
 
-    def prepare(index: int) -> Pair | Exception:
+    Args:
+        data: the samples.
+        indices: which of them.
+        protocol: prepares them.
+        device: that they are for.
+        waits: counts the seconds in which the next one is not ready.
+    """
+    waits = waits or Waits()
+
+    def prepare(index: int) -> Loaded:
         try:
             with contained("the loader"):
-                return protocol.prepare(data[index])
+                packed = protocol.pack(data[index])
+                return packed.pinned() if device.type == "cuda" else packed.placed(CPU)
         except Exception as error:  # decoders and degradations of other packages can raise anything
             return error
 
-    with ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="loader") as pool:
-        waiting: deque[tuple[int, Future[Pair | Exception]]] = deque()
-        upcoming = iter(indices)
-        for index in upcoming:
+    ahead = Lookahead(device)
+
+    def result(future: Future[Loaded]) -> Loaded:
+        if future.done():
+            return future.result()
+        ahead.waited()
+        with waits.timed("images"):
+            return future.result()
+
+    with ThreadPoolExecutor(max_workers=ahead.threads, thread_name_prefix="loader") as pool:
+        waiting: deque[tuple[int, Future[Loaded]]] = deque()
+        for index in indices:
             waiting.append((index, pool.submit(prepare, index)))
-            if len(waiting) > PREFETCHED:
+            if len(waiting) > ahead.images:
                 first, future = waiting.popleft()
-                yield first, future.result()
+                yield first, result(future)
         while waiting:
             first, future = waiting.popleft()
-            yield first, future.result()
+            yield first, result(future)
 
 
 def batched(
-    pairs: Iterable[tuple[int, Pair | Exception]], limit: Callable[[tuple[int, ...]], int]
-) -> Iterator[list[tuple[int, Pair | Exception]]]:
+    pairs: Iterable[tuple[int, Loaded]], limit: Callable[[tuple[int, ...]], int]
+) -> Iterator[list[tuple[int, Loaded]]]:
     """Neighbours whose degraded images are of one shape, at most `limit` of that shape; an exception comes alone."""
-    group: list[tuple[int, Pair | Exception]] = []
+    group: list[tuple[int, Loaded]] = []
     shape: tuple[int, ...] | None = None
     for index, pair in pairs:
         its_shape = None if isinstance(pair, Exception) else tuple(pair.degraded.shape)
@@ -174,7 +281,7 @@ def batched(
 
 
 def restored_group(
-    group: Sequence[tuple[int, Pair | Exception]], runner: Runner, device: torch.device
+    group: Sequence[tuple[int, Loaded]], runner: Runner, device: torch.device
 ) -> list[tuple[int, Tensor, Tensor, tuple[Tensor, str] | Exception]]:
     """A group of `batched` restored: index, degraded and clean on the device, and what `restore_several` gave; an
     image that is none, or that the device has no memory for, comes with the exception."""
@@ -185,7 +292,8 @@ def restored_group(
         try:
             if isinstance(pair, Exception):
                 raise pair
-            placed.append((index, pair.degraded.to(device), pair.clean.to(device)))
+            there = pair.placed(device)
+            placed.append((index, there.degraded, there.clean))
         except Exception as error:
             errors[index] = error
     results = runner.restore_several([degraded for _, degraded, _ in placed])
@@ -194,7 +302,11 @@ def restored_group(
 
 
 def restored_rows(
-    groups: Iterable[list[tuple[int, Pair | Exception]]], names: Sequence[str], runner: Runner, scorer: Scorer
+    groups: Iterable[list[tuple[int, Loaded]]],
+    names: Sequence[str],
+    runner: Runner,
+    scorer: Scorer,
+    waits: Waits,
 ) -> Iterator[ImageRow]:
     """Rows in order; each comes as soon as its scores are there and the network has been given the next images."""
     device = torch.device(runner.numerics.device)
@@ -202,15 +314,21 @@ def restored_rows(
         work_alone(pool)
         waiting: deque[ImageRow | Future[ImageRow]] = deque()
         for group in groups:
-            for index, given, clean, result in restored_group(group, runner, device):
+            with waits.timed("network"):
+                restored = restored_group(group, runner, device)
+            for index, given, clean, result in restored:
                 if isinstance(result, Exception):
                     waiting.append(failed(names[index], result))
                 else:
                     waiting.append(pool.submit(scorer.row, names[index], given, clean, *result))
             while waiting and (len(waiting) > SCORED_BEHIND or is_done(waiting[0])):
-                yield result_of(waiting.popleft())
+                with waits.timed("scores"):
+                    row = result_of(waiting.popleft())
+                yield row
         while waiting:
-            yield result_of(waiting.popleft())
+            with waits.timed("scores"):
+                row = result_of(waiting.popleft())
+            yield row
 
 
 def work_alone(pool: ThreadPoolExecutor) -> None:
@@ -240,19 +358,26 @@ def compute_rows(
     positions = {name: index for index, name in enumerate(data.names)}
     indices = [positions[name] for name in names]
     started = time.perf_counter()
-    total, done = 0.0, 0
+    total, done, waits = 0.0, 0, Waits()
+    device, before, whole = torch.device(runner.numerics.device), len(runner.passes()), True
     with (
         # For the scoring thread's sake: the switches are global, and must not change while it computes LPIPS.
         runner.numerics.switched(),
         tqdm(total=len(names), desc=data.task.key, unit="image", leave=False, disable=not progress or None) as bar,
     ):
-        groups = batched(loaded(data, indices, scorer.protocol), runner.numerics.batch_limit)
-        for row in restored_rows(groups, data.names, runner, scorer):
+        images = loaded(data, indices, scorer.protocol, device, waits)
+        groups = batched(images, runner.numerics.batch_limit)
+        for row in restored_rows(groups, data.names, runner, scorer, waits):
             folder.append(row)
+            whole = whole and row.how == "whole"
             if row.status == "failed":
                 logger.error("%s, %s: %s", data.task.key, row.image, row.message)
             elif row.psnr != float("inf"):
                 total, done = total + row.psnr, done + 1
                 bar.set_postfix_str(f"PSNR {total / done:.2f} dB", refresh=False)
             bar.update()
-    return Computed(images=len(names), seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    # A GPU's clock sees only passes over whole images; tiles are restored while the host stands by.
+    own_clock = device.type == "cuda" and whole
+    network = sum(one.seconds for one in runner.passes()[before:]) if own_clock else waits.network
+    return Computed(images=len(names), seconds=seconds, network=network, waits=waits)

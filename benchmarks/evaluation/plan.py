@@ -238,7 +238,9 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         seed=config.seed,
         suite=suite,
         protocol=protocol,
-        numerics=numerics_of(config, card, tile=check_tile(config.tile), batch=config.batch),
+        numerics=numerics_of(
+            config, card, tile=check_tile(config.tile), batch=config.batch, cuda_graphs=config.cuda_graphs
+        ),
         store=Store(Path(config.results).expanduser()),
         lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
         save_images=image_format(config.save_images),

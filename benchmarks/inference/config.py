@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from ...models.card import ModelCard
-from .numerics import Numerics, check_dtype, resolve_batch, resolve_device
+from .numerics import Numerics, check_dtype, check_graphs, resolve_batch, resolve_device
 
 
 @dataclass
@@ -52,7 +52,9 @@ class NumericsConfig:
     compile: bool = False
 
 
-def numerics_of(config: NumericsConfig, card: ModelCard, *, tile: int | None = None, batch: object = 1) -> Numerics:
+def numerics_of(
+    config: NumericsConfig, card: ModelCard, *, tile: int | None = None, batch: object = 1, cuda_graphs: bool = False
+) -> Numerics:
     """The numerics that a configuration asks for, on this machine.
 
     Args:
@@ -60,6 +62,7 @@ def numerics_of(config: NumericsConfig, card: ModelCard, *, tile: int | None = N
         card: of the restorer.
         tile: side in pixels of forced tiles; None for whole images.
         batch: a number of images, or ``auto``.
+        cuda_graphs: whether passes are recorded and replayed.
 
     Raises:
         UserError: a device that is not here, a dtype that the card does not allow, or no number of images.
@@ -73,4 +76,5 @@ def numerics_of(config: NumericsConfig, card: ModelCard, *, tile: int | None = N
         compile=config.compile,
         tile=tile,
         batch=resolve_batch(batch, device),
+        cuda_graphs=check_graphs(cuda_graphs, device),
     )

@@ -32,6 +32,7 @@ class Numerics:
         compile: whether the network goes through ``torch.compile``.
         tile: side in pixels of forced tiles; None for whole images.
         batch: images of equal shape that go through the network at once; ``auto`` leaves it to `batch_limit`.
+        cuda_graphs: passes over images of a shape that came before are recorded and replayed (`graphs.GraphCache`).
     """
 
     device: str = "cpu"
@@ -41,6 +42,7 @@ class Numerics:
     compile: bool = False
     tile: int | None = None
     batch: int | Literal["auto"] = 1
+    cuda_graphs: bool = False
 
     @property
     def kind(self) -> str:
@@ -51,7 +53,8 @@ class Numerics:
         """The part that enters a cell's id; of the device only its kind.
 
         Libraries of convolutions choose other algorithms for other batches, so their last digits differ: a batch is
-        part of the identity unless it is 1.
+        part of the identity unless it is 1. So are CUDA graphs where they are used: what reads values runs otherwise
+        in them.
         """
         batch = {} if self.batch == 1 else {"batch": self.batch}
         return {
@@ -62,6 +65,7 @@ class Numerics:
             "compile": self.compile,
             "tile": self.tile,
             **batch,
+            **({"cuda_graphs": True} if self.cuda_graphs else {}),
         }
 
     def batch_limit(self, shape: tuple[int, ...]) -> int:
@@ -111,6 +115,17 @@ def resolve_batch(value: object, device: str) -> int | Literal["auto"]:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise UserError(f"batch={value}: give a number of images, or auto")
+
+
+def check_graphs(wanted: bool, device: str) -> bool:
+    """`wanted`, where the device has CUDA graphs.
+
+    Raises:
+        UserError: they are wanted on another one.
+    """
+    if wanted and str(device).partition(":")[0] != "cuda":
+        raise UserError(f"cuda_graphs=true needs a CUDA device, and this run is on {device}: leave it out")
+    return wanted
 
 
 def check_tile(tile: int | None) -> int | None:

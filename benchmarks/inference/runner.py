@@ -15,6 +15,7 @@ from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
 from .foreign import contained, lent, taken
+from .graphs import GraphCache
 from .machine import Business, Watch
 from .numerics import Numerics
 from .out_of_memory import is_out_of_memory, may_be_out_of_memory
@@ -34,7 +35,9 @@ class Runner:
         self.numerics = numerics
         if numerics.channels_last:
             self.restorer.to(memory_format=torch.channels_last)
-        self.forward = torch.compile(self.restorer) if numerics.compile else self.restorer
+        network: Callable[[Tensor], Tensor] = torch.compile(self.restorer) if numerics.compile else self.restorer
+        self.graphs = GraphCache(network) if numerics.cuda_graphs else None
+        self.forward: Callable[[Tensor], Tensor] = network if self.graphs is None else self.graphs
         self._taken: list[Callable[[], Pass]] = []
         self._watch = self._watching()
 
@@ -177,6 +180,8 @@ class Runner:
             warning = "" if tiling.allowed else f", which changes the scores of {self.restorer.card.title}"
             raise MemoryError(f"out of memory on the CPU ({reason}); tile=256 restores it in tiles{warning}")
         logger.warning("out of memory (%s): the image is restored on the CPU", reason)
+        if self.graphs is not None:
+            self.graphs.forget()
         self.restorer.to("cpu")
         try:
             with contained():
@@ -185,5 +190,7 @@ class Runner:
             self.restorer.to(device)
 
     def _free(self) -> None:
+        if self.graphs is not None:
+            self.graphs.forget()
         if torch.device(self.numerics.device).type == "cuda":
             torch.cuda.empty_cache()

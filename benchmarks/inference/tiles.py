@@ -35,9 +35,9 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
     return [*starts, length - tile]
 
 
-def ramp(length: int, overlap: int) -> Tensor:
+def ramp(length: int, overlap: int, device: torch.device | str = "cpu") -> Tensor:
     """Weights (length,) that rise from each end over `overlap` pixels and are 1 between."""
-    distance = torch.arange(1, length + 1, dtype=torch.float32)
+    distance = torch.arange(1, length + 1, dtype=torch.float32, device=device)
     rise = torch.minimum(distance, distance.flip(0))
     return torch.clamp(rise / max(1, overlap), max=1.0)
 
@@ -55,7 +55,7 @@ def restore_in_tiles(restorer: Restorer, degraded: Tensor, tile: int, overlap: i
     assert all(b - a <= tile for a, b in [*pairwise(rows), *pairwise(columns)])
     total = torch.zeros_like(degraded, dtype=torch.float32)
     weights = torch.zeros((1, 1, height, width), device=degraded.device)
-    weight = torch.outer(ramp(min(tile, height), overlap), ramp(min(tile, width), overlap)).to(degraded.device)
+    weight = torch.outer(*(ramp(min(tile, side), overlap, degraded.device) for side in (height, width)))
     for top in rows:
         for left in columns:
             window = (..., slice(top, top + tile), slice(left, left + tile))

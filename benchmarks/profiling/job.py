@@ -28,6 +28,7 @@ from ..inference.out_of_memory import is_out_of_memory
 from ..inference.waiting import waiting
 from ..store.profiles import FILE_NAME, KEY, ProfileRow
 from .config import ProfileConfig
+from .gpu import GpuCost, measure_gpu
 from .latency import Latency, Memory, Stopwatch, Workload, measure_memory
 from .macs import Complexity, count_macs
 
@@ -144,6 +145,7 @@ class Measurement:
         self._cost = self._counted()
         self._memory, self._latency = Memory(None, ""), Latency((), "")
         self._stopwatch: Stopwatch | None = None
+        self._gpu: GpuCost | None = None
         with self._noting_failure():
             # First the memory: what timing leaves behind in caches would count as the network's.
             self._memory = measure_memory(job.workload, self._restorer)
@@ -169,6 +171,8 @@ class Measurement:
             if self._stopwatch is not None:
                 self._stopwatch.round()
                 self._latency = self._stopwatch.latency()
+                if self._stopwatch.done and torch.device(self.job.workload.numerics.device).type == "cuda":
+                    self._gpu = measure_gpu(self.job.workload, self._restorer, self._stopwatch)
 
     def row(self) -> ProfileRow:
         """What is known so far."""
@@ -182,7 +186,12 @@ class Measurement:
             **_published(self.job, self._restorer),
             note="; ".join(self._notes),
             measured=datetime.now(UTC).isoformat(timespec="seconds"),
+            **self._of_gpu(),
         )
+
+    def _of_gpu(self) -> dict[str, str]:
+        macs = None if self._cost is None else self._cost.macs
+        return {} if self._gpu is None else self._gpu.columns(self._latency, self.job.workload.batch, macs)
 
     def _counted(self) -> Complexity | None:
         try:

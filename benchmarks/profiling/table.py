@@ -11,10 +11,20 @@ from ..store.profiles import ProfileRow
 DOUBTFUL = "?"
 """Mark of a latency that is not to be trusted."""
 
+GPU_COLUMNS = ("graph replay (ms)", "images/s at the largest batch", "J/image", "TFLOP/s", "FLOP/byte")
+
 
 def as_text(rows: Sequence[ProfileRow]) -> str:
     """A table for people: measured beside published, and below it what the numbers are and leave out."""
-    table = tabulate([_cells(row) for row in rows], headers="keys", tablefmt="simple", disable_numparse=True)
+    cells = [{**_cells(row), **_gpu_cells(row)} for row in rows]
+    # On a CPU the columns of a GPU are not there, rather than empty.
+    shown = [name for name in cells[0] if name not in GPU_COLUMNS or any(each[name] != "-" for each in cells)]
+    table = tabulate(
+        [{name: each[name] for name in shown} for each in cells],
+        headers="keys",
+        tablefmt="simple",
+        disable_numparse=True,
+    )
     return "\n".join([table, "", *dict.fromkeys(_remarks(rows))])
 
 
@@ -35,6 +45,13 @@ def _cells(row: ProfileRow) -> dict[str, str]:
         "peak (MiB)": row.peak_memory_mib or "-",
         "dtype": " ".join([row.dtype, *options]),
     }
+
+
+def _gpu_cells(row: ProfileRow) -> dict[str, str]:
+    """What is known on a GPU alone."""
+    largest = f"{row.largest_batch_images_per_second} at {row.largest_batch}" if row.largest_batch else ""
+    texts = (row.graph_latency_ms, largest, row.energy_j, row.tflops, row.flops_per_byte)
+    return {name: text or "-" for name, text in zip(GPU_COLUMNS, texts, strict=True)}
 
 
 def _published(row: ProfileRow) -> str:

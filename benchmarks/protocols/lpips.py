@@ -194,11 +194,16 @@ class Lpips:
 
     def __call__(self, restored: Tensor, clean: Tensor) -> float:
         """LPIPS of two images (3, H, W) in [0, 1], on the network's device; NaN where they are too small for it."""
+        return float(self.value(restored, clean).item())
+
+    def value(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """The same as a scalar on that device, which is not waited for."""
         if min(clean.shape[-2:]) < LEAST_SIDE:
-            return math.nan
+            return torch.full((), math.nan, device=clean.device)
         with self._lock, torch.inference_mode(), torch.autocast(clean.device.type, enabled=False):
             x, y = (image[None].to(torch.float32) * 2 - 1 for image in (restored, clean))
-            return float(self.network(x, y).item())
+            distance: Tensor = self.network(x, y)
+            return distance.reshape(())
 
 
 def _build(backbone: Backbone) -> Any:

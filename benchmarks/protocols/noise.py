@@ -18,9 +18,12 @@ class KeyedNoise:
 
     def degrade(self, clean: NDArray[np.uint8], name: str, sigma: int) -> NDArray[np.float32]:
         """uint8(clip(clean + sigma n, 0, 255)) / 255 for clean (H, W, 3), n from the stream of (seed, name, sigma)."""
+        return self.stored(clean, name, sigma).astype(np.float32) / np.float32(255)
+
+    def stored(self, clean: NDArray[np.uint8], name: str, sigma: int) -> NDArray[np.uint8]:
+        """What `degrade` gives, before the division by 255."""
         n = rng_for(self.seed, name, sigma).standard_normal(clean.shape)
-        noisy = np.clip(clean + sigma * n, 0, 255).astype(np.uint8)
-        return noisy.astype(np.float32) / np.float32(255)
+        return np.clip(clean + sigma * n, 0, 255).astype(np.uint8)
 
     def describe(self) -> str:
         """Every convention in one line."""
@@ -41,6 +44,10 @@ class ReseededNoise:
         scaled = clean.astype(np.float32) / np.float32(255)
         scaled += np.random.RandomState(self.seed).normal(0, sigma / 255, clean.shape)
         return scaled
+
+    def stored(self, clean: NDArray[np.uint8], name: str, sigma: int) -> NDArray[np.float32]:
+        """As `degrade`: it has no smaller form."""
+        return self.degrade(clean, name, sigma)
 
     def describe(self) -> str:
         """Every convention in one line."""

@@ -8,7 +8,7 @@ only followed by a new version. torch is imported by what computes, so that name
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -25,32 +25,20 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from .pairs import Packed, Pair
+
 __all__ = [
     "GROUPS",
-    "Pair",
     "Protocol",
     "PsnrMean",
     "RestorationError",
     "Scores",
     "mean_psnr",
+    "scores_read",
 ]
 
 GROUPS: Mapping[str, tuple[str, ...]] = {name: SUITES[name].labels for name in ("3d", "5d")}
 """Tasks whose set scores a group average takes the plain mean of (so denoising counts three times in 3D)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """One image as the network sees it, and what its output is scored against; both on the CPU.
-
-    Attributes:
-        degraded: (3, H', W') float32; in [0, 1] unless the protocol leaves noise unclipped. Larger than `clean` where
-            the protocol pads.
-        clean: (3, H, W) uint8.
-    """
-
-    degraded: Tensor
-    clean: Tensor
 
 
 @dataclass(frozen=True)
@@ -63,8 +51,8 @@ class Scores:
     lpips: float = math.nan
 
 
-LpipsFunction: TypeAlias = "Callable[[Tensor, Tensor], float]"
-"""LPIPS of restored and clean, both (3, H, W) RGB in [0, 1]."""
+LpipsFunction: TypeAlias = "Callable[[Tensor, Tensor], float | Tensor]"
+"""LPIPS of restored and clean, both (3, H, W) RGB in [0, 1]: a number, or a scalar on their device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +94,28 @@ class Protocol:
         Raises:
             UserError: if the sample's arrays do not fit each other or the protocol, naming the sample.
         """
+        import torch
+
+        return self.pack(sample).placed(torch.device("cpu"))
+
+    def pack(self, sample: Sample) -> Packed:
+        """As `prepare`, in the form that is sent to a device.
+
+        Raises:
+            UserError: likewise.
+        """
+        from .pairs import Packed, channels_first
+
         self._check(sample)
         clean = self._cropped(sample.clean)
+        degraded: NDArray[Any]
         if sample.degraded is not None:
-            degraded = self._cropped(sample.degraded).astype(np.float32) / np.float32(255)
+            degraded = self._cropped(sample.degraded)
         else:
             assert self.noise is not None
             assert sample.task.sigma is not None
-            degraded = self.noise.degrade(clean, sample.name, sample.task.sigma)
-        return Pair(degraded=self._padded(_channels_first(degraded)), clean=_channels_first(clean))
+            degraded = self.noise.stored(clean, sample.name, sample.task.sigma)
+        return Packed(channels_first(degraded), channels_first(clean), self.pad_multiple)
 
     def finish(self, restored: Tensor, size: tuple[int, int]) -> Tensor:
         """What is done to a network's output before scoring: unpadded, clipped, and rounded where the protocol rounds.
@@ -131,16 +132,22 @@ class Protocol:
         """
         import torch
 
+        self._check_output(restored, size)
+        _check_finite(torch.stack(torch.aminmax(restored)).tolist(), restored)
+        return self._finished(restored, size)
+
+    def _check_output(self, restored: Tensor, size: tuple[int, int]) -> None:
+        from .pairs import next_multiple
+
         height, width = size
-        expected = (3, _next_multiple(height, self.pad_multiple), _next_multiple(width, self.pad_multiple))
+        expected = (3, next_multiple(height, self.pad_multiple), next_multiple(width, self.pad_multiple))
         if tuple(restored.shape) != expected:
             raise RestorationError(f"restored has the shape {tuple(restored.shape)}, expected {expected}")
         if not restored.is_floating_point():
             raise RestorationError(f"restored has the dtype {restored.dtype}, expected floating point")
-        if not all(math.isfinite(value) for value in torch.stack(torch.aminmax(restored)).tolist()):
-            wrong = int((~torch.isfinite(restored)).sum())
-            kind = "NaN" if bool(torch.isnan(restored).any()) else "infinite"
-            raise RestorationError(f"{wrong} of {restored.numel()} restored values are not finite ({kind})")
+
+    def _finished(self, restored: Tensor, size: tuple[int, int]) -> Tensor:
+        height, width = size
         unit = restored[:, :height, :width].clamp(0, 1)
         if not self.rounded:
             unit = unit.float()  # the authors' tensors are float32, and so is the clean image
@@ -162,28 +169,45 @@ class Protocol:
             RestorationError: if the output cannot be scored (see `finish`).
             UserError: if the image is smaller than the SSIM window.
         """
+        return scores_read(self.measure(restored, clean, lpips).tolist(), restored)
+
+    def measure(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Tensor:
+        """As `score`, without waiting for the device: a vector (5,) on it, for `scores_read`.
+
+        Raises:
+            RestorationError: shape or dtype are wrong; whether values are finite, `scores_read` says.
+            UserError: if the image is smaller than the SSIM window.
+        """
         import torch
 
         from . import metrics
 
         if clean.dtype != torch.uint8 or clean.ndim != 3:
             raise UserError(f"clean must be (3, H, W) uint8, got {tuple(clean.shape)} {clean.dtype}")
-        x = self.finish(restored, (clean.shape[-2], clean.shape[-1]))
+        size = (clean.shape[-2], clean.shape[-1])
+        self._check_output(restored, size)
+        x = self._finished(restored, size)
         y = _unit_levels(clean, x.device) if self.data_range == 1 else clean.to(x.device).to(x.dtype)
-        lpips_score = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
+        distance = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
         if self.colour == "y":
             x, y = metrics.to_y(x), metrics.to_y(y)
         psnr = metrics.psnr(x[None], y[None], data_range=self.data_range)
-        if self.ssim is None:
-            return Scores(psnr=psnr.item(), ssim=math.nan, lpips=lpips_score)
-        ssim = metrics.ssim(
-            x[None],
-            y[None],
+        ssim = torch.full_like(psnr, math.nan) if self.ssim is None else self._similarity(x[None], y[None], self.ssim)
+        if not isinstance(distance, torch.Tensor):
+            distance = torch.full((), distance, dtype=x.dtype, device=x.device)
+        bounds = [bound.to(x.dtype) for bound in torch.aminmax(restored)]
+        return torch.stack([psnr[0], ssim[0], distance.to(x.dtype), *bounds])
+
+    def _similarity(self, x: Tensor, y: Tensor, ssim: Ssim) -> Tensor:
+        from . import metrics
+
+        return metrics.ssim(
+            x,
+            y,
             data_range=self.data_range,
-            window=self.ssim.window,
-            sample_covariance=self.ssim.sample_covariance,
+            window=ssim.window,
+            sample_covariance=ssim.sample_covariance,
         )
-        return Scores(psnr=psnr.item(), ssim=ssim.item(), lpips=lpips_score)
 
     def score_saved(self, restored: Tensor, clean: Tensor, lpips: LpipsFunction | None = None) -> Scores:
         """Scores of a restored image of the clean one's size, such as one read from a file: both are cropped as the
@@ -274,16 +298,29 @@ class Protocol:
         """(H, W, 3) cropped as `kept` says."""
         return image[self.kept(image.shape[:2])]
 
-    def _padded(self, image: Tensor) -> Tensor:
-        """(3, H, W) reflect-padded on the right and bottom to multiples of `pad_multiple`."""
-        height, width = image.shape[-2:]
-        right = _next_multiple(width, self.pad_multiple) - width
-        bottom = _next_multiple(height, self.pad_multiple) - height
-        if not right and not bottom:
-            return image
-        from torch.nn import functional as F
 
-        return F.pad(image[None], (0, right, 0, bottom), mode="reflect")[0]
+def scores_read(measured: Sequence[float], restored: Tensor) -> Scores:
+    """The scores in a vector of `Protocol.measure`, once the host has it.
+
+    Raises:
+        RestorationError: a value of `restored`, which it is of, is not finite.
+    """
+    psnr, ssim, lpips, *bounds = measured
+    _check_finite(bounds, restored)
+    # One NaN for all, as equal scores compare equal by it.
+    ssim, lpips = (math.nan if math.isnan(value) else value for value in (ssim, lpips))
+    return Scores(psnr=psnr, ssim=ssim, lpips=lpips)
+
+
+def _check_finite(bounds: Iterable[float], restored: Tensor) -> None:
+    """Refuse an image whose smallest and largest values (`aminmax`) say that some is not finite."""
+    if all(map(math.isfinite, bounds)):
+        return
+    import torch
+
+    wrong = int((~torch.isfinite(restored)).sum())
+    kind = "NaN" if bool(torch.isnan(restored).any()) else "infinite"
+    raise RestorationError(f"{wrong} of {restored.numel()} restored values are not finite ({kind})")
 
 
 class PsnrMean(NamedTuple):
@@ -320,18 +357,6 @@ def _crop_statement(multiple: int | None) -> str:
     if multiple is None:
         return "none, whole image"
     return f"degraded and clean to multiples of {multiple}, rows [c // 2, H - c + c // 2) with c = H mod {multiple}"
-
-
-def _next_multiple(length: int, multiple: int | None) -> int:
-    """`length`, raised to a multiple of `multiple`."""
-    return length if multiple is None else -(-length // multiple) * multiple
-
-
-def _channels_first(image: NDArray[Any]) -> Tensor:
-    """(H, W, 3) -> contiguous (3, H, W) tensor of its own memory."""
-    import torch
-
-    return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
 
 
 def _unit_levels(clean: Tensor, device: torch.device) -> Tensor:

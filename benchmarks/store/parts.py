@@ -85,6 +85,7 @@ class NumericsRecord:
         dtype, tf32, channels_last, compile: as asked for.
         tile: side in pixels of forced tiles; None for whole images.
         batch: images at once, or ``auto``; left out of the file where it is 1.
+        cuda_graphs: whether passes were recorded and replayed; left out of the file where not.
     """
 
     device: str
@@ -94,6 +95,7 @@ class NumericsRecord:
     compile: bool
     tile: int | None
     batch: int | str = field(default=1, metadata={LEFT_OUT: 1})
+    cuda_graphs: bool = field(default=False, metadata={LEFT_OUT: False})
 
 
 @dataclass(frozen=True, kw_only=True)

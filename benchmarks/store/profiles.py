@@ -42,6 +42,11 @@ class ProfileRow:
             and what they leave out; macs_at_published_size: counted here at that size.
         note: why a number is missing.
         measured: when, UTC.
+        graph_latency_ms: median of a pass replayed as a CUDA graph; this and what follows only on a GPU.
+        largest_batch, largest_batch_images_per_second: the largest batch that fits, and its throughput.
+        energy_j: joules of an image.
+        tflops, flops_per_byte: the roofline point: operations (two for a multiply-add) a second, and for each byte that
+            operators read and write.
     """
 
     model: str
@@ -84,6 +89,12 @@ class ProfileRow:
     published_note: str
     note: str
     measured: str
+    graph_latency_ms: str = ""
+    largest_batch: str = ""
+    largest_batch_images_per_second: str = ""
+    energy_j: str = ""
+    tflops: str = ""
+    flops_per_byte: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -92,6 +103,8 @@ class ProfileRow:
 
 
 COLUMNS = tuple(field.name for field in fields(ProfileRow))
+WITHOUT_GPU = COLUMNS[: COLUMNS.index("graph_latency_ms")]
+"""The columns of files from before those of a GPU."""
 KEY = COLUMNS[: COLUMNS.index("parameters")]
 
 
@@ -108,13 +121,14 @@ def read_rows(path: Path) -> list[ProfileRow]:
         return []
     except (RecordError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: {error}; move it away") from error
-    if not lines or tuple(lines[0]) != COLUMNS:
+    columns = tuple(lines[0]) if lines else ()
+    if columns not in (COLUMNS, WITHOUT_GPU):
         raise UserError(f"{path} was written by another version (other columns); move it away")
     rows = []
     for number, values in enumerate(lines[1:], start=2):
-        if len(values) != len(COLUMNS):
-            raise UserError(f"{path}: row {number} has {len(values)} of {len(COLUMNS)} values; move it away")
-        row = ProfileRow(**dict(zip(COLUMNS, values, strict=True)))
+        if len(values) != len(columns):
+            raise UserError(f"{path}: row {number} has {len(values)} of {len(columns)} values; move it away")
+        row = ProfileRow(**dict(zip(columns, values, strict=True)))
         if not (_SIZE.fullmatch(row.size) and row.batch.isdecimal()):
             raise UserError(f"{path}: row {number} is of no size or batch: {row.size[:20]!r}, {row.batch[:20]!r}")
         rows.append(row)

@@ -58,10 +58,11 @@ class RunningMeans:
 
     def add(self, terms: Terms, gradient_norm: Tensor, labels: Sequence[str]) -> None:
         """Count a step."""
-        row = torch.stack([terms.total.detach(), terms.l1, terms.fourier, terms.auxiliary, gradient_norm]).cpu()
-        self.values[: len(TERMS)] += row.double()
+        row = torch.stack([terms.total.detach(), terms.l1, terms.fourier, terms.auxiliary, gradient_norm])
+        read = torch.cat([row, terms.each]).cpu().double()  # one copy from the device
+        self.values[: len(TERMS)] += read[: len(TERMS)]
         self.values[len(TERMS)] += 1
-        for label, value in zip(labels, terms.each.cpu().double(), strict=True):
+        for label, value in zip(labels, read[len(TERMS) :], strict=True):
             at = len(TERMS) + 1 + 2 * self.labels.index(label)
             self.values[at] += value
             self.values[at + 1] += 1

@@ -235,7 +235,8 @@ class Trainer:
         now = time.perf_counter()
         # What the clock decides must be the same in all processes: the first one's word counts.
         due = self.fabric.is_global_zero and now - self.saved_at >= config.checkpoint_minutes * 60
-        shared = torch.tensor([terms.total.item(), norm.item(), now - started, float(due)], dtype=torch.float64)
+        own = torch.stack([terms.total.detach(), norm]).tolist()  # one copy from the device
+        shared = torch.tensor([*own, now - started, float(due)], dtype=torch.float64)
         loss, gradient, seconds, due_anywhere = over_processes(self.fabric, shared, "mean").tolist()
         if not (math.isfinite(loss) and math.isfinite(gradient)):
             self._stop(request, loss, gradient)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.host import reads_are_free, vector
 from ..layers.layout import channels_last, feature_map, length_of
 from ..layers.restormer import CrossAttention
 from ..layers.zero_gradient import with_zero_gradients
@@ -31,14 +32,20 @@ class Box:
         return self.rows == 0 or self.columns == 0
 
 
-def literal_split(features: Tensor, boxes: list[Box]) -> tuple[Tensor, Tensor]:
-    """As `split`, written as the authors do: a centred spectrum, a mask, two inverse transforms."""
+def literal_split(features: Tensor, boxes: list[Box] | Tensor) -> tuple[Tensor, Tensor]:
+    """As `split`, written as the authors do: a centred spectrum, a mask, two inverse transforms.
+
+    The boxes may also come as rows and columns (B, 2), on the device of the features.
+    """
     height, width = features.shape[2:]
     centre = height // 2, width // 2
-    mask = features.new_zeros(features.shape[0], 1, height, width)
-    for image, box in zip(mask, boxes, strict=True):
-        rows = slice(centre[0] - box.rows, centre[0] + box.rows)
-        image[:, rows, centre[1] - box.columns : centre[1] + box.columns] = 1
+    if isinstance(boxes, list):
+        boxes = torch.stack([vector((box.rows, box.columns), like=features, dtype=torch.int32) for box in boxes])
+    rows, columns = (
+        _inside(torch.arange(length, device=features.device) - middle, half)
+        for length, middle, half in zip((height, width), centre, boxes.unbind(1), strict=True)
+    )
+    mask = (rows[:, :, None] & columns[:, None]).to(features.dtype)[:, None]
     spectrum = torch.roll(torch.fft.fft2(features), shifts=centre, dims=(2, 3))
     low, high = (
         torch.fft.ifft2(torch.roll(spectrum * kept, shifts=(-centre[0], -centre[1]), dims=(2, 3))).abs()
@@ -108,6 +115,33 @@ def _split_one(image: Tensor, box: Box) -> tuple[Tensor, Tensor]:
     return low.abs(), (image - low).abs()
 
 
+def split_unread(features: Tensor, halves: Tensor, most: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """As `split`, without reading the boxes: the frequencies of the largest box, and zero for those outside one's own.
+
+    Args:
+        features: (B, C, H, W), real.
+        halves: rows and columns of each image's box (B, 2), whole numbers.
+        most: none is larger.
+    """
+    images = channels_last(features)
+    batch, height, width, channels = images.shape
+    rows, columns = (
+        _waves(limit, length, images) * _inside(torch.arange(-limit, limit, device=halves.device), half)[:, :, None]
+        for limit, length, half in zip(most, (height, width), halves.unbind(1), strict=True)
+    )
+    parts = torch.cat((rows.real, rows.imag), dim=1) @ images.reshape(batch, height, -1)
+    along = torch.complex(*parts.view(batch, 2, -1, width, channels).unbind(1))
+    coefficients = columns[:, None] @ along  # (B, 2 rows, 2 columns, C)
+    back = columns.mH[:, None] @ coefficients / (height * width)
+    low = (rows.mH @ back.flatten(2)).view(batch, height, width, channels)
+    return feature_map(low.abs()), feature_map((images - low).abs())
+
+
+def _inside(frequencies: Tensor, half: Tensor) -> Tensor:
+    """Whether -half <= frequency < half, (n,) and (B,) -> (B, n)."""
+    return (frequencies >= -half[:, None]) & (frequencies < half[:, None])
+
+
 def _waves(half: int, length: int, like: Tensor) -> Tensor:
     """exp(-2 pi i k p / length) for k = -half .. half - 1 and p = 0 .. length - 1, (2 half, length)."""
     k = torch.arange(-half, half, device=like.device)
@@ -175,6 +209,11 @@ def attention_without_queries(attention: CrossAttention, context: Tensor) -> Ten
     return F.conv2d(means, spread[:, :, None, None])
 
 
+def _units(features: Tensor) -> tuple[int, int]:
+    """Whole units of the sides of features (B, C, H, W)."""
+    return features.shape[2] // UNIT, features.shape[3] // UNIT
+
+
 class AdaptiveFrequencyBlock(nn.Module):
     """Features adapted by the frequencies of the degraded image: (B, 3, H, W), (B, C, h, w) -> (B, C, h, w).
 
@@ -209,33 +248,52 @@ class AdaptiveFrequencyBlock(nn.Module):
             self.score_gen = nn.Conv2d(2, 2, 7, padding=3)
 
     @torch.no_grad()
-    def boxes(self, features: Tensor) -> list[Box]:
-        """The low frequencies of each image, from the means of its features (B, C, H, W); no gradient passes."""
-        units = features.shape[2] // UNIT, features.shape[3] // UNIT
+    def halves(self, features: Tensor) -> Tensor | None:
+        """Rows and columns (B, 2) of the `Box` of each image, from the means of its features (B, C, H, W); no gradient
+        passes. None where all boxes are empty by the size of the features alone."""
+        units = _units(features)
         if min(units) < 2:  # shares are below 1, so a side of one unit has no frequency
-            return [Box(0, 0)] * features.shape[0]
-        return [Box(rows, columns) for rows, columns in self.halves(features).tolist()]
+            return None
+        shares = self._shares(features)
+        return torch.stack([share * unit for share, unit in zip(shares.unbind(1), units, strict=True)], dim=1).int()
 
-    def halves(self, features: Tensor) -> Tensor:
-        """Rows and columns of each image's box, (B, 2), whole numbers."""
-        shares = torch.sigmoid(self.rate_conv(features.mean(dim=(2, 3), keepdim=True))).flatten(1).float()
+    def halves_of_any_size(self, features: Tensor) -> Tensor:
+        """As `halves`, in an exported graph, which does not know the size."""
+        shares = self._shares(features)
         return torch.stack(
             [shares[:, axis] * (length_of(2 + axis, features) // UNIT) for axis in range(2)], dim=1
         ).int()
+
+    def _shares(self, features: Tensor) -> Tensor:
+        """Parts (B, 2) of the rows and columns, 0 to 1."""
+        return torch.sigmoid(self.rate_conv(features.mean(dim=(2, 3), keepdim=True))).flatten(1).float()
+
+    def boxes(self, features: Tensor) -> list[Box]:
+        """The low frequencies of each image, read by the host."""
+        halves = self.halves(features)
+        if halves is None:
+            return [Box(0, 0)] * features.shape[0]
+        return [Box(rows, columns) for rows, columns in halves.tolist()]
 
     def mine(self, image: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """What the low and the high frequencies of the image ask of the features, both (B, C, h, w)."""
         resized = F.interpolate(image, features.shape[2:], mode="bilinear")
         embedded: Tensor = self.conv1(resized)
         if torch.compiler.is_exporting():
-            low, high = plain_split(embedded, self.halves(embedded))
+            low, high = plain_split(embedded, self.halves_of_any_size(embedded))
             return self.channel_cross_h(low, features), self.channel_cross_l(high, features)
-        boxes = self.boxes(embedded)
+        unread = None if reads_are_free(embedded) else self.halves(embedded)
+        boxes = self.boxes(embedded) if unread is None else []
         embedded = embedded.to(torch.promote_types(embedded.dtype, torch.float32))
-        if not (self.literal_fourier or torch.is_grad_enabled()) and all(box.empty for box in boxes):
+        if unread is None and not (self.literal_fourier or torch.is_grad_enabled()) and all(box.empty for box in boxes):
             mined = self.channel_cross_l(embedded.abs_(), features)
             return attention_without_queries(self.channel_cross_h, features), mined
-        low, high = (literal_split if self.literal_fourier else split)(embedded, boxes)
+        if self.literal_fourier:
+            low, high = literal_split(embedded, boxes if unread is None else unread)
+        elif unread is None:
+            low, high = split(embedded, boxes)
+        else:
+            low, high = split_unread(embedded, unread, _units(embedded))
         return self.channel_cross_h(low, features), self.channel_cross_l(high, features)
 
     def forward(self, image: Tensor, features: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.depthwise import full_precision
+from ..layers.host import in_graph
 from ..layers.layer_norm import LayerNorm2d
 from ..layers.layout import channels_last, feature_map
 from ..layers.nafnet import Pointwise
@@ -186,21 +187,27 @@ class Adapter(nn.Module):
         self.routing = Router(channels, embedding, complexity, top_k=top_k, complexity_bias=complexity_bias)
 
     def forward(self, a: Tensor, embedding: Tensor, s: Tensor) -> Tensor:
-        """a, s (B, C, H, W) and the embedding (B, E) -> (B, C, H, W)."""
+        """a, s (B, C, H, W) and the embedding (B, E) -> (B, C, H, W).
+
+        The host reads which experts were chosen, and runs no other. Within a graph it cannot: there every expert takes
+        every image, and those that were not chosen count with a share of zero.
+        """
         shares, indices = self.routing(a, embedding)
         shares = shares.to(a.dtype)
         if torch.compiler.is_exporting():
             return self._run_all(a, s, shares, indices)
         fixed = self.fixed_expert
-        chosen = indices.tolist() if fixed is None else [[fixed]] * a.shape[0]
+        chosen = [[fixed]] * a.shape[0] if fixed is not None else None if in_graph() else indices.tolist()
         mixed: Tensor | None = None
         unread: list[nn.Parameter] = []
         for index, (expert,) in enumerate(pair.children() for pair in self.experts):
-            places = [(image, row.index(index)) for image, row in enumerate(chosen) if index in row]
-            if not places:
+            images = [image for image in range(a.shape[0]) if chosen is None or index in chosen[image]]
+            if not images:
                 unread += expert.parameters()
                 continue
-            part = self._run(expert, a, s, shares, places)
+            # An expert that was fixed has the share of the likeliest.
+            share = shares[:, 0] if fixed is not None else (shares * (indices == index)).sum(dim=1)
+            part = self._run(expert, a, s, share[:, None, None, None], images)
             mixed = part if mixed is None else mixed + part
         assert mixed is not None
         return with_zero_gradients(self.proj_out(mixed), unread)
@@ -216,15 +223,18 @@ class Adapter(nn.Module):
         return mixed
 
     @staticmethod
-    def _run(expert: nn.Module, a: Tensor, s: Tensor, shares: Tensor, places: list[tuple[int, int]]) -> Tensor:
-        """share * expert(a, s) of the images in `places` (image, which of its choices); zero for the others."""
-        images, ranks = (list(numbers) for numbers in zip(*places, strict=True))
-        weights = shares[images, ranks][:, None, None, None]
+    def _run(expert: nn.Module, a: Tensor, s: Tensor, share: Tensor, images: list[int]) -> Tensor:
+        """share * expert(a, s) of some images; zero for the others. Images are picked one by one: a list of their
+        numbers would have to be copied to the device."""
         if len(images) == a.shape[0]:
-            all_of_them: Tensor = expert(a, s) * weights
+            all_of_them: Tensor = expert(a, s) * share
             return all_of_them
-        some = [feature_map(channels_last(t)[images]) for t in (a, s)]
-        weighted = expert(*some) * weights
-        rows = torch.tensor(images, device=a.device)
-        spread = channels_last(torch.zeros_like(a, dtype=weighted.dtype))
-        return feature_map(spread.index_copy(0, rows, channels_last(weighted)))
+        features, sources, shares = (
+            torch.cat([batch[image : image + 1] for image in images])
+            for batch in (channels_last(a), channels_last(s), share)
+        )
+        weighted = channels_last(expert(feature_map(features), feature_map(sources)) * shares)
+        nothing = torch.zeros_like(channels_last(a)[:1], dtype=weighted.dtype)
+        places = {image: place for place, image in enumerate(images)}
+        rows = [places.get(image) for image in range(a.shape[0])]
+        return feature_map(torch.cat([nothing if row is None else weighted[row : row + 1] for row in rows]))

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.host import vector
 from ..layers.layer_norm import LayerNorm2d
 from ..layers.layout import pixel_rows, planes
 from ..layers.restormer import CrossAttention
@@ -64,12 +65,13 @@ def embed_at(image: Tensor, conv: nn.Conv2d, norm: LayerNorm2d, grid: Tensor, ch
         (B, N, number of channels wanted).
     """
     height, width = image.shape[2:]
-    size = torch.tensor([height, width], device=grid.device)
+    size = vector((height, width), like=grid, dtype=torch.int64)
     position = (grid + 1) * ((size - 1) / 2)
     corner = position.detach().floor()
     fraction = position - corner
     # (B, N, 4, 2): the four pixels around a point in the order of rows, then columns.
-    step = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], device=grid.device)
+    number = torch.arange(4, device=grid.device)
+    step = torch.stack((number // 2, number % 2), dim=-1)
     pixel = corner.long()[:, :, None] + step
     inside = ((pixel >= 0) & (pixel < size)).all(-1)
     share = torch.where(step.bool(), fraction[:, :, None], 1 - fraction[:, :, None])
@@ -129,7 +131,7 @@ class DeformableAttention(nn.Module):
         hidden = F.gelu(F.layer_norm(hidden, (body.channels,), body.weight, body.bias, body.eps))
         offset = F.linear(hidden, pointwise.weight.flatten(1))
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32)).tanh()
-        last = torch.tensor([rows - 1, columns - 1], dtype=offset.dtype, device=q.device)
+        last = vector((rows - 1, columns - 1), like=offset)
         row = torch.arange(rows, device=q.device).repeat_interleave(columns)
         column = torch.arange(columns, device=q.device).repeat(rows)
         centres = torch.stack([row, column], dim=-1) + 0.5
