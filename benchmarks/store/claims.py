@@ -21,8 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ...atomic import part_name
-from .files import cell_folders, is_there, read_regular
+from .files import cell_folders, is_there, read_regular, write_unsynced
 from .rows import RecordError
 
 SHARDS = "shards"
@@ -117,12 +116,7 @@ def lock_path(cell: Path, shard: int) -> Path:
 def write_claim(claim: Claim, path: Path) -> None:
     """Write a claim whole; not synced, for a claim means nothing when the machine has lost its power."""
     values = {name: value for name, value in asdict(claim).items() if name != "path"}
-    part = path.with_name(part_name())
-    try:
-        part.write_text(json.dumps(values) + "\n", encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_unsynced(path, json.dumps(values) + "\n")
 
 
 def read_claim(path: Path) -> Claim | None:
