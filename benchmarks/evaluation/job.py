@@ -40,10 +40,10 @@ from ..store.parts import (
 from ..store.records import SCHEMA_VERSION, Record
 from ..store.rows import ImageRow, in_order, mean_rows
 from .cells import Cell
-from .image_files import SavedImages
+from .pictures.image_files import SavedImages
+from .pictures.previews import PREVIEWS, Previews, previews_of
 from .pipeline import Computed, Scorer, compute_rows
 from .plan import RunPlan
-from .previews import PREVIEWS, Previews, previews_of
 
 logger = logging.getLogger("restorebench")
 

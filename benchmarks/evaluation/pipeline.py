@@ -25,8 +25,8 @@ from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..protocols.protocol import Pair, Protocol
 from ..store.rows import ImageRow
-from .image_files import SavedImages
-from .previews import Previews
+from .pictures.image_files import SavedImages
+from .pictures.previews import Previews
 
 logger = logging.getLogger("restorebench")
 

@@ -25,8 +25,8 @@ from ..protocols.protocol import Protocol
 from ..store.folders import Store
 from .cells import Cell
 from .config import RunConfig
-from .image_files import ImageFormat, image_format
-from .previews import preview_count
+from .pictures.image_files import ImageFormat, image_format
+from .pictures.previews import preview_count
 
 Overwrite = Literal["missing", "always", "never"]
 DEFAULT_SUITE = "5d"

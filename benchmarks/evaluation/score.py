@@ -17,7 +17,7 @@ from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import Lpips, choose_lpips
 from ..protocols.protocol import Protocol, Scores
 from ..restoration.pictures import AnyImage, picture_of
-from .image_files import read_restored
+from .pictures.image_files import read_restored
 from .scoring import ScoredPair, means, score_arrays, scored
 
 LEVEL_TOLERANCE = 0.02

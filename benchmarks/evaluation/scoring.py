@@ -23,7 +23,7 @@ from ..errors import RestorationError, UserError
 from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips
 from ..protocols.protocol import Protocol, Scores, mean_psnr
-from .image_files import READABLE, read_restored
+from .pictures.image_files import READABLE, read_restored
 
 WORKERS = 2
 MOST_AHEAD = 4

@@ -15,8 +15,8 @@ import torch
 from restorebench.benchmarks.commands import score as score_command
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.config import RunConfig
-from restorebench.benchmarks.evaluation.image_files import stored_format
 from restorebench.benchmarks.evaluation.job import CellOutcome
+from restorebench.benchmarks.evaluation.pictures.image_files import stored_format
 from restorebench.benchmarks.store.cells import read_records
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.datasets.suites import resolve
