@@ -46,6 +46,17 @@ class LpipsConfig:
 
 
 @dataclass
+class LogConfig:
+    """Who listens to a run beside the terminal.
+
+    Attributes:
+        tensorboard: scalars for TensorBoard, under ``<results>/.tensorboard``; needs the package ``tensorboard``.
+    """
+
+    tensorboard: bool = False
+
+
+@dataclass
 class RunConfig(NumericsConfig, RestorerConfig):
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
@@ -69,4 +80,7 @@ class RunConfig(NumericsConfig, RestorerConfig):
     partial: bool = False
     results: str = "results"
     overwrite: str = "missing"
+    shards: Any = "auto"
+    workers: Any = "auto"
     progress: bool = True
+    log: LogConfig = field(default_factory=LogConfig)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from ...datasets.samples import TaskData
 from ...messages import one_line, text_of
 from ..inference.foreign import contained
+from ..inference.processors import loader_count
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..protocols.protocol import Pair, Protocol
@@ -30,8 +31,8 @@ from .pictures.previews import Previews
 
 logger = logging.getLogger("restorebench")
 
-LOADERS = 2
-PREFETCHED = 4
+PREFETCHED = 2
+"""Images that wait for the network beside those that a loader thread has in hand."""
 SCORED_BEHIND = 3
 """Images that may wait for their scores while the network goes on."""
 
@@ -128,7 +129,9 @@ def failed(name: str, error: Exception) -> ImageRow:
     return ImageRow(image=name, status="failed", message=f"{type(error).__name__}: {text_of(error)}")
 
 
-def loaded(data: TaskData, indices: Sequence[int], protocol: Protocol) -> Iterator[tuple[int, Pair | Exception]]:
+def loaded(
+    data: TaskData, indices: Sequence[int], protocol: Protocol, loaders: int = 2
+) -> Iterator[tuple[int, Pair | Exception]]:
     """Samples as the protocol feeds them, in order, prepared by threads while the caller works on earlier ones.
 
     An image that cannot be read or prepared comes as the exception, so that the rest of the set goes on.
@@ -141,12 +144,12 @@ def loaded(data: TaskData, indices: Sequence[int], protocol: Protocol) -> Iterat
         except Exception as error:  # decoders and degradations of other packages can raise anything
             return error
 
-    with ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="loader") as pool:
+    with ThreadPoolExecutor(max_workers=loaders, thread_name_prefix="loader") as pool:
         waiting: deque[tuple[int, Future[Pair | Exception]]] = deque()
         upcoming = iter(indices)
         for index in upcoming:
             waiting.append((index, pool.submit(prepare, index)))
-            if len(waiting) > PREFETCHED:
+            if len(waiting) > loaders + PREFETCHED:
                 first, future = waiting.popleft()
                 yield first, future.result()
         while waiting:
@@ -234,9 +237,24 @@ def result_of(row: ImageRow | Future[ImageRow]) -> ImageRow:
 
 
 def compute_rows(
-    folder: RowSink, data: TaskData, names: Sequence[str], runner: Runner, scorer: Scorer, *, progress: bool
+    folder: RowSink,
+    data: TaskData,
+    names: Sequence[str],
+    runner: Runner,
+    scorer: Scorer,
+    *,
+    progress: bool,
+    workers: int = 1,
 ) -> Computed:
-    """Compute and append the rows of `names`; an image whose row is there is finished, saved image included."""
+    """Compute and append the rows of `names`; an image whose row is there is finished, saved image included.
+
+    Args:
+        folder: gets the rows.
+        data, names: the images.
+        runner, scorer: what happens to them.
+        progress: whether to show a bar.
+        workers: processes of this host that share its processors with this one.
+    """
     positions = {name: index for index, name in enumerate(data.names)}
     indices = [positions[name] for name in names]
     started = time.perf_counter()
@@ -246,7 +264,7 @@ def compute_rows(
         runner.numerics.switched(),
         tqdm(total=len(names), desc=data.task.key, unit="image", leave=False, disable=not progress or None) as bar,
     ):
-        groups = batched(loaded(data, indices, scorer.protocol), runner.numerics.batch_limit)
+        groups = batched(loaded(data, indices, scorer.protocol, loader_count(workers)), runner.numerics.batch_limit)
         for row in restored_rows(groups, data.names, runner, scorer):
             folder.append(row)
             if row.status == "failed":

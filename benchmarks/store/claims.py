@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,6 +165,12 @@ def is_alive(claim: Claim) -> bool:
     if not claim.is_of_this_host:
         return claim.silent_seconds < SILENCE_SECONDS
     return claim.path is not None and _is_locked(claim.path.with_suffix(LOCK_SUFFIX))
+
+
+def described_workers(claims: Sequence[Claim]) -> str:
+    """Who computes a cell, in words."""
+    workers = dict.fromkeys(f"process {claim.pid} on {claim.host} since {claim.started}" for claim in claims)
+    return " and ".join(" ".join(worker.split()) for worker in workers) or "another process"
 
 
 def _is_locked(path: Path) -> bool:

@@ -227,7 +227,11 @@ class CellFolder:
             shared = is_there(shards)  # then others may be writing there, on any machine
             for folder in (self.path, self.images, self.path / PREVIEWS):
                 remove_parts(folder, owned=not shared)
-            yield
+            try:
+                yield
+            except CellBusyError:  # nothing was begun: nobody takes anything over from us
+                owner.unlink(missing_ok=True)
+                raise
             owner.unlink(missing_ok=True)
         finally:
             lock.release()

@@ -177,13 +177,13 @@ class SharedCell:
         folder: of the cell.
         wanted: digest of what is asked for.
         names: images of the data set that are asked for.
-        worker: the beginning of this worker's claims: suite, model, task and device.
+        worker: what this worker's claims say of it: suite, model, task and device.
     """
 
     folder: CellFolder
     wanted: str
     names: tuple[str, ...]
-    worker: Claim = field(default_factory=lambda: Claim(cell="", shard=0, shards=1, total=0))
+    worker: dict[str, str] = field(default_factory=dict)
 
     @property
     def room(self) -> Path:
@@ -267,8 +267,8 @@ class SharedCell:
                 write_text(path, table(rows, cell.name))
             elif shards > 1:
                 write_unsynced(path, table([], cell.name))
-            own = replace(
-                self.worker,
+            own = Claim(
+                **self.worker,  # type: ignore[arg-type]
                 cell=cell.name,
                 shard=shard,
                 shards=shards,

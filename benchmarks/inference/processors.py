@@ -1,0 +1,70 @@
+"""The processors and GPUs of this host, and how the worker processes of a run share them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import torch
+
+from ..errors import UserError
+
+MOST_LOADERS = 16
+LOCAL_RANK, WORLD_SIZE = "LOCAL_RANK", "WORLD_SIZE"
+"""Variables by which ``torchrun`` tells its processes apart."""
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:  # a system that does not say
+        return os.cpu_count() or 1
+
+
+def worker_count(value: object, device: str, environment: Mapping[str, str] = os.environ) -> int:
+    """``workers=``: processes that compute a job on this host.
+
+    Args:
+        value: a number, or ``auto``: one for each GPU, 1 on a CPU, on one GPU that is named, and under ``torchrun``,
+            which starts the processes itself.
+        device: as resolved, ``cpu``, ``cuda``, ``cuda:1``.
+        environment: where ``torchrun`` says that it is there.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if value == "auto":
+        if device != "cuda" or int(environment.get(WORLD_SIZE, "1") or 1) > 1:
+            return 1
+        return max(1, torch.cuda.device_count())
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise UserError(f"workers={value}: give a number of processes, 1 or more, or auto")
+
+
+def worker_threads(workers: int, threads: int | None = None) -> int:
+    """Threads of each of several workers: its part of those that one process would use.
+
+    Args:
+        workers: on this host.
+        threads: of one process; None: what torch uses here.
+    """
+    return max(1, (torch.get_num_threads() if threads is None else threads) // workers)
+
+
+def worker_devices(worker: int, environment: Mapping[str, str] = os.environ) -> str:
+    """``CUDA_VISIBLE_DEVICES`` of a worker: one of the GPUs that are visible here, in turn.
+
+    Args:
+        worker: its number, from 0.
+        environment: says which GPUs are visible.
+    """
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
+    return names[worker % len(names)].strip() if names else ""
+
+
+def loader_count(workers: int = 1) -> int:
+    """Threads that load and degrade images ahead of the network, in each of several workers."""
+    return max(2 if workers == 1 else 1, min(MOST_LOADERS, cores() // workers))
