@@ -35,12 +35,14 @@ from .pictures.image_files import SavedImages
 from .pictures.previews import PREVIEWS, Previews, previews_of
 from .pipeline import Computed, Scorer, compute_rows
 from .plan import RunPlan
+from .progress import Progress, TensorBoardLog, sweep_progress
 from .records import Recorder
 
 logger = logging.getLogger("restorebench")
 
 LOCK_SECONDS = 1.0
 """How long a cell's lock is waited for before the worker looks at other cells."""
+TENSORBOARD_LOGS = ".tensorboard"
 POLL_SECONDS = 0.3
 """Between two looks at cells that others compute."""
 State = Literal["complete", "partial", "incomplete", "left alone"]
@@ -96,25 +98,34 @@ class Job:
         self._begun: set[str] = set()
         self._work: defaultdict[str, Work] = defaultdict(Work)
         self._passes_of = ""
+        self._progress = Progress(0, shown=False)
+        self._board = TensorBoardLog(plan.store.root / TENSORBOARD_LOGS) if plan.tensorboard else None
 
     def run(self) -> list[CellOutcome]:
         """Compute all cells: what is free of each, then what others were computing and have not brought to its end."""
+        cells = self.plan.suite.data
         self.plan.store.prepare()
+        with sweep_progress(len(cells), shown=self.plan.progress) as self._progress:
+            return self._run(cells)
+
+    def _run(self, cells: Sequence[TaskData]) -> list[CellOutcome]:
         outcomes: dict[str, CellOutcome] = {}
         said: set[str] = set()
-        while len(outcomes) < len(self.plan.suite.data):
-            for data in self.plan.suite.data:
+        while len(outcomes) < len(cells):
+            for data in cells:
                 key = data.task.key
                 try:
                     if key not in outcomes:
                         outcomes[key] = self._cell(data)
+                        self._progress.finished()
                 except CellBusyError as error:
                     if key not in said:
-                        logger.info("%s: %s", error, "later" if len(self.plan.suite.data) > 1 else "waiting")
+                        logger.info("%s: %s", error, "later" if len(cells) > 1 else "waiting")
                     said.add(key)
-            if len(outcomes) < len(self.plan.suite.data):
+            if len(outcomes) < len(cells):
+                self._progress.look()
                 time.sleep(POLL_SECONDS)
-        return [outcomes[data.task.key] for data in self.plan.suite.data]
+        return [outcomes[data.task.key] for data in cells]
 
     @functools.cached_property
     def runner(self) -> Runner:
@@ -270,12 +281,22 @@ class Job:
         if self._passes_of != data.task.key:
             self.runner.forget_passes()
             self._passes_of = data.task.key
+        title, shared = self._title(data), self._shared(folder, data)
+        self._progress.cell(title, len(shared.names), lambda: shared.done(shard.division))
+        numbers = {name: number for number, name in enumerate(data.names)}
+
+        def heard(row: ImageRow) -> None:
+            self._progress.row(row)
+            if self._board is not None:
+                self._board.image(title, numbers[row.image], row)
+
         try:
             with naming(shard.path):
                 computed = compute_rows(
                     *(shard, data, shard.names, self.runner, scorer),
-                    progress=self.plan.progress,
+                    progress=False,
                     workers=self.plan.workers,
+                    listener=heard,
                 )
         except ShardLostError as error:
             logger.warning("%s", error)
@@ -291,7 +312,12 @@ class Job:
         record = self._recorder.record(self.plan.cell(data), data, rows, computed, division.started, timed=timed)
         folder.finish(record, data.names)
         shared.close()
+        if self._board is not None:
+            self._board.cell(self._title(data), rows)
         return self._already(folder, data)
+
+    def _title(self, data: TaskData) -> str:
+        return f"{self.plan.card.name} {self.plan.variant} {data.task.key}"
 
     def _folder(self, data: TaskData) -> CellFolder:
         cell = self.plan.cell(data)

@@ -6,6 +6,7 @@ goes through the network. Rows are appended in the order of the images, so a run
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -129,6 +130,16 @@ def failed(name: str, error: Exception) -> ImageRow:
     return ImageRow(image=name, status="failed", message=f"{type(error).__name__}: {text_of(error)}")
 
 
+@contextlib.contextmanager
+def threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads; where the block is left early, what has not begun is dropped."""
+    pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def loaded(
     data: TaskData, indices: Sequence[int], protocol: Protocol, loaders: int = 2
 ) -> Iterator[tuple[int, Pair | Exception]]:
@@ -144,7 +155,7 @@ def loaded(
         except Exception as error:  # decoders and degradations of other packages can raise anything
             return error
 
-    with ThreadPoolExecutor(max_workers=loaders, thread_name_prefix="loader") as pool:
+    with threads(loaders, "loader") as pool:
         waiting: deque[tuple[int, Future[Pair | Exception]]] = deque()
         upcoming = iter(indices)
         for index in upcoming:
@@ -201,7 +212,7 @@ def restored_rows(
 ) -> Iterator[ImageRow]:
     """Rows in order; each comes as soon as its scores are there and the network has been given the next images."""
     device = torch.device(runner.numerics.device)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer") as pool:
+    with threads(1, "scorer") as pool:
         work_alone(pool)
         waiting: deque[ImageRow | Future[ImageRow]] = deque()
         for group in groups:
@@ -245,6 +256,7 @@ def compute_rows(
     *,
     progress: bool,
     workers: int = 1,
+    listener: Callable[[ImageRow], None] | None = None,
 ) -> Computed:
     """Compute and append the rows of `names`; an image whose row is there is finished, saved image included.
 
@@ -254,6 +266,7 @@ def compute_rows(
         runner, scorer: what happens to them.
         progress: whether to show a bar.
         workers: processes of this host that share its processors with this one.
+        listener: is told every row.
     """
     positions = {name: index for index, name in enumerate(data.names)}
     indices = [positions[name] for name in names]
@@ -273,4 +286,6 @@ def compute_rows(
                 total, done = total + row.psnr, done + 1
                 bar.set_postfix_str(f"PSNR {total / done:.2f} dB", refresh=False)
             bar.update()
+            if listener is not None:
+                listener(row)
     return Computed(images=len(names), seconds=time.perf_counter() - started)

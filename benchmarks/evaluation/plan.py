@@ -29,6 +29,7 @@ from .cells import Cell
 from .config import RunConfig
 from .pictures.image_files import ImageFormat, image_format
 from .pictures.previews import preview_count
+from .progress import check_tensorboard
 
 Overwrite = Literal["missing", "always", "never"]
 DEFAULT_SUITE = "5d"
@@ -53,6 +54,7 @@ class RunPlan:
             image that was computed without being saved counts as missing.
         previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
         overwrite: what happens to cells that are there already.
+        tensorboard: whether scalars are written for TensorBoard.
         group: name that several weights of one network share; empty for none.
         limit: only so many images of each task, the first ones; None for all.
         partial: whether the table at the end averages what was scored.
@@ -82,6 +84,7 @@ class RunPlan:
     shards: int | None = None
     workers: int = 1
     since: datetime | None = None
+    tensorboard: bool = False
     group: str = ""
     limit: int | None = None
     partial: bool = False
@@ -277,6 +280,7 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         progress=config.progress,
         shards=shards,
         workers=worker_count(config.workers, numerics.device),
+        tensorboard=check_tensorboard(config.log.tensorboard),
         group=checked_group(config.group, choice.info),
         limit=checked_limit(config.limit),
         partial=config.partial or config.limit is not None,

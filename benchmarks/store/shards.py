@@ -105,8 +105,19 @@ def rows_path(cell: Path, shard: int, shards: int) -> Path:
 class HeldShard:
     """A shard that this process computes, from its claim to `finish` or `release`."""
 
-    def __init__(self, cell: Path, claim: Claim, names: Sequence[str], lock: FileLock, file: TextIO) -> None:
-        self.cell, self.names, self.path = cell, tuple(names), rows_path(cell, claim.shard, claim.shards)
+    def __init__(self, cell: Path, division: Division, claim: Claim, names: Sequence[str], lock: FileLock) -> None:
+        """Go on where the file of rows ends.
+
+        Args:
+            cell: folder of the cell.
+            division: of the cell.
+            claim: that was written.
+            names: images that have no row yet.
+            lock: of the shard, which is held.
+        """
+        self.cell, self.division, self.names = cell, division, tuple(names)
+        self.path = rows_path(cell, claim.shard, claim.shards)
+        file: TextIO = self.path.open("a", encoding="utf-8", newline="")
         self._claim, self._place, self._lock, self._file = claim, claim_path(cell, claim.shard), lock, file
         self._writing, self._stopped, self._lost = threading.Lock(), threading.Event(), False
         self._written = time.monotonic()
@@ -277,8 +288,7 @@ class SharedCell:
                 kept=len(have),
             )
             write_claim(own, claim_path(cell, shard))
-            file = path.open("a", encoding="utf-8", newline="")
-            return HeldShard(cell, own, [name for name in names if name not in have], lock, file)
+            return HeldShard(cell, division, own, [name for name in names if name not in have], lock)
         except BaseException:
             lock.release()
             raise
@@ -293,6 +303,10 @@ class SharedCell:
         """Whether every shard is finished."""
         finished = {claim.shard for claim in cell_claims(self.folder.path) if claim.finished}
         return finished >= set(range(len(division.shards)))
+
+    def done(self, division: Division) -> int:
+        """Of the images that are asked for, those that have a row; the lock is not needed for it."""
+        return len(self.names) - len(division.names) + sum(claim.done for claim in cell_claims(self.folder.path))
 
     def lacks(self, division: Division) -> list[str]:
         """Images of finished shards whose rows do not hold, as where a file was damaged."""
