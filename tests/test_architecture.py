@@ -87,6 +87,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "benchmarks/commands": ("benchmarks", "models", "datasets", "reports"),
     "benchmarks/commands/front": (
         *("benchmarks/commands/front", "benchmarks/errors", "benchmarks/evaluation", "benchmarks/store"),
+        "benchmarks/inference",
         *("models", "datasets", "reports"),
     ),
     # reports read stored records

@@ -15,11 +15,12 @@ from ...reports.analysis.cells import groups, read_cells
 from ...reports.tables.leaderboard import write_leaderboard
 from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
-from ..evaluation.job import CellOutcome, Job
+from ..evaluation.job import CellOutcome
 from ..evaluation.plan import RunPlan, make_plan
 from ..protocols.lpips import lpips_notice
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
+from .front.workers import run_job
 
 logger = logging.getLogger("restorebench")
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
     """Compute the cells of one job and say what became of them."""
     overrides = HydraConfig.get().overrides.task
-    outcomes = Job(plan, command=shlex.join(["bench", "run", *overrides])).run()
+    outcomes = run_job(plan, shlex.join(["bench", "run", *overrides]))
     # Sums of float32 are split among the threads, so their number can change the eighth digit of a score.
     threads = f" with {torch.get_num_threads()} threads" if plan.numerics.device == "cpu" else ""
     for outcome in outcomes:

@@ -84,3 +84,9 @@ class RunConfig(NumericsConfig, RestorerConfig):
     workers: Any = "auto"
     progress: bool = True
     log: LogConfig = field(default_factory=LogConfig)
+
+
+def run_config(values: dict[str, Any]) -> RunConfig:
+    """A configuration from its plain data, as a plan and a record have it."""
+    parts = {"data": DataConfig, "lpips": LpipsConfig, "log": LogConfig}
+    return RunConfig(**{key: parts[key](**value) if key in parts else value for key, value in values.items()})

@@ -127,6 +127,14 @@ class Job:
                 time.sleep(POLL_SECONDS)
         return [outcomes[data.task.key] for data in cells]
 
+    def is_finished(self) -> bool:
+        """Whether nothing is left to compute."""
+        return self.plan.overwrite != "always" and all(self._finished(self._folder(d), d) for d in self.plan.suite.data)
+
+    def images(self) -> int:
+        """Images of all cells that have a row, whoever computed them."""
+        return sum(self._shared(self._folder(data), data).images() for data in self.plan.suite.data)
+
     @functools.cached_property
     def runner(self) -> Runner:
         """The restorer on its device."""

@@ -308,6 +308,17 @@ class SharedCell:
         """Of the images that are asked for, those that have a row; the lock is not needed for it."""
         return len(self.names) - len(division.names) + sum(claim.done for claim in cell_claims(self.folder.path))
 
+    def images(self) -> int:
+        """Images of the cell that have a line, computed now or long ago; the lock is not needed for it."""
+        division = self.division()
+        if division is not None:
+            return self.done(division)
+        try:
+            lines = read_regular(self.folder.path / IMAGES, LARGEST_TABLE).count(b"\n")
+        except (FileNotFoundError, RecordError):
+            return 0
+        return max(0, min(len(self.names), lines - 1))
+
     def lacks(self, division: Division) -> list[str]:
         """Images of finished shards whose rows do not hold, as where a file was damaged."""
         there = {row.image for row in self.folder.rows()}
