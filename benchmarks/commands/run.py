@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 
 from ...reports.analysis.cells import groups, read_cells
@@ -17,16 +16,19 @@ from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome
 from ..evaluation.plan import RunPlan, make_plan
+from ..evaluation.progress import sweep_progress
+from ..inference.processors import speaks, worker_threads
 from ..protocols.lpips import lpips_notice
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
-from .front.workers import run_job
+from .front.workers import run_job, under_torchrun
 
 logger = logging.getLogger("restorebench")
 
 COMMAND = HydraCommand(RUN_CONFIG, RunConfig)
 
 
+@under_torchrun()
 def main(arguments: Sequence[str]) -> int:
     """``bench run``: run the jobs that Hydra overrides ask for.
 
@@ -42,12 +44,14 @@ def main(arguments: Sequence[str]) -> int:
     notices = [notice for plan in jobs.plans for notice in plan.notices]
     for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
-    code = jobs.launch_all()
+    total = sum(len(plan.suite.data) for plan in jobs.plans)
+    with sweep_progress(total, shown=speaks() and any(plan.progress for plan in jobs.plans)):
+        code = jobs.launch_all()
     failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         cells = [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]
         show_results(results, [plan for plan in jobs.plans if plan.store.root == results], cells)
-    if jobs.failed:
+    if jobs.failed and speaks():
         sys.stdout.write(f"\n{jobs.failed_lines()}")
         sys.stdout.flush()
     return max(code, 1 if any(map(incomplete, jobs.outcomes)) else 0)
@@ -58,7 +62,7 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
     overrides = HydraConfig.get().overrides.task
     outcomes = run_job(plan, shlex.join(["bench", "run", *overrides]))
     # Sums of float32 are split among the threads, so their number can change the eighth digit of a score.
-    threads = f" with {torch.get_num_threads()} threads" if plan.numerics.device == "cpu" else ""
+    threads = f" with {worker_threads(plan.workers)} threads" if plan.numerics.device == "cpu" else ""
     for outcome in outcomes:
         speed = f", {outcome.computed / outcome.seconds:.2f} images/s{threads}" if outcome.seconds else ""
         logger.info(
@@ -114,5 +118,7 @@ def show_results(results: Path, plans: Sequence[RunPlan], failed: Sequence[Faile
     files = "\n".join(f"  {path}" for path in written)
     hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
     table = terminal_table(run_groups, failed, partial=any(plan.partial for plan in plans))
+    if not speaks():
+        return
     sys.stdout.write(f"\n{table}\n\nwritten:\n{files}\n{hint}\n")
     sys.stdout.flush()

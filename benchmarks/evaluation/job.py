@@ -21,6 +21,7 @@ from ...models import create_model
 from ..errors import UserError
 from ..inference.numerics import check_dtype
 from ..inference.out_of_memory import is_out_of_memory
+from ..inference.processors import speaks
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..store.claims import described_workers
@@ -105,7 +106,7 @@ class Job:
         """Compute all cells: what is free of each, then what others were computing and have not brought to its end."""
         cells = self.plan.suite.data
         self.plan.store.prepare()
-        with sweep_progress(len(cells), shown=self.plan.progress) as self._progress:
+        with sweep_progress(len(cells), shown=self.plan.progress and speaks()) as self._progress:
             return self._run(cells)
 
     def _run(self, cells: Sequence[TaskData]) -> list[CellOutcome]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import torch
 
 from ..errors import UserError
 
 MOST_LOADERS = 16
-LOCAL_RANK, WORLD_SIZE = "LOCAL_RANK", "WORLD_SIZE"
-"""Variables by which ``torchrun`` tells its processes apart."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+RANK, LOCAL_RANK, LOCAL_WORLD_SIZE = "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
+"""Variables by which ``torchrun`` tells its processes, and those of one host, apart."""
 
 
 def cores() -> int:
@@ -26,21 +27,39 @@ def worker_count(value: object, device: str, environment: Mapping[str, str] = os
     """``workers=``: processes that compute a job on this host.
 
     Args:
-        value: a number, or ``auto``: one for each GPU, 1 on a CPU, on one GPU that is named, and under ``torchrun``,
-            which starts the processes itself.
+        value: a number, or ``auto``: one for each GPU; 1 on a CPU, and on one GPU that is named. Under ``torchrun``,
+            which starts the processes itself, it is their number.
         device: as resolved, ``cpu``, ``cuda``, ``cuda:1``.
         environment: where ``torchrun`` says that it is there.
 
     Raises:
         UserError: it is neither.
     """
+    if LOCAL_RANK in environment:
+        return max(1, _number(environment, LOCAL_WORLD_SIZE))
     if value == "auto":
-        if device != "cuda" or int(environment.get(WORLD_SIZE, "1") or 1) > 1:
-            return 1
-        return max(1, torch.cuda.device_count())
+        return max(1, torch.cuda.device_count()) if device == "cuda" else 1
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise UserError(f"workers={value}: give a number of processes, 1 or more, or auto")
+
+
+def speaks(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process says what is done: under ``torchrun`` the first one, otherwise every one."""
+    return LOCAL_RANK not in environment or _number(environment, RANK) == _number(environment, LOCAL_RANK) == 0
+
+
+def take_local_device(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Under ``torchrun``, leave this process its own GPU; to be called before a GPU is used."""
+    if LOCAL_RANK in environment:
+        device = worker_devices(_number(environment, LOCAL_RANK), environment)
+        if device:
+            environment[VISIBLE] = device
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = environment.get(name, "0")
+    return int(text) if text.isdecimal() else 0
 
 
 def worker_threads(workers: int, threads: int | None = None) -> int:
@@ -60,7 +79,7 @@ def worker_devices(worker: int, environment: Mapping[str, str] = os.environ) -> 
         worker: its number, from 0.
         environment: says which GPUs are visible.
     """
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    visible = environment.get(VISIBLE)
     names = visible.split(",") if visible else list(map(str, range(torch.cuda.device_count())))
     return names[worker % len(names)].strip() if names else ""
 

@@ -7,13 +7,14 @@ the job is, and says at the end what became of its cells.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
@@ -28,7 +29,7 @@ from ...evaluation.config import run_config
 from ...evaluation.job import CellOutcome, Job
 from ...evaluation.plan import RunPlan, make_plan
 from ...evaluation.progress import sweep_progress
-from ...inference.processors import LOCAL_RANK, worker_devices, worker_threads
+from ...inference.processors import LOCAL_RANK, VISIBLE, speaks, take_local_device, worker_devices, worker_threads
 from .jobs import FaultElsewhereError
 from .stderr import in_words, is_told, set_up_logging
 
@@ -70,6 +71,22 @@ def run_job(plan: RunPlan, command: str) -> list[CellOutcome]:
             workers.end()
         own = Job(replace(plan, since=since), command).run()
     return [_together(outcome, workers.outcomes) for outcome in own]
+
+
+@contextlib.contextmanager
+def under_torchrun() -> Iterator[None]:
+    """In the block this process is one of those that ``torchrun`` started, if it did: with its own GPU, and silent
+    below warnings unless it is the first."""
+    take_local_device()
+    silent = None if speaks() else logging.Filter()
+    if silent is not None:
+        silent.filter = lambda record: record.levelno >= logging.WARNING  # type: ignore[method-assign]
+        logger.addFilter(silent)
+    try:
+        yield
+    finally:
+        if silent is not None:
+            logger.removeFilter(silent)
 
 
 def _together(outcome: CellOutcome, parts: Sequence[Sequence[CellOutcome]]) -> CellOutcome:
@@ -196,7 +213,7 @@ def _work(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent ends its workers
     threading.Thread(target=_follow, name="parent", daemon=True).start()
     if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
+        os.environ[VISIBLE] = device
     torch.set_num_threads(threads)
     set_up_logging()
     logger.setLevel(logging.WARNING)  # what is planned and done is said by the parent

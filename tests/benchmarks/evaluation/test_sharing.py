@@ -23,6 +23,7 @@ from restorebench.benchmarks.store.claims import Claim, claim_path, is_alive, re
 pytestmark = pytest.mark.slow
 
 IMAGES = 24
+MOST_KILLED = 5
 SLOW = '''
 import time
 import torch
@@ -115,7 +116,7 @@ def test_a_sweep_whose_workers_are_killed_every_second_ends_as_an_undisturbed_on
         while time.monotonic() < deadline and any(process.exitcode is None for process in running):
             time.sleep(0.05)
         at_work = {claim.pid for claim in read_claims(results) if is_alive(claim)}
-        for number, process in enumerate(running):
+        for number, process in enumerate(running if killed < MOST_KILLED else []):
             if process.pid in at_work and process.exitcode is None:
                 process.kill()
                 process.join()
