@@ -290,6 +290,7 @@ class Job:
         if self._passes_of != data.task.key:
             self.runner.forget_passes()
             self._passes_of = data.task.key
+        shard.begin()
         title, shared = self._title(data), self._shared(folder, data)
         self._progress.cell(title, len(shared.names), lambda: shared.done(shard.division))
         numbers = {name: number for number, name in enumerate(data.names)}

@@ -35,6 +35,7 @@ from .claims import (
     claim_path,
     is_alive,
     lock_path,
+    now,
     read_claim,
     write_claim,
 )
@@ -128,6 +129,11 @@ class HeldShard:
     def lost(self) -> bool:
         """Whether another worker has taken the shard over."""
         return self._lost
+
+    def begin(self) -> None:
+        """Count the time from now on: the network is loaded."""
+        with self._writing:
+            self._say(replace(self._claim, started=now(), heartbeat=now()))
 
     def append(self, row: ImageRow) -> None:
         """Add a finished image; the line is with the operating system when this returns.

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,21 @@ def started(line: list[str], results: Path, *more: str) -> BaseProcess:
     arguments = ["run", *line, f"results={results}", *more]
     process: BaseProcess = context.Process(target=_bench, args=(arguments, results.parent / "output.txt"))
     process.start()
+    _started.append(process)
     return process
+
+
+_started: list[BaseProcess] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """What a test that fails has started does not go on."""
+    yield
+    for process in _started:
+        process.kill()
+        process.join()
+    _started.clear()
 
 
 def _bench(arguments: list[str], output: Path) -> None:
@@ -73,7 +88,7 @@ def _bench(arguments: list[str], output: Path) -> None:
 
 
 def ended(process: BaseProcess) -> int | None:
-    process.join(timeout=120)
+    process.join(timeout=240)
     return process.exitcode
 
 
@@ -150,7 +165,7 @@ def test_workers_of_one_host_are_replaced_when_they_are_killed(line: list[str], 
     results = tmp_path / "results"
     parent = started(line, results, "workers=2", "shards=6")
     killed: set[int] = set()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while len(killed) < 2 and parent.exitcode is None and time.monotonic() < deadline:
         time.sleep(0.1)
         for claim in read_claims(results):
@@ -225,7 +240,7 @@ def test_a_shard_of_a_silent_host_is_taken_over_and_one_of_a_live_host_is_waited
     assert_same(results, whole)
 
 
-def wait_until(holds: Any, seconds: float = 60) -> None:
+def wait_until(holds: Any, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come to that"
