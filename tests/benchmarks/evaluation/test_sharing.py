@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,7 @@ def test_a_shard_of_a_silent_host_is_taken_over_and_one_of_a_live_host_is_waited
     assert claim.path is not None
     cell, last = claim.path.parents[1], claim.shards - 1
     elsewhere = Claim(cell=claim.cell, shard=last, shards=claim.shards, total=6, host="elsewhere")
+    elsewhere = replace(elsewhere, heartbeat=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())  # of a live host
     write_claim(elsewhere, claim_path(cell, last))
     again = started(line, results, "shards=4")
     wait_until(lambda: len(list(results.rglob("record.json"))) == 2)
