@@ -73,6 +73,9 @@ RULES: dict[str, tuple[str, ...]] = {
         *("benchmarks/protocols", "benchmarks/profiling"),
         *(*STORE, "benchmarks/environment", "models", "datasets"),
     ),
+    "benchmarks/evaluation/pictures": (
+        *("benchmarks/evaluation/pictures", "benchmarks/photographs", *STORE, "datasets"),
+    ),
     "benchmarks/training": (
         *("benchmarks/training", "benchmarks/inference", "benchmarks/protocols", *STORE, "benchmarks/environment"),
         *("models", "datasets"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import platform
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from types import FrameType
 
 from ..inference.waiting import choose_waiting
 from ..store.names import shown
@@ -110,11 +112,43 @@ class ShowVersion(argparse.Action):
         parser.exit()
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a queue or a shutdown sends it."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """In the block SIGTERM ends a command in order, as Ctrl-C does: locks are given back, rows are kept."""
+
+    process = os.getpid()
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)  # a fork, which ends as other processes do
+        os.kill(os.getpid(), number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def guarded(action: Callable[[], int]) -> int:
     """Run a command; a mistake of the user becomes one line on standard error and exit code 2, a file or folder that
-    cannot be read or written (disk full, read-only) one line and 1."""
+    cannot be read or written (disk full, read-only) one line and 1, Ctrl-C and SIGTERM one line and 128 and their
+    number."""
     try:
-        return action()
+        with terminable():
+            return action()
+    except Terminated:
+        sys.stderr.write("bench: terminated; the same command resumes\n")
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         sys.stderr.write("bench: interrupted; the same command resumes\n")
         return 128 + signal.SIGINT

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 
 from ..evaluation.config import RUN_CONFIG, RunConfig
+from ..inference.processors import speaks, worker_threads
 from .front.help import asks_for_help, help_text
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
 from .front.names import check_run
+from .front.torchrun import under_torchrun
 
 if TYPE_CHECKING:
     from ...reports.tables.terminal import FailedCell
@@ -32,6 +34,7 @@ logger = logging.getLogger("restorebench")
 COMMAND = HydraCommand(RUN_CONFIG, RunConfig)
 
 
+@under_torchrun()
 def main(arguments: Sequence[str]) -> int:
     """``bench run``: run the jobs that Hydra overrides ask for.
 
@@ -45,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(help_text(COMMAND, arguments))
         return 0
     jobs = Jobs(COMMAND, arguments, plan=planned, run=run_plan, failure=incomplete)
+    from ..evaluation.progress import sweep_progress
     from ..protocols.lpips import lpips_notice
 
     for plan in jobs.plans:
@@ -52,12 +56,14 @@ def main(arguments: Sequence[str]) -> int:
     notices = [notice for plan in jobs.plans for notice in plan.notices]
     for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
-    code = jobs.launch_all()
+    total = sum(len(plan.suite.data) for plan in jobs.plans)
+    with sweep_progress(total, shown=speaks() and any(plan.progress for plan in jobs.plans)):
+        code = jobs.launch_all()
     failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         cells = [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]
         show_results(results, [plan for plan in jobs.plans if plan.store.root == results], cells)
-    if jobs.failed:
+    if jobs.failed and speaks():
         sys.stdout.write(f"\n{jobs.failed_lines()}")
         sys.stdout.flush()
     return max(code, 1 if any(map(incomplete, jobs.outcomes)) else 0)
@@ -73,15 +79,13 @@ def planned(config: RunConfig) -> RunPlan:
 
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
     """Compute the cells of one job and say what became of them."""
-    import torch
-
     from ...reports.tables.leaderboard import write_leaderboard
-    from ..evaluation.job import Job
+    from .front.workers import run_job
 
     overrides = HydraConfig.get().overrides.task
-    outcomes = Job(plan, command=shlex.join(["bench", "run", *overrides])).run()
+    outcomes = run_job(plan, shlex.join(["bench", "run", *overrides]))
     # Sums of float32 are split among the threads, so their number can change the eighth digit of a score.
-    threads = f" with {torch.get_num_threads()} threads" if plan.numerics.device == "cpu" else ""
+    threads = f" with {worker_threads(plan.workers)} threads" if plan.numerics.device == "cpu" else ""
     for outcome in outcomes:
         waited = f"; {outcome.waited}" if outcome.waited else ""
         speed = f", {outcome.computed / outcome.seconds:.2f} images/s{threads}{waited}" if outcome.seconds else ""
@@ -170,5 +174,7 @@ def show_results(results: Path, plans: Sequence[RunPlan], failed: Sequence[Faile
     files = "\n".join(f"  {path}" for path in written)
     hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
     table = terminal_table(run_groups, failed, partial=any(plan.partial for plan in plans))
+    if not speaks():
+        return
     sys.stdout.write(f"\n{table}\n\nwritten:\n{files}\n{hint}\n")
     sys.stdout.flush()

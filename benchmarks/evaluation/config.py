@@ -49,6 +49,17 @@ class LpipsConfig:
 
 
 @dataclass
+class LogConfig:
+    """Who listens to a run beside the terminal.
+
+    Attributes:
+        tensorboard: scalars for TensorBoard, under ``<results>/.tensorboard``; needs the package ``tensorboard``.
+    """
+
+    tensorboard: bool = False
+
+
+@dataclass
 class RunConfig(NumericsConfig, RestorerConfig):
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
@@ -73,7 +84,16 @@ class RunConfig(NumericsConfig, RestorerConfig):
     partial: bool = False
     results: str = "results"
     overwrite: str = "missing"
+    shards: Any = "auto"
+    workers: Any = "auto"
     progress: bool = True
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+def run_config(values: dict[str, Any]) -> RunConfig:
+    """A configuration from its plain data, as a plan and a record have it."""
+    parts = {"data": DataConfig, "lpips": LpipsConfig, "log": LogConfig}
+    return RunConfig(**{key: parts[key](**value) if key in parts else value for key, value in values.items()})
 
 
 def check_overwrite(value: str) -> None:

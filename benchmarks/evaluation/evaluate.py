@@ -115,6 +115,7 @@ def evaluate(
         lpips=LpipsConfig(weights=None if lpips is None or isinstance(lpips, bool) else _text(lpips)),
         limit=limit,
         results=_text(results) or "results",
+        workers=1,
         progress=progress,
     )
     if isinstance(model, str):

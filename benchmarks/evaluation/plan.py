@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,14 +19,16 @@ from ...models.weights import WeightsChoice, choose_weights
 from ..errors import UserError
 from ..inference.config import numerics_of
 from ..inference.numerics import Numerics, check_tile
+from ..inference.processors import worker_count
 from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol
 from ..store.folders import Store
 from .cells import Cell
 from .config import Overwrite, RunConfig, check_overwrite
-from .image_files import ImageFormat, image_format
-from .previews import preview_count
+from .pictures.image_files import ImageFormat, image_format
+from .pictures.previews import preview_count
+from .progress import check_tensorboard
 
 DEFAULT_SUITE = "5d"
 """What is run where ``tasks`` is not given; images of the user's own are then one task, ``OWN_TASK``."""
@@ -49,10 +52,15 @@ class RunPlan:
             image that was computed without being saved counts as missing.
         previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
         overwrite: what happens to cells that are there already.
+        tensorboard: whether scalars are written for TensorBoard.
         group: name that several weights of one network share; empty for none.
         limit: only so many images of each task, the first ones; None for all.
         partial: whether the table at the end averages what was scored.
         progress: whether to show a bar.
+        shards: into how many a cell's images are divided; None: by their number.
+        workers: processes of this host that compute the job.
+        since: when the sweep began that this process is a worker of: what others of its workers have computed since is
+            never computed again, whatever `overwrite` says. None: it is no worker of one.
         restorer: the restorer itself where a script gave it; None: it is made from the name when it is needed.
     """
 
@@ -71,6 +79,10 @@ class RunPlan:
     previews: int | str
     overwrite: Overwrite
     progress: bool
+    shards: int | None = None
+    workers: int = 1
+    since: datetime | None = None
+    tensorboard: bool = False
     group: str = ""
     limit: int | None = None
     partial: bool = False
@@ -207,6 +219,19 @@ def checked_limit(limit: int | None) -> int | None:
     return limit
 
 
+def checked_shards(value: object) -> int | None:
+    """``shards=``: a number of parts, or None for ``auto``.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if value == "auto":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise UserError(f"shards={value}: give a number of parts, 1 or more, or auto")
+
+
 def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     """Resolve every name of a configuration.
 
@@ -227,8 +252,12 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     else:
         card, choice = restorer.card, WeightsChoice(restorer.variant, restorer.weights, restorer.overrides)
     check_overwrite(config.overwrite)
+    shards = checked_shards(config.shards)
     suite, protocol = chosen_images(config), get_protocol(config.protocol)
     check_tasks(suite, protocol)
+    numerics = numerics_of(
+        config, card, tile=check_tile(config.tile), batch=config.batch, cuda_graphs=config.cuda_graphs
+    )
     return RunPlan(
         config=asdict(config),
         card=card,
@@ -238,15 +267,16 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         seed=config.seed,
         suite=suite,
         protocol=protocol,
-        numerics=numerics_of(
-            config, card, tile=check_tile(config.tile), batch=config.batch, cuda_graphs=config.cuda_graphs
-        ),
+        numerics=numerics,
         store=Store(Path(config.results).expanduser()),
         lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
         save_images=image_format(config.save_images),
         previews=preview_count(config.previews),
         overwrite=cast("Overwrite", config.overwrite),
         progress=config.progress,
+        shards=shards,
+        workers=worker_count(config.workers, numerics.device),
+        tensorboard=check_tensorboard(config.log.tensorboard),
         group=checked_group(config.group, choice.info),
         limit=checked_limit(config.limit),
         partial=config.partial or config.limit is not None,

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restorebench.benchmarks.evaluation.pictures.previews import Previews
 from restorebench.benchmarks.evaluation.pipeline import Scorer, compute_rows
-from restorebench.benchmarks.evaluation.previews import Previews
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
 from restorebench.benchmarks.protocols.catalogue import get_protocol

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...atomic import written_whole
-from ...datasets.errors import DataError
-from ...datasets.files.images import FORMATS, read_image
-from ...datasets.files.limits import check_pixels, label, pixel_limit, read_bytes
-from ...messages import nearest
-from ..errors import UserError
-from ..photographs.given import LARGEST
-from ..store.names import file_name
+from ....atomic import written_whole
+from ....datasets.errors import DataError
+from ....datasets.files.images import FORMATS, read_image
+from ....datasets.files.limits import check_pixels, label, pixel_limit, read_bytes
+from ....messages import nearest
+from ...errors import UserError
+from ...photographs.given import LARGEST
+from ...store.names import file_name
 from .png import SIGNATURE, decode_png16, encode_png, png_size
 
 ImageFormat = Literal["npy", "png16", "png8"]

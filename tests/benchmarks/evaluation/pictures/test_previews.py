@@ -13,11 +13,11 @@ from PIL import Image
 
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.job import CellOutcome
-from restorebench.benchmarks.evaluation.previews import preview_count
+from restorebench.benchmarks.evaluation.pictures.previews import preview_count
 from restorebench.datasets.suites import resolve
 from restorebench.reports.analysis.cells import StoredCell, read_cells
 
-from .. import scaling_network
+from ... import scaling_network
 
 
 @pytest.fixture(autouse=True)

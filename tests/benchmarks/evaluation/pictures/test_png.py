@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from restorebench.benchmarks.evaluation.png import decode_png16, encode_png
+from restorebench.benchmarks.evaluation.pictures.png import decode_png16, encode_png
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restorebench.benchmarks.errors import UserError
-from restorebench.benchmarks.evaluation.image_files import (
+from restorebench.benchmarks.evaluation.pictures.image_files import (
     ImageFormat,
     file_names,
     image_format,

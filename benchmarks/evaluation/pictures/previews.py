@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...atomic import written_whole
-from ...datasets.samples import TaskData
-from ..errors import UserError
-from ..store.parts import Identity
-from ..store.records import preview_name, previews_key
+from ....atomic import written_whole
+from ....datasets.samples import TaskData
+from ...errors import UserError
+from ...store.parts import Identity
+from ...store.records import preview_name, previews_key
 
 PREVIEWS = "previews"
 AUTO_COUNT = 4
