@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -229,8 +229,8 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         RecordError: a field is missing or unknown, a value has another type, or is larger or deeper than any that this
             suite writes; the message names it.
     """
-    origin, arguments = get_origin(kind), get_args(kind)
-    if isinstance(kind, type) and is_dataclass(kind):
+    origin, arguments, is_part = _shape(kind)
+    if is_part:
         return _part_of(kind, value, where)
     if kind is Any:
         return _free(value, where)
@@ -246,6 +246,12 @@ def decoded(kind: Any, value: object, where: str) -> Any:
     if origin is None and isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
         return _usable(value, where)
     raise RecordError(f"not a record: {where} is no {_named(kind)}: {repr(value)[:60]}")
+
+
+@functools.cache
+def _shape(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Origin and arguments of a type, and whether it is a part, which are asked for each value of each record."""
+    return get_origin(kind), get_args(kind), isinstance(kind, type) and is_dataclass(kind)
 
 
 def _usable(value: Any, where: str) -> Any:
@@ -281,7 +287,7 @@ def _named(kind: Any) -> str:
 def _part_of(part: type[Part], values: object, where: str) -> Part:
     if not isinstance(values, dict):
         raise RecordError(f"not a record: {where or 'it'} is no object")
-    known = {each.name: each for each in fields(part)}  # type: ignore[arg-type]
+    known = {each.name: each for each in _sorted_fields(part)}
     below = f"{where}." if where else ""
     for name in values:
         if name not in known:
@@ -301,12 +307,17 @@ def _kinds(part: type[Any]) -> dict[str, Any]:
 def plain(part: Any) -> dict[str, Any]:
     """A dataclass as data for JSON, sorted by name, without the fields that are left out for their value."""
     result: dict[str, Any] = {}
-    for each in sorted(fields(part), key=lambda each: each.name):
+    for each in _sorted_fields(type(part)):
         value = getattr(part, each.name)
         if LEFT_OUT in each.metadata and value == each.metadata[LEFT_OUT]:
             continue
         result[each.name] = plain(value) if hasattr(value, "__dataclass_fields__") else value
     return result
+
+
+@functools.cache
+def _sorted_fields(part: type[Any]) -> list[Field[Any]]:
+    return sorted(fields(part), key=lambda each: each.name)
 
 
 def cell_id(identity: Identity) -> str:
