@@ -33,7 +33,7 @@ class CellFacts:
         backbone: of the LPIPS column.
         failed: number of images without scores that were tried.
         first_failure: name of the first of them and the reason; both empty where there is none.
-        parameters, macs, fft_macs: complexity; the multiply-adds are those without Fourier transforms, and those of these.
+        parameters, macs, fft_macs: complexity; multiply-adds without those of Fourier transforms, and these.
         dtype, device, device_name: numerics and hardware.
         data: hash of the images.
         previews: see `previews_key`.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from restorebench.benchmarks.store.parts import cell_id
+from restorebench.benchmarks.store.index import INDEX
 from restorebench.reports.analysis.leaderboard import COLUMNS, by_restorer
 from restorebench.reports.tables.leaderboard import markdown, write_leaderboard
 
@@ -47,5 +48,5 @@ def test_publishing_leaves_no_temporary_files(tmp_path: Path) -> None:
     store_cell(folder, made, rows_of(made))
     files = write_leaderboard(tmp_path)
     present = {path for path in tmp_path.rglob("*") if path.is_file()}
-    assert present == {*files, folder / "record.json", folder / "images.csv"}
+    assert present == {*files, tmp_path / INDEX, folder / "record.json", folder / "images.csv"}
     assert made.cell in files[0].read_text()
