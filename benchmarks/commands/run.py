@@ -11,12 +11,14 @@ from pathlib import Path
 import torch
 from hydra.core.hydra_config import HydraConfig
 
+from ...messages import one_line
 from ...reports.analysis.cells import groups, read_cells
 from ...reports.tables.leaderboard import write_leaderboard
 from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
 from ..evaluation.plan import RunPlan, make_plan
+from ..evaluation.planned import KeptPlans
 from ..protocols.lpips import lpips_notice
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
@@ -41,7 +43,13 @@ def main(arguments: Sequence[str]) -> int:
     notices = [notice for plan in jobs.plans for notice in plan.notices]
     for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
-    code = jobs.launch_all()
+    kept = KeptPlans(jobs.plans, shlex.join(["bench", "run", *arguments]))
+    try:
+        code = jobs.launch_all()
+    except (ValueError, OSError) as error:  # of a single run
+        kept.finish([(plan, one_line(error)) for plan in jobs.plans])
+        raise
+    kept.finish([(job.plan, job.reason) for job in jobs.failed if job.plan is not None])
     failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         cells = [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]

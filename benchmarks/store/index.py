@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -205,9 +205,7 @@ _MEANS, _TUPLES = "means", ("suite_tasks", "first_failure")
 
 
 def _values(facts: CellFacts) -> list[Any]:
-    values = {name: getattr(facts, name) for name in _FIELDS}
-    values[_MEANS] = asdict(facts.means)
-    return list(values.values())
+    return list({**vars(facts), _MEANS: vars(facts.means)}.values())
 
 
 def _facts(values: list[Any]) -> CellFacts:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -94,6 +95,11 @@ class RestorerRecords:
     def first(self) -> CellFacts:
         """One of the cells, for what they all share."""
         return next(iter(self.cells.values()))
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Its lines of the leaderboard (`restorer_rows`)."""
+        return restorer_rows(self)
 
     @property
     def label(self) -> str:
@@ -267,7 +273,7 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row], *, partial: bool
         f"with images {OTHERWISE} in {', '.join(others)}" if others else "",
     ]
     values = {
-        **asdict(rows[0]),
+        **vars(rows[0]),
         "task": AVERAGE,
         "dataset": "+".join(datasets),
         "sigma": None,
@@ -298,12 +304,12 @@ def restorer_rows(restorer: RestorerRecords) -> list[Row]:
 
 def leaderboard(cells: Iterable[Record | CellFacts]) -> list[Row]:
     """All lines, grouped by suite, data, protocol and restorer."""
-    return [row for restorer in by_restorer(cells) for row in restorer_rows(restorer)]
+    return [row for restorer in by_restorer(cells) for row in restorer.rows]
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write the leaderboard with every digit; missing values are empty, LPIPS that is not available is ``n/a``."""
-    frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+    frame = pd.DataFrame({name: [getattr(row, name) for row in rows] for name in COLUMNS}, columns=list(COLUMNS))
     for name in ("sigma", "params", "macs_256", "fft_macs_256"):
         frame[name] = frame[name].astype("Int64")
     for name in ("lpips_alex", "lpips_vgg"):

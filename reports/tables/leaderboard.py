@@ -10,8 +10,6 @@ from importlib.metadata import version
 from importlib.resources import files as files_of
 from pathlib import Path
 
-from tabulate import tabulate
-
 from ...atomic import write_text, written_whole
 from ...benchmarks.store.index import Index
 from ..analysis.leaderboard import (
@@ -21,17 +19,26 @@ from ..analysis.leaderboard import (
     Row,
     by_restorer,
     comparable,
-    restorer_rows,
     write_csv,
 )
 from ..analysis.vetting import oddity
-from ..escape import markdown as in_markdown
+from ..escape import markdown as markdown_text
 from ..escape import visible
 from .numbers import MISSING, number, scaled, task_label
 
 TABLE, TEXT = "leaderboard.csv", "leaderboard.md"
+HEADERS = (
+    *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
+    *("params (M)", "MACs 256 without FFT (G)", "dtype", "device", "cell"),
+)
+"""Columns of the Markdown table; after the ninth stands LPIPS with its backbone."""
+RIGHT = range(4, 12)
+"""Places of the columns that are aligned to the right, LPIPS counted."""
 SOURCES = ("benchmarks/store", "reports/analysis", "reports/tables", "reports")
 """Folders whose files decide what facts and leaderboard say."""
+
+in_markdown = functools.lru_cache(maxsize=4096)(markdown_text)
+"""Kept, since most texts of a leaderboard are those of the line above."""
 
 logger = logging.getLogger("restorebench")
 
@@ -56,7 +63,7 @@ def write_leaderboard(results: Path, output: Path | None = None) -> list[Path]:
         return list(files.values())
     entries = by_restorer(found.facts)
     with written_whole(files[TABLE]) as part:
-        write_csv([row for restorer in entries for row in restorer_rows(restorer)], part)
+        write_csv([row for restorer in entries for row in restorer.rows], part)
     write_text(files[TEXT], "# Leaderboard\n\n" + markdown(entries))
     index.save(files)
     return list(files.values())
@@ -65,7 +72,7 @@ def write_leaderboard(results: Path, output: Path | None = None) -> list[Path]:
 @functools.cache
 def made_by() -> str:
     """What tells an index of other code apart: a hash of the sources that make facts and leaderboard."""
-    digest = hashlib.sha256(f"{version('pandas')} {version('tabulate')}".encode())
+    digest = hashlib.sha256(version("pandas").encode())
     root = __package__.removesuffix(".reports.tables")
     for folder in SOURCES:
         package = files_of(f"{root}.{folder.replace('/', '.')}")
@@ -81,23 +88,13 @@ def markdown(entries: Sequence[RestorerRecords]) -> str:
     parts = []
     for group in comparable(entries):
         suite, tasks, protocol = group[0].suite, group[0].tasks, group[0].first.protocol
-        rows = [row for restorer in group for row in restorer_rows(restorer)]
+        rows = [row for restorer in group for row in restorer.rows]
         datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
         title = f"Suite {suite} on {datasets}, protocol {protocol}"
         order = {key.partition("@")[0]: index for index, key in enumerate(tasks)}
         rows.sort(key=lambda row: position(row, order))
         backbone = str(group[0].first.backbone)  # the protocol's, so it is the same in all of them
-        body = tabulate(
-            [markdown_cells(row) for row in rows],
-            headers=[
-                *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
-                f"lpips_{in_markdown(backbone)}",
-                *("params (M)", "MACs 256 without FFT (G)", "dtype", "device", "cell"),
-            ],
-            tablefmt="github",
-            disable_numparse=True,
-            colalign=("left",) * 4 + ("right",) * 8 + ("left",) * 3,
-        )
+        body = aligned([(*HEADERS[:9], f"lpips_{in_markdown(backbone)}", *HEADERS[9:]), *map(markdown_cells, rows)])
         notes = [
             f"- {in_markdown(f'{task_label(row.task, row.sigma)}, {row.model}: {row.note}')}"
             for row in rows
@@ -105,6 +102,20 @@ def markdown(entries: Sequence[RestorerRecords]) -> str:
         ]
         parts.append("\n".join([f"### {in_markdown(title)}", "", body, *notes]))
     return "\n\n".join(parts) + "\n" if parts else "No finished cells yet.\n"
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are aligned in the text too; the first line is its head.
+
+    The same text as that of `tabulate` in its format ``github``, which takes most of the time of a large leaderboard.
+    """
+    widths = [max(len(cells[0]) + 2, *map(len, cells)) for cells in zip(*lines, strict=True)]
+    pads = [str.rjust if place in RIGHT else str.ljust for place in range(len(widths))]
+    text = [
+        f"| {' | '.join([pad(cell, width) for pad, cell, width in zip(pads, cells, widths, strict=True)])} |"
+        for cells in lines
+    ]
+    return "\n".join([text[0], f"|{'|'.join('-' * (width + 2) for width in widths)}|", *text[1:]])
 
 
 def position(row: Row, order: dict[str, int]) -> tuple[int, float, str, str]:

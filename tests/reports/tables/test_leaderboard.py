@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from restorebench.benchmarks.store.parts import cell_id
 from restorebench.benchmarks.store.index import INDEX
+from restorebench.benchmarks.store.parts import cell_id
 from restorebench.reports.analysis.leaderboard import COLUMNS, by_restorer
 from restorebench.reports.tables.leaderboard import markdown, write_leaderboard
 
