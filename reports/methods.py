@@ -41,11 +41,11 @@ def methods_text(groups: Sequence[Group]) -> str:
     if not records:
         raise ValueError("no cells to tell of")
     paragraphs = [
-        *(_protocol(record) for record in _first_by(records, "protocol")),
+        *(_protocol(record) for record in first_by(records, "protocol")),
         _data(records),
         _restorers(records),
         *_training(records),
-        _numerics(records),
+        f"Numerics and machine: {'; '.join(machines_of(records)) or 'no network was run here'}.",
         _statistics(),
         _complexity(records),
         "Repeated by: " + "; ".join(sorted({record.command for record in records})) + ".",
@@ -55,7 +55,8 @@ def methods_text(groups: Sequence[Group]) -> str:
     )
 
 
-def _first_by(records: Iterable[Record], name: str) -> list[Record]:
+def first_by(records: Iterable[Record], name: str) -> list[Record]:
+    """The first record of each value of a field, by these values."""
     firsts: dict[Any, Record] = {}
     for record in records:
         firsts.setdefault(getattr(record, name), record)
@@ -92,19 +93,7 @@ def _asked(record: Record) -> str:
 
 
 def _restorers(records: Sequence[Record]) -> str:
-    descriptions = set()
-    for record in records:
-        if record.provenance == "input":
-            continue
-        if record.provenance == "images":
-            descriptions.add(f"{record.title} (images of another tool, {record.complexity.statement})")
-            continue
-        digest = record.weights.sha256
-        weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
-        training = facts_of(record)
-        trained = f", {training['patches']:,} patches of training" if training else ""
-        millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
-        descriptions.add(f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})")
+    descriptions = {restorer_facts(record) for record in records if record.provenance != "input"}
     return (
         f"Restorers: {'; '.join(sorted(descriptions))}."
         if descriptions
@@ -122,13 +111,26 @@ def _training(records: Sequence[Record]) -> list[str]:
     return [f"Training: {'. '.join(sorted(trained))}."] if trained else []
 
 
+def restorer_facts(record: Record) -> str:
+    """A restorer with what is known of its size, weights and training: ``RBaIR (tiny, ...)``."""
+    if record.provenance == "images":
+        return f"{record.title} (images of another tool, {record.complexity.statement})"
+    digest = record.weights.sha256
+    weights = f"weights {str(digest)[:DIGITS]}, {record.provenance}" if digest else _random(record)
+    training = facts_of(record)
+    trained = f", {training['patches']:,} patches of training" if training else ""
+    millions = f"{record.complexity.parameters / 1e6:.2f} M parameters" if record.complexity.parameters else ""
+    return f"{record.title} ({', '.join(filter(None, [record.variant, millions, weights]))}{trained})"
+
+
 def _random(record: Record) -> str:
     if record.provenance == "yours":
         return f"yours, no weights file, seed {record.identity.seed}"
     return f"random weights, seed {record.identity.seed}" if record.provenance == "untrained" else record.provenance
 
 
-def _numerics(records: Sequence[Record]) -> str:
+def machines_of(records: Sequence[Record]) -> list[str]:
+    """Numerics, machine and versions of records, each once."""
     machines = set()
     for record in records:
         if record.provenance == "images":  # whose network did not run here
@@ -147,7 +149,7 @@ def _numerics(records: Sequence[Record]) -> str:
             f" (Python {environment.python}, {named}, "
             f"git {_revision(environment.git_revision)})"
         )
-    return f"Numerics and machine: {'; '.join(sorted(machines)) or 'no network was run here'}."
+    return sorted(machines)
 
 
 def _revision(revision: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from .analysis.cells import Group, groups, stems
 from .analysis.vetting import stored_cells
 from .errors import ReportError
 from .escape import visible
+from .figures.options import HOUSE, FigureOptions, StripOptions
 from .figures.style import save, styles
 from .figures.training import draw_training
 from .figures.writer import STRIPS, write_figures
@@ -21,11 +22,14 @@ from .methods import methods_text
 from .outputs import inside
 from .page.images import IMAGES
 from .page.writer import ASSETS, write_page
+from .prose import methods_bibtex, methods_latex, methods_markdown
 from .published.by_hand import hand_rows
 from .published.results import SETTINGS
-from .tables.formats import render, write_formats
 from .tables.leaderboard import write_leaderboard
-from .tables.paper import paper_table
+from .tables.options import PLAIN, TableOptions
+from .tables.paper import metrics_of, paper_table
+from .tables.per_image import per_image_tables
+from .tables.printing.formats import render, write_formats
 from .tables.terminal import terminal_table
 from .tables.training import curves_csv, training_markdown
 
@@ -35,6 +39,12 @@ FORMATS = ("latex", "markdown", "csv", "html")
 PAGE = "report"
 TABLES = "tables"
 FIGURES = "figures"
+METHODS: dict[str, tuple[str, Callable[[Sequence[Group]], str]]] = {
+    "text": ("methods.txt", methods_text),
+    "markdown": ("methods.md", methods_markdown),
+    "latex": ("methods.tex", methods_latex),
+}
+"""Name and writer of the methods paragraph in each format."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,10 @@ def write_report(results: Path, output: Path | None = None, *, partial: bool = F
     if several:
         with _alone("methods.txt", failed):
             files.append(write_text(output / "methods.txt", methods_text(several) + "\n"))
+        with _alone("methods.md and methods.tex", failed):
+            files.append(write_text(output / "methods.md", methods_markdown(several)))
+            files.append(write_text(output / "methods.tex", methods_latex(several)))
+            files.append(write_text(output / "methods.bib", methods_bibtex(several)))
     with _alone("what training cost", failed):
         files += _training(several, output, figures)
     with _alone("figures", failed):
@@ -136,6 +150,7 @@ def paper_table_files(
     folder: Path,
     partial: bool = False,
     extra: Path | None = None,
+    options: TableOptions = PLAIN,
 ) -> tuple[list[Path], str]:
     """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
 
@@ -153,9 +168,40 @@ def paper_table_files(
     alone = bool(published) or bool(by_hand)
     group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=alone)
     table = paper_table(
-        group, suite=suite, columns=columns, rows=rows, published=published, partial=partial, extra=by_hand
+        group,
+        suite=suite,
+        columns=columns,
+        rows=rows,
+        published=published,
+        partial=partial,
+        extra=by_hand,
+        options=options,
     )
     return write_formats(table, [fmt], folder), render(table, fmt)
+
+
+def image_table_files(
+    results: Path,
+    *,
+    suite: str,
+    protocol: str | None,
+    fmt: str,
+    columns: Sequence[str],
+    rows: Sequence[str] | None,
+    tasks: Sequence[str],
+    folder: Path,
+    options: TableOptions = PLAIN,
+) -> tuple[list[Path], str]:
+    """A table of every image for each task of a suite.
+
+    Raises:
+        ReportError: no such suite, task or restorer, several protocols or sets of images, or an unknown column.
+    """
+    group = _only_group(results, suite, protocol, wanted=True, alone=False)
+    assert group is not None
+    tables = per_image_tables(group, metrics=metrics_of(columns), tasks=tasks, rows=rows, options=options)
+    files = [path for table in tables for path in write_formats(table, [fmt], folder)]
+    return files, "\n".join(render(table, fmt) for table in tables)
 
 
 def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool, alone: bool) -> Group | None:
@@ -177,27 +223,49 @@ def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
 
 
-def methods_of(results: Path) -> str:
-    """The methods paragraph.
+def methods_of(results: Path, fmt: str = "text", output: Path | None = None) -> tuple[list[Path], str]:
+    """The methods paragraph, and the files that were written: with an `output`, and of LaTeX always with its ``.bib``.
+
+    Args:
+        results: the store.
+        fmt: ``text`` in notes, ``markdown`` or ``latex`` in sentences that cite.
+        output: folder of the files; None for that of the store.
 
     Raises:
         ReportError: the store is empty.
+        OSError: a file could not be written.
     """
     several = _groups(results)
     if not several:
         raise ReportError(f"{results} has no finished cells; bench run makes them")
-    return methods_text(several)
+    name, write = METHODS[fmt]
+    text = write(several).rstrip("\n") + "\n"
+    if output is None and fmt != "latex":
+        return [], text
+    folder = output or results
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [write_text(folder / name, text)]
+    if fmt == "latex":
+        files.append(write_text(folder / "methods.bib", methods_bibtex(several)))
+    return files, text
 
 
-def figures_of(results: Path, *, images: Mapping[str, str], count: int, output: Path | None = None) -> list[Path]:
-    """The figures, with a strip of each image that is named.
+def figures_of(
+    results: Path,
+    *,
+    strips: StripOptions,
+    rows: Sequence[str] | None = None,
+    options: FigureOptions = HOUSE,
+    output: Path | None = None,
+) -> list[Path]:
+    """The figures, with a strip of each image that is named; those drawn from the same inputs before are kept.
 
     Raises:
-        ReportError: an image or task that is not there.
+        ReportError: an image, task or restorer that is not there.
     """
     folder = inside(output or results, FIGURES)
     inside(output or results, f"{FIGURES}/{STRIPS}")
-    return write_figures(_groups(results), folder, images=images, count=count)
+    return write_figures(_groups(results), folder, strips=strips, rows=rows, options=options)
 
 
 def page_of(results: Path, output: Path | None = None) -> Path:

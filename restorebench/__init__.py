@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .benchmarks.evaluation.results import Evaluation
     from .benchmarks.evaluation.score import score
     from .benchmarks.listings import list_protocols, list_tasks
-    from .benchmarks.restoration.restore import restore
+    from .benchmarks.photographs.restore import restore
     from .datasets.errors import DataError
     from .models import ModelCard, ModelError, Variant, create_model, list_models, register
     from .reports.analysis.frames import read_results
@@ -53,7 +53,7 @@ _HOMES = {
     "ReportError": ".reports.errors",
     "evaluate": ".benchmarks.evaluation.evaluate",
     "read_results": ".reports.analysis.frames",
-    "restore": ".benchmarks.restoration.restore",
+    "restore": ".benchmarks.photographs.restore",
     "score": ".benchmarks.evaluation.score",
 }
 """Module of each name."""

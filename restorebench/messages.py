@@ -39,12 +39,16 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """What an error says, at most `LONGEST_TEXT` characters of it; nothing where saying it fails as well."""
+    """What an error says, at most `LONGEST_TEXT` characters of it; nothing where saying it fails as well.
+
+    Lone surrogates, which no log can write, are escaped.
+    """
     try:
         text = str(error)
     except Exception:  # of a class of its own, whose `__str__` can raise anything
         return ""
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ..."
+    text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ..."
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def one_line(error: BaseException) -> str:

@@ -18,8 +18,8 @@ LEAVES = ("restorebench/atomic", "restorebench/messages")
 """What every file may import."""
 
 STORE = ("benchmarks/store", "benchmarks/errors")
-WORDS = ("reports/errors", "reports/escape", "reports/outputs")
-"""Of reports: errors, text in each format, and where files go."""
+WORDS = ("reports/errors", "reports/escape", "reports/outputs", "reports/marks")
+"""Of reports: errors, text in each format, where files go, and what marks the best."""
 
 RULES: dict[str, tuple[str, ...]] = {
     "restorebench/atomic": (),
@@ -62,17 +62,13 @@ RULES: dict[str, tuple[str, ...]] = {
         *("benchmarks/profiling", "benchmarks/inference", *STORE, "benchmarks/environment"),
         *("models",),
     ),
-    "benchmarks/restoration": (
-        *("benchmarks/restoration", "benchmarks/inference", "benchmarks/errors"),
-        *("models", "datasets/files", "datasets/errors"),
-    ),
     "benchmarks/photographs": (
         *("benchmarks/photographs", "benchmarks/inference", "benchmarks/errors"),
         *("models", "datasets/files", "datasets/errors"),
     ),
     "benchmarks/listings": ("benchmarks/protocols", "benchmarks/errors", "datasets"),
     "benchmarks/evaluation": (
-        *("benchmarks/evaluation", "benchmarks/inference", "benchmarks/restoration"),
+        *("benchmarks/evaluation", "benchmarks/inference", "benchmarks/photographs"),
         *("benchmarks/protocols", "benchmarks/profiling"),
         *(*STORE, "benchmarks/environment", "models", "datasets"),
     ),
@@ -89,6 +85,7 @@ RULES: dict[str, tuple[str, ...]] = {
     # reports read stored records
     "reports/errors": (),
     "reports/escape": (),
+    "reports/marks": (),
     "reports/outputs": ("reports/errors", "reports/escape"),
     "reports/published": ("reports/published", *WORDS, "datasets/tasks", *STORE),
     "reports/analysis": (

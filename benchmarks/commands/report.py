@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ...reports.figures.options import FigureOptions
 
 EXTRA = (
     "rows by hand, own or copied: a line a method and task with method, kind (own|copied), task (dehaze, denoise-25, "
@@ -59,18 +65,21 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--published", default="", help="papers' rows by their names (PromptIR,AdaIR), or all")
     _partial(table, default=argparse.SUPPRESS)
     table.add_argument("--extra", type=_path, metavar="CSV", help=EXTRA)
+    _table_look(table)
     table.add_argument("--protocol", help="where the store has the suite under several")
     _output(table, "folder of table and .bib (default: DIR/tables)", default=argparse.SUPPRESS)
     table.set_defaults(run=paper_table)
 
     methods = actions.add_parser("methods", help="the paragraph on how it was measured")
     _results(methods, default=argparse.SUPPRESS)
+    formats = "text: notes; markdown, latex: sentences that cite, latex with methods.tex and methods.bib as files"
+    methods.add_argument("--format", choices=("text", "markdown", "latex"), default="text", dest="fmt", help=formats)
+    _output(methods, "folder of the files (default: the store; no file but for latex)", default=argparse.SUPPRESS)
     methods.set_defaults(run=methods_paragraph)
 
     figures = actions.add_parser("figures", help="figures as PDF and PNG")
     _results(figures, default=argparse.SUPPRESS)
-    figures.add_argument("--image", action="append", default=[], metavar="TASK=NAME", help="a strip of this image")
-    figures.add_argument("--strips", type=int, default=1, metavar="N", help="strips a task, largest spread first")
+    _look(figures)
     _output(figures, "folder in which figures/ is made (default: the store)", default=argparse.SUPPRESS)
     figures.set_defaults(run=draw_figures)
 
@@ -85,6 +94,34 @@ def parser() -> argparse.ArgumentParser:
     _results(compare, default=argparse.SUPPRESS)
     compare.set_defaults(run=comparison)
     return top
+
+
+def _table_look(table: argparse.ArgumentParser) -> None:
+    """What of the numbers a table prints."""
+    table.add_argument("--intervals", choices=("on", "off"), default="on", help="95 %% intervals (default: on)")
+    table.add_argument("--digits", metavar="PSNR[,SSIM]", help="decimals (default: 2,3)")
+    table.add_argument("--costs", default="all", help="none, or some of params_m,macs_g (default: all)")
+    names = "names of data sets in the heads (default: where tasks are on several)"
+    table.add_argument("--datasets", choices=("on", "off"), help=names)
+    table.add_argument("--per-image", action="store_true", help="a table for each task with every image as a row")
+    table.add_argument("--task", default="", help="with --per-image, only of these tasks (dehaze,denoise-25)")
+
+
+def _look(figures: argparse.ArgumentParser) -> None:
+    """What figures show, and how."""
+    images = "strips of these images: NAME,.. of any task, or TASK=NAME,..; may be given again"
+    figures.add_argument("--images", "--image", action="append", default=[], metavar="[TASK=]NAME,..", help=images)
+    figures.add_argument("--strips", type=int, default=1, metavar="N", help="strips of each other task, by spread")
+    figures.add_argument("--crop", metavar="X,Y,W,H", help="what strips magnify, pixels (default: where rows differ)")
+    figures.add_argument("--rows", help="restorers by their names (rbair,anyir) or labels; default: all")
+    look = figures.add_argument_group("look")
+    look.add_argument("--style", default="house", help="house (default), column (3.4in, serif) or page (7in, serif)")
+    look.add_argument("--width", metavar="LENGTH", help="of every figure: 3.4in, 86mm, 245pt")
+    look.add_argument("--font-size", type=float, metavar="POINTS")
+    look.add_argument("--font-family", metavar="NAME", help="a family on this machine, serif, sans-serif, monospace")
+    look.add_argument("--caption", choices=("inside", "beside", "none"), help="beside: STEM.txt beside the picture")
+    look.add_argument("--y-limits", metavar="LOW,HIGH", help="of quality against cost, dB (default: the restorers')")
+    look.add_argument("--intervals", choices=("on", "off"), help="95 %% intervals (default: on)")
 
 
 def _results(options: argparse.ArgumentParser, default: str = "results") -> None:
@@ -139,20 +176,39 @@ def everything(options: argparse.Namespace) -> int:
 
 def paper_table(options: argparse.Namespace) -> int:
     """A paper's table, printed and written beside its ``.bib``."""
-    from ...reports.report import paper_table_files
+    from ...reports.outputs import inside
+    from ...reports.report import TABLES, image_table_files, paper_table_files
+    from ...reports.tables.options import TableOptions, costs_of, digits_of
 
     results = Path(options.results).expanduser()
-    files, text = paper_table_files(
+    look = TableOptions(
+        intervals=options.intervals == "on",
+        costs=costs_of(options.costs),
+        datasets=None if options.datasets is None else options.datasets == "on",
+        **({"digits": digits_of(options.digits)} if options.digits else {}),
+    )
+    rows = None if options.rows is None else [] if options.rows == "none" else _names(options.rows)
+    if options.task and not options.per_image:
+        raise UserError("--task chooses among the tables of --per-image; give both, or a suite of one task")
+    if options.per_image and (options.published or options.extra or rows == []):
+        raise UserError(
+            "--per-image shows measured images, papers print none: leave out --published, --extra and --rows none"
+        )
+    if options.per_image:
+        make = partial(image_table_files, tasks=_names(options.task))
+    else:
+        make = partial(
+            paper_table_files, published=_names(options.published), extra=options.extra, partial=options.partial
+        )
+    files, text = make(
         results,
         suite=options.suite,
         protocol=options.protocol,
         fmt=options.fmt,
         columns=_names(options.columns),
-        rows=None if options.rows is None else [] if options.rows == "none" else _names(options.rows),
-        published=_names(options.published),
-        folder=options.output or results / "tables",
-        partial=options.partial,
-        extra=options.extra,
+        rows=rows,
+        folder=options.output or inside(results, TABLES),
+        options=look,
     )
     _say(f"{text}\n\n{_written(files)}")
     return 0
@@ -162,30 +218,63 @@ def methods_paragraph(options: argparse.Namespace) -> int:
     """The paragraph for the paper."""
     from ...reports.report import methods_of
 
-    _say(methods_of(_folder(options)))
+    files, text = methods_of(_folder(options), options.fmt, options.output)
+    _say(f"{text}\n{_written(files)}" if files else text)
     return 0
 
 
 def draw_figures(options: argparse.Namespace) -> int:
     """The figures, with the strips that were asked for."""
+    from ...reports.figures.options import StripOptions, crop_of
     from ...reports.report import figures_of
 
-    images: dict[str, str] = {}
-    for item in options.image:
-        task, _, name = item.partition("=")
-        if not name:
-            raise UserError(f"--image {item}: give TASK=NAME, such as dehaze=coffee.png")
-        images[task] = name
-    files = figures_of(_folder(options), images=images, count=options.strips, output=options.output)
+    images: dict[str, tuple[str, ...]] = {}
+    for item in options.images:
+        task, equals, names = item.partition("=") if "=" in item else ("", "", item)
+        if not _names(names) or (equals and not task):
+            raise UserError(f"--images {item}: give NAME,.. or TASK=NAME,.., such as dehaze=coffee-right")
+        images[task] = (*images.get(task, ()), *_names(names))
+    if options.strips < 0:
+        raise UserError(f"--strips {options.strips}: give a number of strips a task, 0 for none but named ones")
+    files = figures_of(
+        _folder(options),
+        strips=StripOptions(images=images, count=options.strips, crop=options.crop and crop_of(options.crop)),
+        rows=None if options.rows is None else _names(options.rows),
+        options=_figure_options(options),
+        output=options.output,
+    )
     _say(_written(files))
     return 0
 
 
+def _figure_options(options: argparse.Namespace) -> FigureOptions:
+    """The look: a style by its name, and what is to be otherwise."""
+    from ...messages import nearest
+    from ...reports.figures.options import STYLES, family, length, limits
+
+    if options.style not in STYLES:
+        hint = nearest(options.style, list(STYLES)) or f"; give one of {', '.join(STYLES)}"
+        raise UserError(f"--style {options.style}: there is no such style{hint}")
+    if options.font_size is not None and not 4 <= options.font_size <= 40:
+        raise UserError(f"--font-size {options.font_size:g}: give 4 to 40 points")
+    changes = {
+        "width": options.width and length(options.width),
+        "font_size": options.font_size,
+        "font_family": options.font_family and family(options.font_family),
+        "caption": options.caption,
+        "y_limits": options.y_limits and limits(options.y_limits),
+        "intervals": options.intervals and options.intervals == "on",
+    }
+    return replace(STYLES[options.style], **{name: value for name, value in changes.items() if value is not None})
+
+
 def static_page(options: argparse.Namespace) -> int:
     """The page."""
+    from ...reports.page.writer import megabytes, page_bytes
     from ...reports.report import page_of
 
-    _say(_written([page_of(_folder(options), options.output)]))
+    page = page_of(_folder(options), options.output)
+    _say(f"{_written([page])}\n{megabytes(page_bytes(page))} with its pictures and scripts")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,17 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..evaluation.scoring import ScoredPair, ScoreMeans, means, paired, pairing_notes, scored
+from ..evaluation.scoring import (
+    AUTO,
+    PLACES,
+    ScoredPair,
+    ScoreMeans,
+    check_place,
+    means,
+    paired,
+    pairing_notes,
+    scored,
+)
 from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips, lpips_notice
 from ..protocols.protocol import Protocol, Scores
@@ -32,7 +43,10 @@ images of another tool as a row among those of 5d:
   bench score --pred OUT --task 5d/dehaze --name "Their tool" --params 26.1 --protocol promptir@1 --store
 
 Restored images are .npy (float32 in [0, 1], (H, W, 3) or (3, H, W)), PNG of 8 or 16 bits, JPEG, BMP or TIFF. They pair
-with the clean ones by name. Exit code 1: some image could not be scored; it is named, and no mean is shown."""
+with the clean ones by name. A restored image of another size (cropped, or padded) is looked for on the clean one by
+correlation, and where it lies is said; one that fits at several places, fits nowhere or was resized is refused, unless
+the others of the folder all follow one rule that does for it, or --place names one. Exit code 1: some image could not
+be scored; it is named, and no mean is shown."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,11 +64,18 @@ def main(arguments: Sequence[str]) -> int:
         return images.store_images(options, protocols, measures, arguments)
     restored, clean = (Path(text).expanduser() for text in (options.pred, options.clean))
     choices = chosen_lpips(protocols, options.metrics, options.lpips_weights)
+    check_place(options.place)
     total = len(paired(restored, clean))
     lpips = {name: Lpips(choice) if choice.path else None for name, choice in choices.items()}
     hidden = options.json or options.no_progress or None
     pairs = list(
-        tqdm(scored(restored, clean, protocols, lpips), total=total, unit="image", leave=False, disable=hidden)
+        tqdm(
+            scored(restored, clean, protocols, lpips, options.place),
+            total=total,
+            unit="image",
+            leave=False,
+            disable=hidden,
+        )
     )
     rows = [means(pairs, protocol) for protocol in protocols]
     notices = [*pairing_notes(restored, clean), *filter(None, [lpips_notice(choices.values())])]
@@ -79,6 +100,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--pred", required=True, metavar="DIR", help="the restored images")
     top.add_argument("--clean", metavar="DIR", help="the clean images")
     top.add_argument("--protocol", required=True, metavar="NAME[,NAME...]", help=f"{known}; or all")
+    top.add_argument(
+        "--place",
+        default=AUTO,
+        metavar="NAME",
+        help=f"where restored images of another size lie on the clean ones: {', '.join(PLACES)} (default: found)",
+    )
     top.add_argument("--images", action="store_true", help="every image's scores, too")
     top.add_argument("--json", action="store_true", help="all of it as JSON")
     top.add_argument(
@@ -143,12 +170,18 @@ def as_text(rows: Sequence[ScoreMeans], pairs: Sequence[ScoredPair], notices: Se
     exact = max((row.infinite for row in rows), default=0)
     if exact:
         parts.append(f"- up to {exact} images restored exactly (infinite PSNR): left out of the mean, see --images")
-    cropped = [pair for pair in pairs if pair.note]
-    if cropped:
-        parts.append(f"- {len(cropped)} images: the clean one was cropped first, {cropped[0].note}")
+    parts += [f"- {line}" for line in noted(pairs)]
     parts += [f"- {notice}" for notice in notices]
     parts += [shown(f"- not scored: {pair.restored or pair.clean}: {pair.problem}") for pair in pairs if pair.problem]
     return "\n".join(parts)
+
+
+def noted(pairs: Sequence[ScoredPair]) -> list[str]:
+    """A line for each thing that was done to pairs before they were scored: to how many, and the first as example."""
+    notes = [note for pair in pairs for note in pair.notes]
+    counts = Counter(note.what for note in notes)
+    first = {note.what: note.detail for note in reversed(notes)}
+    return [f"{count} image{'s' * (count > 1)}: {what}, {first[what]}" for what, count in counts.items()]
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -22,7 +22,7 @@ from ...datasets.files.images import FORMATS, read_image
 from ...datasets.files.limits import check_pixels, label, pixel_limit, read_bytes
 from ...messages import nearest
 from ..errors import UserError
-from ..restoration.pictures import LARGEST
+from ..photographs.given import LARGEST
 from ..store.names import file_name
 from .png import SIGNATURE, decode_png16, encode_png, png_size
 
@@ -109,7 +109,12 @@ def read_restored(path: Path) -> NDArray[np.float32]:
         if data[:8] == SIGNATURE and len(data) > 24 and data[24] == 16:
             check_pixels(path, *png_size(data), pixel_limit())
             return decode_png16(data, label(path)).astype(np.float32) / np.float32(65535)
-    return read_image(path).astype(np.float32) / np.float32(255)
+    try:
+        return read_image(path).astype(np.float32) / np.float32(255)
+    except DataError as error:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            raise DataError(f"{error}; floating point and 16 bits are read from .npy, 16 bits also from PNG") from error
+        raise
 
 
 def _read_npy(path: Path) -> NDArray[np.float32]:

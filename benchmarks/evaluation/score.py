@@ -13,12 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import RestorationError, UserError
+from ..photographs.given import AnyImage, given_image, unit_values
 from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import Lpips, choose_lpips
+from ..protocols.placement import find
 from ..protocols.protocol import Protocol, Scores
-from ..restoration.pictures import AnyImage, picture_of
 from .image_files import read_restored
-from .scoring import ScoredPair, means, score_arrays, scored
+from .scoring import AUTO, ScoredPair, check_place, means, offset_of, score_arrays, scored
 
 LEVEL_TOLERANCE = 0.02
 """How far a floating point clean image may be from 8-bit grey levels."""
@@ -34,6 +35,7 @@ class ImageScores:
         ssim: NaN where the protocol has none.
         lpips: NaN where it was not asked for.
         input_psnr, input_ssim: of the degraded image, NaN where none was given.
+        note: what was done to a single pair first: where an image of another size was found, values that were clipped.
     """
 
     protocol: str
@@ -42,6 +44,7 @@ class ImageScores:
     lpips: float = math.nan
     input_psnr: float = math.nan
     input_ssim: float = math.nan
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +96,19 @@ def score(
     protocol: str = "promptir@1",
     degraded: AnyImage | None = None,
     lpips: bool | str | os.PathLike[str] = False,
+    place: str = AUTO,
 ) -> ImageScores | FolderScores:
     """Score restored images against clean ones under a protocol, as ``bench score`` does.
 
     Args:
-        restored: an image: path, PIL image, (H, W, 3) array or (3, H, W) tensor, uint8 or floating point in [0, 1]; or
-            a folder of images.
+        restored: an image: path, PIL image, (H, W, 3) array or (3, H, W) tensor, uint8 or floating point in [0, 1]
+            (arrays also uint16); or a folder of images.
         clean: the same; of 8-bit levels. Folders pair by name.
         protocol: a name of `list_protocols`.
         degraded: what was restored, scored as it is for the floor of the table.
         lpips: True: with LPIPS, weights from torch's cache; or the file with the backbone's weights.
+        place: where a restored image of another size than the clean one lies: ``auto`` finds it, or refuses where that
+            is ambiguous; ``centre``, ``top-left``, ``top-right``, ``bottom-left`` or ``bottom-right`` says it.
 
     Returns:
         `ImageScores` for images, `FolderScores` for folders; there, an image that cannot be scored is a row that says
@@ -112,22 +118,23 @@ def score(
         UserError, DataError: an unknown protocol, images that cannot be read or compared.
     """
     chosen = get_protocol(protocol)
+    check_place(place)
     measure = _lpips(chosen, lpips)
     folders = [_folder(each) for each in (restored, clean)]
     if folders[0] is not None and folders[1] is not None:
         floor = None if degraded is None else _folder(degraded)
         if degraded is not None and floor is None:
             raise UserError("degraded= is an image; give a folder with two folders")
-        return _folder_scores(folders[0], folders[1], floor, chosen, measure)
+        return _folder_scores(folders[0], folders[1], floor, chosen, measure, place)
     if any(folder is not None for folder in folders):
         raise UserError("a folder goes with a folder, and an image with an image")
     reference = _levels(clean)
     try:
-        result = _one(restored, reference, chosen, measure)
-        floor_scores = None if degraded is None else _one(degraded, reference, chosen, {})
+        result, note = _one(restored, reference, chosen, measure, place)
+        floor_scores = None if degraded is None else _one(degraded, reference, chosen, {}, place)[0]
     except RestorationError as error:
         raise UserError(str(error)) from error
-    return _image_scores(chosen, result, floor_scores)
+    return _image_scores(chosen, result, floor_scores, note)
 
 
 def _lpips(protocol: Protocol, wanted: bool | str | os.PathLike[str]) -> dict[str, Lpips | None]:
@@ -146,20 +153,25 @@ def _folder(image: AnyImage) -> Path | None:
     return None
 
 
-def _one(image: AnyImage, clean: NDArray[np.uint8], protocol: Protocol, lpips: Mapping[str, Lpips | None]) -> Scores:
-    scores, _ = score_arrays(_unit(image), clean, [protocol], lpips)
-    return scores[str(protocol)]
+def _one(
+    image: AnyImage, clean: NDArray[np.uint8], protocol: Protocol, lpips: Mapping[str, Lpips | None], place: str
+) -> tuple[Scores, str]:
+    restored = _unit(image)
+    looked_for = place == AUTO and restored.shape != clean.shape
+    places = find(restored, clean) if looked_for else None
+    offset = offset_of(restored.shape[:2], clean.shape[:2], places, None if place == AUTO else place)
+    scores, notes = score_arrays(restored, clean, [protocol], lpips, offset)
+    return scores[str(protocol)], "; ".join(map(str, notes))
 
 
 def _unit(image: AnyImage) -> NDArray[np.float32]:
     """(H, W, 3) float32, nominally in [0, 1], not clipped: that is the protocol's."""
     if isinstance(image, str | os.PathLike):
         return read_restored(Path(image).expanduser())
-    pixels = picture_of(image).pixels
-    if pixels.shape[0] != 1:
-        raise UserError(f"a batch of {pixels.shape[0]} images; score them one by one")
-    array: NDArray[np.float32] = pixels[0].permute(1, 2, 0).cpu().numpy()
-    return array
+    photographs = given_image(image).photographs
+    if len(photographs) != 1:
+        raise UserError(f"a batch of {len(photographs)} images; score them one by one")
+    return unit_values(photographs[0])
 
 
 def _levels(clean: AnyImage) -> NDArray[np.uint8]:
@@ -175,18 +187,25 @@ def _levels(clean: AnyImage) -> NDArray[np.uint8]:
     return rounded.astype(np.uint8)
 
 
-def _image_scores(protocol: Protocol, result: Scores, floor: Scores | None) -> ImageScores:
-    inputs = {} if floor is None else {"input_psnr": floor.psnr, "input_ssim": floor.ssim}
-    return ImageScores(str(protocol), result.psnr, result.ssim, result.lpips, **inputs)
+def _image_scores(protocol: Protocol, result: Scores, floor: Scores | None, note: str = "") -> ImageScores:
+    psnr, ssim = (math.nan, math.nan) if floor is None else (floor.psnr, floor.ssim)
+    return ImageScores(str(protocol), result.psnr, result.ssim, result.lpips, psnr, ssim, note)
 
 
 def _folder_scores(
-    restored: Path, clean: Path, degraded: Path | None, protocol: Protocol, lpips: Mapping[str, Lpips | None]
+    restored: Path,
+    clean: Path,
+    degraded: Path | None,
+    protocol: Protocol,
+    lpips: Mapping[str, Lpips | None],
+    place: str,
 ) -> FolderScores:
-    pairs = list(scored(restored, clean, [protocol], lpips))
+    pairs = list(scored(restored, clean, [protocol], lpips, place))
     floors: dict[str, Scores] = {}
     if degraded is not None:
-        pairs, floors = _with_floors(pairs, list(scored(degraded, clean, [protocol], {})), str(protocol), degraded)
+        pairs, floors = _with_floors(
+            pairs, list(scored(degraded, clean, [protocol], {}, place)), str(protocol), degraded
+        )
     rows = []
     for pair in pairs:
         scores = pair.scores.get(str(protocol))
@@ -200,9 +219,10 @@ def _folder_scores(
     if degraded is not None:
         same = [ScoredPair(p.restored, p.clean, _only(floors, p, protocol), p.problem) for p in pairs]
         floor_mean = means(same, protocol)
-    numbers = [mean.psnr, mean.ssim, mean.lpips, *((floor_mean.psnr, floor_mean.ssim) if floor_mean else ())]
-    plain = [math.nan if value is None else value for value in numbers]
-    return FolderScores(ImageScores(str(protocol), *plain), pd.DataFrame(rows))
+    floor_numbers = (floor_mean.psnr, floor_mean.ssim) if floor_mean else (None, None)
+    numbers = [mean.psnr, mean.ssim, mean.lpips, *floor_numbers]
+    psnr, ssim, perceptual, input_psnr, input_ssim = (math.nan if value is None else value for value in numbers)
+    return FolderScores(ImageScores(str(protocol), psnr, ssim, perceptual, input_psnr, input_ssim), pd.DataFrame(rows))
 
 
 def _only(floors: Mapping[str, Scores], pair: ScoredPair, protocol: Protocol) -> dict[str, Scores]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +19,31 @@ from ...datasets.files.name_rules import stem
 from ...datasets.files.pairing import Partnership, check_sides, partnership
 from ...datasets.files.sides import list_root
 from ...datasets.files.walk import files_below, has_suffix, is_hidden
+from ...messages import unknown
 from ..errors import RestorationError, UserError
 from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips
+from ..protocols.placement import RULES, Offset, Places, Size, common_rule, find, nested, rule_offset, sizes
 from ..protocols.protocol import Protocol, Scores, mean_psnr
+from ..protocols.scale import overshoot
 from .image_files import READABLE, read_restored
 
 WORKERS = 2
 MOST_AHEAD = 4
+AUTO = "auto"
+PLACES = (AUTO, *RULES)
+"""Where restored images of another size lie on the clean ones: found, or by a rule."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was done to a pair before it was scored: `what` is the same for many images, `detail` is this one's."""
+
+    what: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.what}, {self.detail}"
 
 
 @dataclass(frozen=True)
@@ -37,14 +54,19 @@ class ScoredPair:
         restored, clean: file names; "" for the one that is missing.
         scores: by protocol; empty if it could not be scored.
         problem: why it could not; "" otherwise.
-        note: what was done to the pair first; "" if nothing.
+        notes: what was done to the pair first.
     """
 
     restored: str
     clean: str
     scores: Mapping[str, Scores]
     problem: str = ""
-    note: str = ""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """All notes in one line."""
+        return "; ".join(map(str, self.notes))
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ def _partnership(restored: Path, clean: Path) -> tuple[list[str], list[str], Par
     return outputs, sorted(below.values()), replace(pairing, clean=chosen)
 
 
-def image_names(folder: Path, suffixes: Sequence[str]) -> list[str]:
+def image_names(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Image files of a folder, sorted: its own, or those of the folders below where it has none of its own.
 
     Raises:
@@ -128,15 +150,20 @@ def image_names(folder: Path, suffixes: Sequence[str]) -> list[str]:
         files = sorted(path.name for path in folder.iterdir() if not is_hidden(path.name) and not path.is_dir())
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror or error}; give a folder of images") from error
-    names = [name for name in files if has_suffix(name, suffixes)]
-    names = names or [name for name in files_below(folder) if has_suffix(name, suffixes)]
+    wanted = frozenset(suffixes)
+    names = [name for name in files if has_suffix(name, wanted)]
+    names = names or [name for name in files_below(folder) if has_suffix(name, wanted)]
     if not names:
-        raise UserError(f"{folder} holds no images ({', '.join(sorted(suffixes))})")
+        raise UserError(f"{folder} holds no images ({', '.join(sorted(wanted))})")
     return names
 
 
 def scored(
-    restored: Path, clean: Path, protocols: Sequence[Protocol], lpips: Mapping[str, Lpips | None]
+    restored: Path,
+    clean: Path,
+    protocols: Sequence[Protocol],
+    lpips: Mapping[str, Lpips | None],
+    place: str = AUTO,
 ) -> Iterator[ScoredPair]:
     """Scores of every pair of two folders, in order; an image that cannot be scored comes with its problem.
 
@@ -144,30 +171,93 @@ def scored(
         restored, clean: the folders.
         protocols: those to score under.
         lpips: by backbone; None where it is not available.
+        place: a name of `PLACES`. ``auto`` finds each image of another size by correlation; where that cannot tell and
+            one rule lays all others of the folder where they were found, it holds for this one too.
 
     Raises:
-        UserError: see `paired`.
+        UserError: see `paired`; also for an unknown place.
     """
+    check_place(place)
     pairs = paired(restored, clean)
-
-    def score(pair: ScoredPair) -> ScoredPair:
-        return pair if pair.problem else score_pair(pair, restored, clean, protocols, lpips)
-
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="score") as pool:
+        found: list[Places | None] = [None] * len(pairs)
+        if place == AUTO:
+            found = list(pool.map(lambda pair: None if pair.problem else _place(restored, clean, pair), pairs))
+        rule = common_rule([each for each in found if each is not None]) if place == AUTO else place
+
+        def score(pair: ScoredPair, places: Places | None) -> ScoredPair:
+            if pair.problem:
+                return pair
+            return score_pair(pair, restored, clean, protocols, lpips, places, rule)
+
         for start in range(0, len(pairs), MOST_AHEAD):
-            yield from pool.map(score, pairs[start : start + MOST_AHEAD])
+            ahead = slice(start, start + MOST_AHEAD)
+            yield from pool.map(score, pairs[ahead], found[ahead])
+
+
+def check_place(place: str) -> None:
+    """Refuse a name that is none of `PLACES`.
+
+    Raises:
+        UserError: with the nearest names.
+    """
+    if place not in PLACES:
+        raise UserError(unknown("place", place, PLACES))
+
+
+def _place(restored: Path, clean: Path, pair: ScoredPair) -> Places | None:
+    """Where a restored image lies; None if it has the size of the clean one, or cannot be compared with it."""
+    try:
+        output, reference = read_restored(restored / pair.restored), read_image(clean / pair.clean)
+        return None if output.shape == reference.shape else find(output, reference)
+    except (DataError, UserError, MemoryError):  # said when the pair is scored
+        return None
 
 
 def score_pair(
-    pair: ScoredPair, restored: Path, clean: Path, protocols: Sequence[Protocol], lpips: Mapping[str, Lpips | None]
+    pair: ScoredPair,
+    restored: Path,
+    clean: Path,
+    protocols: Sequence[Protocol],
+    lpips: Mapping[str, Lpips | None],
+    places: Places | None = None,
+    rule: str | None = None,
 ) -> ScoredPair:
-    """Read and score one pair under every protocol."""
+    """Read and score one pair under every protocol; `places` and `rule` as for `offset_of`."""
     try:
         output, reference = read_restored(restored / pair.restored), read_image(clean / pair.clean)
-        scores, note = score_arrays(output, reference, protocols, lpips)
+        offset = offset_of(output.shape[:2], reference.shape[:2], places, rule)
+        scores, notes = score_arrays(output, reference, protocols, lpips, offset)
     except (DataError, UserError, RestorationError, MemoryError) as error:
         return ScoredPair(pair.restored, pair.clean, {}, str(error))
-    return ScoredPair(pair.restored, pair.clean, scores, note=note)
+    return ScoredPair(pair.restored, pair.clean, scores, notes=notes)
+
+
+def offset_of(restored: Size, clean: Size, places: Places | None, rule: str | None) -> Offset:
+    """Where the smaller of two images begins in the larger one.
+
+    Args:
+        restored, clean: their sizes.
+        places: where it was found; None where that was not looked for.
+        rule: one of `RULES` that holds where `places` does not tell; None: there is none.
+
+    Raises:
+        UserError: it is not known, or neither image fits into the other.
+    """
+    if restored == clean:
+        return 0, 0
+    inner, outer = nested(restored, clean)
+    by_rule = None if rule is None else rule_offset(rule, outer, inner)
+    if places is None:
+        if by_rule is None:
+            raise UserError(f"{sizes(restored, clean)}, and where it lies is not known")
+        return by_rule
+    if not places.problem:
+        return places.offsets[0]
+    if by_rule in places.offsets and by_rule is not None:
+        return by_rule
+    ways = f"; if you know it, say it (--place, place=): {', '.join(RULES)}" if places.offsets else ""
+    raise UserError(f"{sizes(restored, clean)}: {places.problem}{ways}")
 
 
 def score_arrays(
@@ -175,38 +265,69 @@ def score_arrays(
     clean: NDArray[np.uint8],
     protocols: Sequence[Protocol],
     lpips: Mapping[str, Lpips | None],
-) -> tuple[dict[str, Scores], str]:
-    """Scores of one restored image (H, W, 3) in [0, 1] by protocol, and what was done to the clean one first.
+    offset: Offset,
+) -> tuple[dict[str, Scores], tuple[Note, ...]]:
+    """Scores of one restored image (H, W, 3) in [0, 1] by protocol, and what was done first.
+
+    Of images of two sizes, the part that both show is scored: of it, a protocol's crop of the clean image where it is
+    all there, and else its crop of that part.
+
+    Args:
+        restored, clean: of one size, or one a part of the other.
+        protocols, lpips: as for `scored`.
+        offset: where the smaller one begins in the larger one.
 
     Raises:
         UserError, RestorationError: the sizes do not fit, or the image cannot be scored.
     """
-    reference, note = fitted(clean, restored.shape[:2])
+    size, whole = restored.shape[:2], clean.shape[:2]
+    inner, _ = nested(size, whole)
+    window = tuple(slice(start, start + length) for start, length in zip(offset, inner, strict=True))
+    start = (0, 0)
+    if inner != whole:
+        clean, start = clean[window], offset
+    elif inner != size:
+        restored = restored[window]
+    notes = [] if size == whole else [_placed(size, whole, offset)]
+    beyond = overshoot(restored, clean)
+    if beyond:
+        notes.append(Note("values outside [0, 1] were clipped, as every protocol does", beyond))
     x = torch.from_numpy(np.ascontiguousarray(restored.transpose(2, 0, 1)))
-    y = torch.from_numpy(reference.transpose(2, 0, 1).copy())
-    return {str(each): each.score_saved(x, y, lpips.get(each.lpips_backbone)) for each in protocols}, note
+    y = torch.from_numpy(clean.transpose(2, 0, 1).copy())
+    scores = {}
+    for protocol in protocols:
+        part = _kept_inside(protocol, whole, start, inner)
+        scores[str(protocol)] = protocol.score_saved(x[part], y[part], lpips.get(protocol.lpips_backbone))
+    return scores, tuple(notes)
 
 
-def fitted(clean: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:
-    """The clean image (H, W, 3) at the size of the restored one, and what was done to it.
+def _kept_inside(protocol: Protocol, whole: Size, start: Offset, inner: Size) -> tuple[slice, ...]:
+    """What a protocol's crop of the whole image leaves, inside a part of it; all of that part if it lacks some."""
+    try:
+        kept = protocol.kept(whole)
+    except UserError:  # said when the part is scored
+        return (slice(None),)
+    inside = tuple(slice(each.start - first, each.stop - first) for each, first in zip(kept, start, strict=True))
+    lacking = any(each.start < 0 or each.stop > length for each, length in zip(inside, inner, strict=True))
+    return (slice(None),) if lacking else (slice(None), *inside)
 
-    A restored image that a run saved under a protocol that crops is smaller than the clean one; the clean one is then
-    cropped in the same way.
 
-    Raises:
-        UserError: if the restored image has neither the clean one's size nor that of a protocol's crop.
-    """
-    height, width = clean.shape[:2]
-    if size == (height, width):
-        return clean, ""
+def _placed(size: Size, whole: Size, offset: Offset) -> Note:
+    """What is said of a restored image of another size."""
+    detail = f"{whole[1]}x{whole[0]} to {size[1]}x{size[0]} (w x h)"
+    inner, outer = nested(size, whole)
+    names = [name for name in RULES if rule_offset(name, outer, inner) == offset]
+    at = f"at the {names[0]}" if names else "at an offset of its own"
+    if not names:
+        detail += f", from row {offset[0]} and column {offset[1]}"
+    if inner == whole:
+        return Note(f"padded, the clean image lies {at} of it", detail)
     for protocol in map(get_protocol, list_protocols()):
-        try:
-            rows, columns = protocol.kept((height, width))
-        except UserError:
-            continue
-        if size == (rows.stop - rows.start, columns.stop - columns.start):
-            return clean[rows, columns], f"saved as {protocol} crops, {width}x{height} to {size[1]}x{size[0]} (w x h)"
-    raise UserError(f"restored image of {size[1]}x{size[0]} pixels (width x height), clean one of {width}x{height}")
+        if min(whole) >= (protocol.crop_multiple or 1):
+            rows, columns = protocol.kept(whole)
+            if offset == (rows.start, columns.start) and size == (rows.stop - rows.start, columns.stop - columns.start):
+                return Note(f"saved as {protocol} crops", detail)
+    return Note(f"cropped, it lies {at} of the clean one", detail)
 
 
 def means(pairs: Sequence[ScoredPair], protocol: Protocol) -> ScoreMeans:

@@ -1,4 +1,5 @@
-"""People's own photographs through a restorer: read with all that they carry, restored at full size, written.
+"""People's own photographs, in files or as a script has them, through a restorer: with all that they carry, at full
+size, without a clean image, a score or a protocol.
 
 May import: `inference` and `errors` of `benchmarks`, `files` and `errors` of `datasets`, and the package `models`.
 """

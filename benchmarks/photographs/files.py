@@ -156,11 +156,13 @@ def plan_outputs(
         strip: whether a picture of several restorers' results is.
 
     Raises:
-        UserError: two files would be written to one place, or one in place of an input.
+        UserError: two files would be written to one place, one in place of an input, or one through a link that leads
+            out of the folder.
     """
     plans = []
     for source in sources:
         folder = source.home / DEFAULT_FOLDER if output is None else output
+        _check_links(folder / source.place.parent, source.home if output is None else output)
         target = folder / source.place.with_name(named(source.place.name, format_name))
         plans.append(
             Outputs(
@@ -183,6 +185,15 @@ def named(name: str, format_name: str) -> str:
     if suffix in FORMAT_SUFFIXES[format_name]:
         return name
     return (path.stem if suffix in SUFFIXES else name) + FORMAT_SUFFIXES[format_name][0]
+
+
+def _check_links(folder: Path, root: Path) -> None:
+    """Refuse a folder to write to that a link leads out of the one it was named by."""
+    real, allowed = folder.resolve(), root.resolve()
+    if not real.is_relative_to(allowed):
+        raise UserError(
+            f"{folder} is a link, or lies behind one, to {real}: remove it, or name that folder by --output"
+        )
 
 
 def _check_places(plans: Sequence[Outputs]) -> None:

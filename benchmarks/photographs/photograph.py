@@ -8,7 +8,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.uint8] | NDArray[np.uint16]
+Samples = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+KINDS = (np.uint8, np.uint16, np.float32)
+
+
+def white(samples: Samples) -> float:
+    """What white is in samples of that type: the largest level, or 1."""
+    return {1: 255.0, 2: 65535.0, 4: 1.0}[samples.dtype.itemsize]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +39,8 @@ class Photograph:
     """Samples as they are seen, top row first, and what belongs to them.
 
     Attributes:
-        pixels: (H, W, 3) RGB or (H, W, 1) grey, uint8 or uint16 over their whole range.
+        pixels: (H, W, 3) RGB or (H, W, 1) grey, uint8 or uint16 over their whole range; float32, nominally in [0, 1],
+            where a script gave it: files have none.
         alpha: (H, W) opacity in the same type; None where everything is opaque.
         metadata: of the file; orientation is already applied to the samples and 1 in it.
         notes: what a reader or writer had to leave out or change, in words.
@@ -46,8 +53,8 @@ class Photograph:
 
     def __post_init__(self) -> None:
         shape, kind = self.pixels.shape, self.pixels.dtype
-        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or kind not in (np.uint8, np.uint16):
-            raise ValueError(f"a photograph is (H, W, 3) or (H, W, 1) of uint8 or uint16, this is {kind} {shape}")
+        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or kind not in KINDS:
+            raise ValueError(f"a photograph is (H, W, 3) or (H, W, 1) of {KINDS}, this is {kind} {shape}")
         if self.alpha is not None and (self.alpha.shape != shape[:2] or self.alpha.dtype != kind):
             raise ValueError(f"alpha is {kind} {shape[:2]}, this is {self.alpha.dtype} {self.alpha.shape}")
 
@@ -68,7 +75,7 @@ class Photograph:
 
     @property
     def bits(self) -> int:
-        """Bits of a sample: 8 or 16."""
+        """Bits of a sample: 8 or 16; 32 of floating point."""
         return int(8 * self.pixels.dtype.itemsize)
 
     def noted(self, *notes: str) -> Photograph:

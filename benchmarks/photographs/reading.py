@@ -40,7 +40,7 @@ _WHITE_IS_ZERO = 0
 _TOGETHER = 1
 _PALETTES = ("P", "PA")
 _ALPHA = ("RGBA", "LA", "PA")
-_PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr")
+PLAIN = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr")
 _HIGH_LOW = {"B": ("B", "L"), "L": ("L", "B")}
 """Byte orders of 16-bit samples: the raw mode that takes their upper bytes, and the one that takes the lower ones."""
 
@@ -67,7 +67,7 @@ def read_photograph(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photograph:
             metadata, orientation, notes = _metadata(image, raw)
             # Pillow turns TIFFs, and nothing else, by itself.
             turn = exif_blocks.UPRIGHT if image.format == "TIFF" else orientation
-            samples = _samples_16(image, raw, path) if bits == 16 else _samples_8(image)
+            samples = _samples_16(image, raw, path) if bits == 16 else samples_8(image)
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: no PNG, JPEG, TIFF, WebP, BMP or GIF that can be read") from error
     except DataError:
@@ -127,7 +127,7 @@ def _check_kind(image: ImageFile.ImageFile, path: Path, max_pixels: int) -> None
     bits = bits_per_sample(image)
     if bits not in (1, 2, 4, 8, 16):
         raise DataError(f"{path}: {bits} bits per sample; 8 and 16 are read")
-    if bits < 16 and image.mode not in _PLAIN:
+    if bits < 16 and image.mode not in PLAIN:
         raise DataError(f"{path}: colours of the kind {image.mode}; RGB and grey are read")
 
 
@@ -145,7 +145,7 @@ def _raw_mode(image: ImageFile.ImageFile) -> str:
     return str(arguments if isinstance(arguments, str) or not arguments else arguments[0])
 
 
-def _samples_8(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+def samples_8(image: Image.Image) -> NDArray[np.uint8]:
     """(H, W, C) uint8: grey, grey with alpha, RGB or RGBA; palettes become colours, two levels become grey."""
     transparent = image.mode in _ALPHA or "transparency" in image.info
     grey = image.mode in ("1", "L", "LA")
@@ -199,7 +199,7 @@ def _decoded(path: Path, raw_mode: str) -> NDArray[np.uint8]:
             tiles.append(make((codec, box, offset, chosen)))
         image.tile = tiles
         image.info.pop("transparency", None)  # a colour of 16 bits, which these bytes are not
-        return _samples_8(image)
+        return samples_8(image)
 
 
 def _metadata(image: ImageFile.ImageFile, raw: str) -> tuple[Metadata, int, tuple[str, ...]]:

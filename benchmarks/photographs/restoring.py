@@ -7,8 +7,10 @@ import math
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from ...models.restorer import Restorer
 from ..inference.cost import peak_memory
@@ -32,6 +34,9 @@ LARGEST = 16384
 """Side beyond which no tile is considered."""
 STEP = 32
 """Sides that are considered are multiples of it."""
+
+_PROBED: WeakKeyDictionary[nn.Module, dict[tuple[str, str], tuple[float, float]]] = WeakKeyDictionary()
+"""What probes said of networks that are alive, by device and dtype: a script restores one image after another."""
 
 logger = logging.getLogger("restorebench")
 
@@ -102,7 +107,7 @@ class PhotographRestorer:
             return Tiling()
         if self.tile != "auto":
             tiling = self._tiles(self.tile)
-        elif max(height, width) <= PROBES[0] or self._bytes(height * width) <= self._limit:
+        elif height * width <= PROBES[1] ** 2 or self._bytes(height * width) <= self._limit:
             return Tiling()
         else:
             policy = self.restorer.card.tiling
@@ -154,7 +159,14 @@ class PhotographRestorer:
 
     @cached_property
     def _probed(self) -> tuple[float, float]:
-        """Bytes of a pass over each of the probes, less those of the weights."""
+        """Bytes of a pass over each of the probes, less those of the weights; a network is probed once."""
+        known = _PROBED.setdefault(self.restorer.network, {})
+        key = (self.numerics.device, self.numerics.dtype)
+        if key not in known:
+            known[key] = self._probe()
+        return known[key]
+
+    def _probe(self) -> tuple[float, float]:
         weights = sum(t.untyped_storage().nbytes() for t in (*self.restorer.parameters(), *self.restorer.buffers()))
 
         def taken(side: int) -> float:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import RestorationError
-from .photograph import Samples
+from .photograph import Samples, white
 
 Network = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]
@@ -116,16 +116,16 @@ def restore_samples(
 
     Args:
         network: (1, 3, h, w) float32 in [0, 1] to the same shape.
-        pixels: uint8 or uint16 with 1 or 3 channels.
+        pixels: uint8, uint16, or float32 in [0, 1], with 1 or 3 channels; floating point comes back clipped to [0, 1].
         tiling: how they are cut.
         device: where the network is.
         progress: told after each tile.
 
     Raises:
-        RestorationError: the network gave another shape, or values that are no numbers.
+        RestorationError: the network gave another shape, or values that are not finite.
     """
     height, width, channels = pixels.shape
-    levels = float(np.iinfo(pixels.dtype).max)
+    levels = white(pixels)
     rows, columns = tiling.grid(height, width)
     down, across = feathers(rows, tiling.overlap), feathers(columns, tiling.overlap)
     result = np.empty(pixels.shape, pixels.dtype)
@@ -139,7 +139,9 @@ def restore_samples(
             if progress is not None:
                 progress(row * len(columns) + column + 1, len(rows) * len(columns))
         done = rows[row + 1][0] if row + 1 < len(rows) else height
-        finished = band[:, : done - top].clamp_(0, 1).mul_(levels).round_()
+        finished = band[:, : done - top].clamp_(0, 1)
+        if pixels.dtype != np.float32:
+            finished = finished.mul_(levels).round_()
         result[top:done] = finished.permute(1, 2, 0).numpy().astype(pixels.dtype)
         carried = band[:, done - top :].clone()
     return result
@@ -154,5 +156,5 @@ def _restored(network: Network, tile: Samples, levels: float, device: str) -> Te
         raise RestorationError(f"the network gave shape {tuple(restored.shape)} for {shape}")
     restored = restored[0].float().cpu()
     if not torch.isfinite(restored).all():
-        raise RestorationError("the network gave values that are no numbers (NaN or infinite)")
+        raise RestorationError("the network gave values that are not finite (NaN or infinite)")
     return restored.mean(dim=0, keepdim=True) if tile.shape[2] == 1 else restored

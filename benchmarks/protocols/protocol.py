@@ -155,7 +155,10 @@ class Protocol:
             wrong = int((~torch.isfinite(restored)).sum())
             kind = "NaN" if bool(torch.isnan(restored).any()) else "infinite"
             raise RestorationError(f"{wrong} of {restored.numel()} restored values are not finite ({kind})")
-        unit = restored[:, :height, :width].clamp(0, 1).to(_score_dtype(restored.device))
+        unit = restored[:, :height, :width].clamp(0, 1)
+        if not self.rounded:
+            unit = unit.float()  # the authors' tensors are float32, and so is the clean image
+        unit = unit.to(_score_dtype(restored.device))
         if self.rounded:
             levels = (unit * 255).round()
             return levels if self.data_range == 255 else levels / 255
@@ -176,9 +179,7 @@ class Protocol:
         if clean.dtype != torch.uint8 or clean.ndim != 3:
             raise UserError(f"clean must be (3, H, W) uint8, got {tuple(clean.shape)} {clean.dtype}")
         x = self.finish(restored, (clean.shape[-2], clean.shape[-1]))
-        y = clean.to(x.device).to(x.dtype)
-        if self.data_range == 1:
-            y.div_(255)
+        y = _unit_levels(clean, x.device) if self.data_range == 1 else clean.to(x.device).to(x.dtype)
         lpips_score = math.nan if lpips is None else lpips(x / self.data_range, y / self.data_range)
         if self.colour == "y":
             x, y = metrics.to_y(x), metrics.to_y(y)
@@ -248,6 +249,8 @@ class Protocol:
             if self.pad_multiple
             else "none (the restorer's own)",
             "output": unpadding + rounding,
+            # Where whole grey levels are compared there is nothing to say, and earlier cells keep their ids.
+            **({"clean": "clean / 255 as float32"} if self.data_range == 1 else {}),
             "colour": rgb if self.colour == "rgb" else luma_of,
             "psnr": f"per image, mean squared error over all pixels and channels, peak {self.data_range}",
             "ssim": f"{self.ssim.describe()}, dynamic range {self.data_range}" if self.ssim else "none",
@@ -335,6 +338,16 @@ def _next_multiple(length: int, multiple: int | None) -> int:
 def _channels_first(image: NDArray[Any]) -> Tensor:
     """(H, W, 3) -> contiguous (3, H, W) tensor of its own memory."""
     return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+
+
+def _unit_levels(clean: Tensor, device: torch.device) -> Tensor:
+    """uint8 / 255 rounded to float32, in the widest floating point of a device.
+
+    Through float64: a GPU divides by multiplying with the reciprocal, which in float32 alone gives other last digits.
+    """
+    if _score_dtype(device) == torch.float32:
+        return clean.cpu().float().div_(255).to(device)
+    return clean.to(device, torch.float64).div_(255).float().double()
 
 
 def _score_dtype(device: torch.device) -> torch.dtype:

@@ -24,6 +24,7 @@ from ..analysis.costs import (
 )
 from ..analysis.leaderboard import AVERAGE
 from .labels import Label, place_labels
+from .options import HOUSE, FigureOptions
 from .style import PUBLISHED, Style, house_style, legend_above, new_figure, settle
 
 WIDTH, HEIGHT = 6.3, 3.6
@@ -32,27 +33,77 @@ LOG_FROM = 10.0
 """Ratio of the largest to the smallest cost from which the axis is logarithmic."""
 
 
-@house_style()
-def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, published: bool) -> Figure | None:
+def draw_costs(
+    group: Group, axis: CostAxis, looks: Mapping[str, Style], *, published: bool, options: FigureOptions = HOUSE
+) -> Figure | None:
     """A group's figure for one cost; None where fewer than two points have it, or none that is measured.
 
     Args:
-        group: the restorers; the input is a horizontal line.
+        group: the restorers; the input is a horizontal line where the limits hold it, and named with its level.
         axis: the cost.
         looks: of each label.
         published: whether to add printed averages, which needs comparable data (see `costs.not_comparable`).
+        options: size, type, caption, limits, intervals.
     """
     points = cost_points(group, published)
-    drawn = [point for point in points if point.cost(axis.cost) is not None]
-    measured = [point for point in drawn if point.source == "measured"]
-    if not measured or len(drawn) < 2:
+    shown = [point for point in points if point.cost(axis.cost) is not None]
+    measured = [point for point in shown if point.source == "measured"]
+    if not measured or len(shown) < 2:
         return None
-    printed = [point for point in drawn if point.source == "published"]
+    printed = [point for point in shown if point.source == "published"]
     crowded = len(printed) > 12
-    figure = new_figure(
-        WIDTH + crowded, HEIGHT * (1.6 if crowded else 1), _caption(group, axis, points, published=published)
-    )
-    axes = figure.subplots()
+    width = options.width or WIDTH + crowded
+    height = max(2.4, min(1.0, width / WIDTH) * HEIGHT) * (1.6 if crowded else 1)
+    with house_style(options):
+        caption = _caption(group, axis, points, published=published, intervals=options.intervals)
+        figure = new_figure(width, height, caption, options)
+        axes = figure.subplots()
+        _points(axes, axis, measured, printed, looks, intervals=options.intervals)
+        _key(axes, with_published=bool(printed))
+        _scale(axes, axis, [_x(point, axis) for point in shown])
+        low, high = options.y_limits or _limits(shown, intervals=options.intervals)
+        level = group.scoreboard.input_level(AVERAGE)
+        if level is not None:
+            where = "" if low <= level <= high else ", below" if level < low else ", above"
+            text = f"degraded input ({level:.2f} dB{where})"
+            axes.axhline(level, color="black", linestyle=":", linewidth=1, label=text, gid="input")
+        axes.set_ylim(low, high)
+        front = _front(axes, axis, measured)
+        legend_above(axes, 4)
+        settle(figure)
+        sizes = (7.0, 6.0) if crowded else (7.5, 7.0)
+        labels = [
+            Label(_named(point, axis), _x(point, axis), point.psnr, colour, size * options.scale)
+            for several, colour, size in ((measured, "black", sizes[0]), (printed, PUBLISHED, sizes[1]))
+            for point in several
+            if low <= point.psnr <= high
+        ]
+        level = level if level is not None and low <= level <= high else None
+        whiskers = _whiskers(axes, axis, measured) if options.intervals else []
+        spreads = [(*ends, point.psnr) for point in measured if (ends := _quartiles(point, axis)) is not None]
+        place_labels(axes, labels, marker=MARKER, lines=[*_in_pixels(axes, front, level, spreads), *whiskers])
+    return figure
+
+
+def _limits(points: Sequence[CostPoint], *, intervals: bool) -> tuple[float, float]:
+    """The restorers' own range with their intervals, so that they do not crowd above a far-away input."""
+    values = [point.psnr for point in points]
+    if intervals:
+        bounds = [point.interval for point in points if point.interval is not None]
+        values += [end for bound in bounds for end in (bound.low, bound.high) if end is not None]
+    margin = max(0.1, 0.1 * (max(values) - min(values)))
+    return min(values) - margin, max(values) + margin
+
+
+def _points(
+    axes: Axes,
+    axis: CostAxis,
+    measured: Sequence[CostPoint],
+    printed: Sequence[CostPoint],
+    looks: Mapping[str, Style],
+    *,
+    intervals: bool,
+) -> None:
     for point in printed:
         look = _namesake(point, looks)
         axes.plot(
@@ -66,8 +117,13 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
             gid="published",
         )
     for point in measured:
-        look = looks[point.label]
+        look, bounds = looks[point.label], point.interval
         _spread(axes, point, axis, look.colour)
+        if intervals and bounds is not None and bounds.low is not None and bounds.high is not None:
+            ends = [[point.psnr - bounds.low], [bounds.high - point.psnr]]
+            axes.errorbar(
+                [_x(point, axis)], [point.psnr], yerr=ends, color="#888888", linewidth=0.8, capsize=2, zorder=1.7
+            )
         axes.plot(
             _x(point, axis),
             point.psnr,
@@ -79,21 +135,17 @@ def draw_costs(group: Group, axis: CostAxis, looks: Mapping[str, Style], *, publ
             markeredgewidth=0.6,
             gid="measured",
         )
-    _key(axes, with_published=bool(printed))
-    _scale(axes, axis, [_x(point, axis) for point in drawn])
-    level = group.scoreboard.input_level(AVERAGE)
-    if level is not None:
-        axes.axhline(level, color="black", linestyle=":", linewidth=1, label="degraded input", gid="input")
-    front = _front(axes, axis, measured)
-    legend_above(axes, 4)
-    settle(figure)
-    labels = [
-        Label(_named(point, axis), _x(point, axis), point.psnr, "black", 7.5 if not crowded else 7)
-        for point in measured
-    ] + [Label(point.label, _x(point, axis), point.psnr, PUBLISHED, 6 if crowded else 7) for point in printed]
-    spreads = [(*ends, point.psnr) for point in measured if (ends := _quartiles(point, axis)) is not None]
-    place_labels(axes, labels, marker=MARKER, lines=_in_pixels(axes, front, level, spreads))
-    return figure
+
+
+def _whiskers(axes: Axes, axis: CostAxis, measured: Sequence[CostPoint]) -> list[Bbox]:
+    """The intervals as thin boxes in pixels, which labels avoid."""
+    boxes = []
+    for point in measured:
+        if point.interval is not None and point.interval.low is not None and point.interval.high is not None:
+            ends = [(_x(point, axis), point.interval.low), (_x(point, axis), point.interval.high)]
+            (x, y0), (_, y1) = axes.transData.transform(ends)
+            boxes.append(Bbox.from_extents(x - 1, y0, x + 1, y1))
+    return boxes
 
 
 def _named(point: CostPoint, axis: CostAxis) -> str:
@@ -194,9 +246,13 @@ def _in_pixels(
     return boxes
 
 
-def _caption(group: Group, axis: CostAxis, points: Sequence[CostPoint], *, published: bool) -> list[str]:
+def _caption(
+    group: Group, axis: CostAxis, points: Sequence[CostPoint], *, published: bool, intervals: bool
+) -> list[str]:
     """What was measured, how, and what is not shown."""
     lines = [f"{conditions(group)}."]
+    if intervals:
+        lines.append("Lines: 95\u00a0% bootstrap intervals of the average, by scene, photograph or sequence.")
     if axis.cost == "macs":
         lines.append(f"Multiply-adds counted at {macs_size(group)}, without Fourier transforms.")
     if axis.cost in ("latency_ms", "peak_mib"):

@@ -46,6 +46,12 @@ def error_map(restored: Path, clean: Path, scale: float) -> Levels:
     return np.ascontiguousarray(colours)
 
 
+def error_colours(steps: int = 9) -> list[str]:
+    """The colours of error maps from none to the scale's end, evenly spaced, as ``#rrggbb``."""
+    colours = (matplotlib.colormaps[ERROR_MAP](step / (steps - 1), bytes=True)[:3] for step in range(steps))
+    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours]
+
+
 def find_crop(restored: Iterable[Path], clean: Path) -> Crop:
     """Where the restored images differ most from one another: (top, left, height, width), inside the image.
 

@@ -13,7 +13,8 @@ from ..analysis.cells import Group
 from ..analysis.leaderboard import AVERAGE
 from ..analysis.scoreboard import Difference, Interval
 from ..escape import figure as drawn
-from .style import Style, house_style, legend_above, new_figure
+from .options import HOUSE, FigureOptions
+from .style import Style, house_style, legend_above, new_figure, turn_ticks
 
 GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole part, spread points evenly: a jitter without chance."""
@@ -75,24 +76,46 @@ def paired(group: Group, task: str) -> list[PairedImages]:
     return sorted(pairs, key=lambda pair: (pair.difference.mean, pair.rival))
 
 
-@house_style()
-def draw_bars(group: Group, looks: Mapping[str, Style]) -> Figure | None:
+def draw_bars(group: Group, looks: Mapping[str, Style], options: FigureOptions = HOUSE) -> Figure | None:
     """Bars of every restorer on every task and on average, the input's level as the zero line; None without scores."""
     gains = bars(group)
     if not gains:
         return None
     labels = list(dict.fromkeys(bar.label for bar in gains))
     tasks = [task for task in (*group.tasks, AVERAGE) if any(bar.task == task for bar in gains)]
+    interval = " with its 95\u00a0% bootstrap interval, by scene, photograph or sequence" if options.intervals else ""
     caption = [
         f"{conditions(group)}.",
-        "Mean PSNR gain over the degraded input with its 95\u00a0% bootstrap interval, by scene, "
-        "photograph or sequence; zero: the input.",
+        f"Mean PSNR gain over the degraded input{interval}; zero: the input.",
     ]
-    width = max(6.3, 1.2 + len(tasks) * (0.35 + 0.2 * len(labels)))
+    width = options.width or max(6.3, 1.2 + len(tasks) * (0.35 + 0.2 * len(labels)))
     columns = max(1, min(4, round(width / 1.7)))
-    figure = new_figure(width, 3.2 + 0.16 * -(-len(labels) // columns), caption)
-    axes = figure.subplots()
-    axes.grid(True, axis="y")
+    height = min(3.2, max(2.2, width * 0.6)) + 0.16 * -(-len(labels) // columns)
+    with house_style(options):
+        figure = new_figure(width, height, caption, options)
+        axes = figure.subplots()
+        axes.grid(True, axis="y")
+        _bars(axes, gains, labels, tasks, looks, intervals=options.intervals)
+        axes.axhline(0, color="black", linewidth=1.2, gid="input")
+        axes.set_xticks(range(len(tasks)), [drawn(_tick(group, task)) for task in tasks])
+        axes.tick_params(axis="x", length=0)
+        if AVERAGE in tasks:
+            axes.axvline(len(tasks) - 1.5, color="#999999", linewidth=0.8, linestyle="--")
+        axes.set(ylabel="PSNR over the input's (dB)", xlim=(-0.55, len(tasks) - 0.45))
+        legend_above(axes, columns)
+        turn_ticks(axes)
+    return figure
+
+
+def _bars(
+    axes: Axes,
+    gains: Sequence[Bar],
+    labels: Sequence[str],
+    tasks: Sequence[str],
+    looks: Mapping[str, Style],
+    *,
+    intervals: bool,
+) -> None:
     step = 0.8 / len(labels)
     for index, label in enumerate(labels):
         own = [bar for bar in gains if bar.label == label]
@@ -108,24 +131,16 @@ def draw_bars(group: Group, looks: Mapping[str, Style]) -> Figure | None:
             label=drawn(label),
         )
         for place, bar in zip(places, own, strict=True):
-            _whisker(axes, place, bar.gain)
-    axes.axhline(0, color="black", linewidth=1.2, gid="input")
-    axes.set_xticks(range(len(tasks)), [drawn(_tick(group, task)) for task in tasks])
-    axes.tick_params(axis="x", length=0)
-    if AVERAGE in tasks:
-        axes.axvline(len(tasks) - 1.5, color="#999999", linewidth=0.8, linestyle="--")
-    axes.set(ylabel="PSNR over the input's (dB)", xlim=(-0.55, len(tasks) - 0.45))
-    legend_above(axes, columns)
-    return figure
+            if intervals:
+                _whisker(axes, place, bar.gain)
 
 
-@house_style()
-def draw_paired(group: Group, looks: Mapping[str, Style]) -> Figure | None:
+def draw_paired(group: Group, looks: Mapping[str, Style], options: FigureOptions = HOUSE) -> Figure | None:
     """A panel for each task: the best restorer's PSNR less each other's, a dot an image; None without two restorers."""
     panels = [(task, pairs) for task in group.tasks if (pairs := paired(group, task))]
     if not panels:
         return None
-    columns = 1 if len(panels) == 1 else 2
+    columns = 1 if len(panels) == 1 or (options.width or 7.2) < 5 * options.scale else 2
     lines = -(-len(panels) // columns)
     rivals = max(len(pairs) for _, pairs in panels)
     caption = [
@@ -133,13 +148,18 @@ def draw_paired(group: Group, looks: Mapping[str, Style]) -> Figure | None:
         "A dot is an image: PSNR of the task's best restorer minus that of the other, right of zero where the best is "
         "better; black: mean with its 95\u00a0% bootstrap interval, by scene, photograph or sequence.",
     ]
-    figure = new_figure(3.6 * columns, lines * (0.75 + 0.3 * rivals), caption)
-    grid = figure.subplots(lines, columns, squeeze=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
-    for axes, (task, pairs) in zip(grid.flat, panels, strict=False):
-        _panel(axes, pairs, looks)
-        axes.set_title(drawn(f"{task_label(group, task)}: {pairs[0].best} minus"), size=8, loc="left")
+    height = lines * (0.75 + 0.3 * rivals) * options.scale
+    with house_style(options):
+        figure = new_figure(options.width or 3.6 * columns, height, caption, options)
+        grid = figure.subplots(lines, columns, squeeze=False)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for axes, (task, pairs) in zip(grid.flat, panels, strict=False):
+            _panel(axes, pairs, looks)
+            axes.set_title(
+                drawn(f"{task_label(group, task)}: {pairs[0].best} minus"), size=options.font_size, loc="left"
+            )
+            axes.set_xlabel("difference (dB)", size=options.font_size * 15 / 16)
     return figure
 
 
@@ -168,7 +188,6 @@ def _panel(axes: Axes, pairs: Sequence[PairedImages], looks: Mapping[str, Style]
     axes.set_yticks(range(len(pairs)), [drawn(pair.rival) for pair in pairs])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
-    axes.set_xlabel("difference (dB)", size=7.5)
 
 
 def _whisker(axes: Axes, place: float, gain: Interval) -> None:

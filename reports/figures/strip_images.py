@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +53,13 @@ class Strip:
         return [path for _, path, _ in self.restored]
 
 
-def pick(group: Group, count: int = 1, images: Mapping[str, str] | None = None) -> list[Strip]:
-    """The strips of a group: for each task the named image, else the `count` images of largest spread.
+def pick(
+    group: Group,
+    count: int = 1,
+    images: Mapping[str, str | Sequence[str]] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> list[Strip]:
+    """The strips of a group: for each task the named images, else the `count` images of largest spread.
 
     Restorers without any preview of a task are left out of it, with a logged line; of the images left, only those of
     which every restorer has a preview and a finite score are candidates. A task with none gives no strip.
@@ -62,23 +67,47 @@ def pick(group: Group, count: int = 1, images: Mapping[str, str] | None = None) 
     Args:
         group: the restorers; the input is not one of them.
         count: images for each task that is not named in `images`.
-        images: image by task key; the key's part before @ does where it is clear.
+        images: an image or several by task key; the key's part before @ does where it is clear.
+        crop: what is magnified, (x, y, width, height) in pixels: of the named images, or of all where none is named;
+            None for where restorers differ most.
 
     Raises:
-        ReportError: an unknown task or image, or a named one without previews that can be read.
+        ReportError: an unknown task or image, a named one without previews that can be read, or a crop outside.
     """
-    named = {_task(group, task): image for task, image in (images or {}).items()}
+    named: dict[str, list[str]] = {}
+    for task, chosen in (images or {}).items():  # the same task may be there by its key and by its name alone
+        known = named.setdefault(_task(group, task), [])
+        known += [image for image in ([chosen] if isinstance(chosen, str) else chosen) if image not in known]
+    found = _found(group, count, named)
+    return [_cropped(strip, crop) if crop and (strip.chosen or not named) else strip for strip in found]
+
+
+def _found(group: Group, count: int, named: Mapping[str, Sequence[str]]) -> list[Strip]:
     strips = []
     for task in group.tasks:
         restorers = [c for c in group.restorers if not c.is_input and task in c.cells]
         if task in named:
-            strips.append(_chosen(group, task, restorers, named[task]))
+            strips += [_chosen(group, task, restorers, image) for image in named[task]]
             continue
         pictured = _with_previews(task, restorers)
         spreads = {image: _spread(pictured, task, image) for image in _candidates(task, pictured)}
         best = sorted(spreads, key=lambda image: (-spreads[image], image))
         strips += _readable(group, task, pictured, best, count)
     return strips
+
+
+def _cropped(strip: Strip, crop: tuple[int, int, int, int]) -> Strip:
+    """The strip with another crop.
+
+    Raises:
+        ReportError: it does not lie inside the image.
+    """
+    x, y, width, height = crop
+    rows, columns = read_image(strip.clean).shape[:2]
+    if x + width > columns or y + height > rows:
+        wanted = ",".join(map(str, crop))
+        raise ReportError(f"--crop {wanted}: {strip.image} of {strip.task_key} has {columns}x{rows} pixels")
+    return replace(strip, crop=(y, x, height, width))
 
 
 def knows(group: Group, task: str, image: str) -> bool:

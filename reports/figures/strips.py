@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from ..escape import figure as drawn
 from .error_maps import ERROR_MAP, Crop, error_map, error_scale
+from .options import HOUSE, FigureOptions
 from .previews import Levels, read_alike, read_image
 from .strip_images import Strip
 from .style import MARGIN, captioned, house_style
@@ -23,8 +24,7 @@ _GAP = 0.05
 _TITLE_LINE = 0.135
 
 
-@house_style()
-def draw_strip(strip: Strip) -> Figure:
+def draw_strip(strip: Strip, options: FigureOptions = HOUSE) -> Figure:
     """The figure: whole images with the crop's frame, the crop magnified, errors on one scale, PSNR below.
 
     Raises:
@@ -32,31 +32,47 @@ def draw_strip(strip: Strip) -> Figure:
     """
     columns = [("degraded", strip.degraded, strip.input_psnr), *strip.restored, ("clean", strip.clean, None)]
     clean, scale = read_image(strip.clean), error_scale(strip.restored_images, strip.clean)
-    names = [_wrapped(drawn(label)) for label, _, _ in columns]
-    figure, grid = _grid(strip, clean, scale, lines=max(name.count("\n") for name in names) + 1)
-    for index, (_, path, psnr) in enumerate(columns):
-        image = read_alike(path, clean)
-        whole, magnified, errors = (row[index] for row in grid)
-        _show(whole, image)
-        whole.set_title(names[index], size=8, pad=4)
-        _frame(whole, strip.crop)
-        _show(magnified, _cut(image, strip.crop), interpolation="nearest")
-        for spine in magnified.spines.values():
-            spine.set(visible=True, color=FRAME, linewidth=1.2)
-        if psnr is None:
-            _scale_bar(figure, errors, scale)
-        else:
-            _show(errors, error_map(path, strip.clean, scale))
-            errors.set_xlabel("equal to clean" if np.isinf(psnr) else f"{psnr:.2f} dB", size=8, labelpad=3)
+    size = options.font_size
+    with house_style(options):
+        names = [_wrapped(drawn(label), _characters(len(columns), options)) for label, _, _ in columns]
+        lines = max(name.count("\n") for name in names) + 1
+        figure, grid = _grid(strip, clean, scale, lines=lines, options=options)
+        for index, (_, path, psnr) in enumerate(columns):
+            image = read_alike(path, clean)
+            whole, magnified, errors = (row[index] for row in grid)
+            _show(whole, image)
+            whole.set_title(names[index], size=size, pad=4)
+            _frame(whole, strip.crop)
+            _show(magnified, _cut(image, strip.crop), interpolation="nearest")
+            for spine in magnified.spines.values():
+                spine.set(visible=True, color=FRAME, linewidth=1.2)
+            if psnr is None:
+                _scale_bar(figure, errors, scale, size * 7 / 8)
+            else:
+                _show(errors, error_map(path, strip.clean, scale))
+                errors.set_xlabel("equal to clean" if np.isinf(psnr) else f"{psnr:.2f} dB", size=size, labelpad=3)
     return figure
 
 
-def _grid(strip: Strip, clean: Levels, scale: float, lines: int) -> tuple[Figure, list[list[Axes]]]:
+def _column(columns: int, options: FigureOptions) -> float:
+    """Width of a column, inches."""
+    return _COLUMN if options.width is None else (options.width - 2 * MARGIN + _GAP) / columns - _GAP
+
+
+def _characters(columns: int, options: FigureOptions) -> int:
+    """Of a column's title that fit a line."""
+    return max(6, round(20 * _column(columns, options) / _COLUMN / options.scale))
+
+
+def _grid(
+    strip: Strip, clean: Levels, scale: float, lines: int, options: FigureOptions
+) -> tuple[Figure, list[list[Axes]]]:
     """A captioned figure with rows for whole images, crops and errors; a column for each image of the strip.
 
     Args:
         strip, clean, scale: what is drawn.
         lines: of the longest column title.
+        options: width, type and caption.
     """
     why = "named" if strip.chosen else f"largest spread between restorers ({strip.spread:.2f} dB)"
     caption = (
@@ -65,17 +81,18 @@ def _grid(strip: Strip, clean: Levels, scale: float, lines: int) -> tuple[Figure
         f"{strip.conditions or strip.title}.",
     )
     columns = len(strip.restored) + 2
-    whole = _COLUMN * clean.shape[0] / clean.shape[1]
-    heights = (whole, _COLUMN * strip.crop[2] / strip.crop[3], whole)
-    head, foot = 0.08 + lines * _TITLE_LINE, 0.2
-    width = 2 * MARGIN + columns * (_COLUMN + _GAP) - _GAP
-    figure, below = captioned(width, MARGIN + head + sum(heights) + 2 * _GAP + foot, caption)
+    side = _column(columns, options)
+    whole = side * clean.shape[0] / clean.shape[1]
+    heights = (whole, side * strip.crop[2] / strip.crop[3], whole)
+    head, foot = 0.08 + lines * _TITLE_LINE * options.scale, 0.2 * options.scale
+    width = 2 * MARGIN + columns * (side + _GAP) - _GAP
+    figure, below = captioned(width, MARGIN + head + sum(heights) + 2 * _GAP + foot, caption, options)
     total, top = figure.get_figheight(), below + foot + sum(heights) + 2 * _GAP
     grid = []
     for height in heights:
         top -= height
-        lefts = (MARGIN + column * (_COLUMN + _GAP) for column in range(columns))
-        grid.append([figure.add_axes((x / width, top / total, _COLUMN / width, height / total)) for x in lefts])
+        lefts = (MARGIN + column * (side + _GAP) for column in range(columns))
+        grid.append([figure.add_axes((x / width, top / total, side / width, height / total)) for x in lefts])
         top -= _GAP
     return figure, grid
 
@@ -100,21 +117,23 @@ def _frame(axes: Axes, crop: Crop) -> None:
         axes.add_patch(box)
 
 
-def _scale_bar(figure: Figure, axes: Axes, scale: float) -> None:
+def _scale_bar(figure: Figure, axes: Axes, scale: float, size: float) -> None:
     """The error maps' colours, in the place where the clean image's errors would be."""
     axes.axis("off")
     place = axes.inset_axes((0.1, 0.02, 0.14, 0.96))
     bar = figure.colorbar(ScalarMappable(Normalize(0, scale), ERROR_MAP), cax=place)
-    bar.set_label("error (of 255)", size=7)
-    bar.ax.tick_params(labelsize=7)
+    # The label runs along the bar, which is short where columns are narrow.
+    room = 72 * figure.get_figheight() * axes.get_position().height
+    bar.set_label("error (of 255)", size=min(size, room / (0.62 * len("error (of 255)"))))
+    bar.ax.tick_params(labelsize=size)
 
 
-def _wrapped(label: str) -> str:
+def _wrapped(label: str, characters: int) -> str:
     """A label in lines that fit a column."""
     lines = [""]
     for word in label.split():
         longer = f"{lines[-1]} {word}".strip()
-        if len(longer) <= 20 or not lines[-1]:
+        if len(longer) <= characters or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)

@@ -18,6 +18,9 @@ from ..analysis.leaderboard import AVERAGE, average_row, cell_row, weights_label
 from ..analysis.restoration import otherwise
 from ..analysis.scoreboard import Difference, Interval
 from ..analysis.training import training_told
+from ..figures.error_maps import error_colours
+from ..marks import TIE, WORDS
+from .download import download_csv
 from .summary import facts, headline
 
 COSTS: dict[str, tuple[CostName, float]] = {
@@ -29,7 +32,7 @@ COSTS: dict[str, tuple[CostName, float]] = {
 """Costs by their name in the page, with the unit they are shown in."""
 
 
-def page_data(groups: Sequence[Group], folder: Path, strips: Callable[[Group], list[dict[str, Any]]]) -> dict[str, Any]:
+def page_data(groups: Sequence[Group], folder: Path, strips: Callable[[Group], dict[str, Any]]) -> dict[str, Any]:
     """Everything the page shows.
 
     Args:
@@ -38,16 +41,29 @@ def page_data(groups: Sequence[Group], folder: Path, strips: Callable[[Group], l
         strips: the images of a group, as `images.collect` gives them.
     """
     return {
+        "marks": {"sign": TIE, "words": {"tied" if mark == "tie" else mark: text for mark, text in WORDS.items()}},
+        "errorColours": error_colours(),
         "groups": [
             {
                 "id": name,
                 "protocolLabel": _protocol_label(group, groups),
                 **group_data(group, folder),
-                "strips": strips(group),
+                **strips(group),
+                "csv": download_csv(group),
             }
             for name, group in zip(stems(groups), groups, strict=True)
-        ]
+        ],
     }
+
+
+def fullest_first(groups: Sequence[Group]) -> list[Group]:
+    """The group with most complete restorers first, of those the one with most kinds of degradations, then of tasks."""
+
+    def fullness(group: Group) -> tuple[int, int, int]:
+        kinds = {key.partition("@")[0].partition("-")[0] for key in group.tasks}
+        return sum(c.complete and not c.is_input for c in group.restorers), len(kinds), len(group.tasks)
+
+    return sorted(groups, key=fullness, reverse=True)
 
 
 def group_data(group: Group, folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ..analysis.costs import CostPoint, incomplete
 from ..analysis.leaderboard import AVERAGE
 from ..analysis.scoreboard import Interval, Ranking
 from ..analysis.seeds import in_words
+from ..marks import TIE
 
 NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -48,7 +49,7 @@ def facts(group: Group, measured: Mapping[str, CostPoint]) -> list[tuple[str, st
         answers.append(("At what cost", _cost(average, measured)))
     if rankings and len(group.tasks) > 1:
         winners = [(task_label(group, key), _winners(ranking)) for key, ranking in rankings.items()]
-        answers.append(("Best at each task (= not told apart)", winners))
+        answers.append((f"Best at each task ({TIE} not told apart)", winners))
     if joined := in_words(group):
         answers.append(("Several weights of one network", list(joined)))
     if unfinished := incomplete(group):
@@ -131,7 +132,7 @@ def _macs(point: CostPoint) -> float:
 
 def _winners(ranking: Ranking) -> str:
     names = [name for name in ranking.order if name in ranking.best]
-    return " = ".join(names)
+    return names[0] if len(names) == 1 else ", ".join(f"{TIE}{name}" for name in names)
 
 
 def _tied(ranking: Ranking) -> list[str]:

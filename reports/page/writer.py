@@ -15,7 +15,7 @@ from typing import Any
 from ...atomic import remove_parts, scratch_folder, written_whole
 from ..analysis.cells import Group
 from ..escape import html, json_in_html
-from .data import page_data
+from .data import fullest_first, page_data
 from .images import IMAGES, ImageFiles
 
 PAGE = "index.html"
@@ -30,7 +30,7 @@ def write_page(groups: Sequence[Group], folder: Path, *, problems: Sequence[str]
     opened. Images of an earlier page are removed at the end; other files in the folder stay.
 
     Args:
-        groups: what can be chosen in the page, the first one shown first.
+        groups: what can be chosen in the page, the fullest one shown first.
         folder: made if it is not there. Records are linked relative to it.
         problems: a line for each stored file that could not be read; the page lists them.
     """
@@ -39,9 +39,10 @@ def write_page(groups: Sequence[Group], folder: Path, *, problems: Sequence[str]
         remove_parts(place)
     with scratch_folder(folder.parent) as made:
         images = ImageFiles(made / IMAGES)
+        groups = fullest_first(groups)
         data = page_data(groups, folder, images.collect)
         _copy_assets(made / ASSETS)
-        (made / PAGE).write_text(_fill(groups, data, problems), encoding="utf-8")
+        (made / PAGE).write_text(_fill(groups, data, problems, page_bytes(made / PAGE)), encoding="utf-8")
         _move(made, folder)
     for path in (folder / IMAGES).glob("*.png"):
         if path.name not in images.names:
@@ -59,13 +60,26 @@ def _copy_assets(folder: Path) -> None:
                     shutil.copyfile(path, part)
 
 
-def _fill(groups: Sequence[Group], data: dict[str, Any], problems: Sequence[str]) -> str:
+def page_bytes(page: Path) -> int:
+    """What a page takes with its scripts and images, in bytes; of one that is not there yet what the others take."""
+    parts = [page, *(page.parent / ASSETS).glob("*"), *(page.parent / IMAGES).glob("*.png")]
+    return sum(path.stat().st_size for path in parts if path.is_file())
+
+
+def megabytes(size: int) -> str:
+    """A size for readers: ``3.4 MB``."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def _fill(groups: Sequence[Group], data: dict[str, Any], problems: Sequence[str], beside: int) -> str:
     template = Template((files(__package__) / TEMPLATE / PAGE).read_text(encoding="utf-8"))
+    content = json_in_html(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     return template.substitute(
         title=html(groups[0].title if groups else "no results"),
         version=html(_version()),
         notes=_notes(problems),
-        data=json_in_html(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))),
+        size=megabytes(beside + len(content.encode())),
+        data=content,
     )
 
 

@@ -1,7 +1,7 @@
-"""BibTeX entries of the sources of printed scores.
+"""BibTeX entries of the sources of printed scores, and of the papers behind restorers, data sets and metrics.
 
-An entry holds what the citation in ``published/sources.csv`` says and nothing else: no authors, which it does not name,
-and whatever is not understood stands in ``note``.
+The entry of a source has authors, title and venue of its paper (`references`) where that is known, and the place in it
+in ``note``; of another what the citation in ``published/sources.csv`` says and nothing else.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import PublishedError
 from ..escape import bibtex as in_bibtex
+from .references import load_references, reference_of
 from .results import load_sources
 
 JOURNALS = ("Pattern Recognition", "TMLR", "TIP", "TPAMI", "IJCV")
@@ -21,21 +22,31 @@ _YEAR = re.compile(r"\(((?:19|20)\d\d)\)")
 
 
 def bibtex(keys: Sequence[str]) -> str:
-    """A ``.bib`` with an entry for each source, in the given order, each once.
+    """A ``.bib`` with an entry for each source or paper, in the given order, each once.
 
     Raises:
-        PublishedError: a key that ``sources.csv`` does not have.
+        PublishedError: a key that neither ``sources.csv`` nor ``references.csv`` has.
     """
-    citations = load_sources()
+    citations, papers = load_sources(), load_references()
     for key in keys:
-        if key not in citations:
-            raise PublishedError(f"there is no source {key!r} in published/sources.csv")
-    return "\n".join(entry(key, citations[key]) for key in dict.fromkeys(keys))
+        if key not in citations and key not in papers:
+            raise PublishedError(f"there is no source {key!r} in published/sources.csv or references.csv")
+    return "\n".join(
+        entry(key, citations[key]) if key in citations else _printed(papers[key].kind, key, papers[key].fields())
+        for key in dict.fromkeys(keys)
+    )
 
 
 def entry(key: str, citation: str) -> str:
     """The BibTeX entry of one citation, such as ``AdaIR, arXiv 2403.14614, ICLR 2025, Table 2``."""
     title, *parts = [part.strip() for part in citation.split(", ")]
+    paper = reference_of(title)
+    if paper is not None:
+        number = paper.note.rpartition(" ")[2]  # of an article, which its citation has too
+        others = [_remark(part) for part in parts if not _ARXIV.match(part) and part != number]
+        place = [part for part in others if part]
+        note = in_bibtex(", ".join([*filter(None, [paper.note]), title, *place]))
+        return _printed(paper.kind, key, {**paper.fields(), "note": note})
     fields: dict[str, str] = {"key": in_bibtex(title), "title": f"{{{in_bibtex(title)}}}"}
     kind, rest = "misc", []
     for part in parts:
@@ -56,6 +67,12 @@ def entry(key: str, citation: str) -> str:
     if rest:
         fields["note"] = in_bibtex(", ".join(rest))
     return _printed(kind, key, fields)
+
+
+def _remark(part: str) -> str:
+    """A part of a citation without the venue and year that the entry has in fields of their own."""
+    venue = _VENUE.match(part)
+    return part if venue is None else venue["remark"] or ""
 
 
 def _address(title: str) -> Mapping[str, str]:

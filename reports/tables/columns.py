@@ -5,7 +5,7 @@ A column of costs is an entry of `COSTS`; all formats print what is listed there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from ..analysis.captions import macs_size, task_label
 from ..analysis.cells import Group, RestorerResult
 from ..analysis.leaderboard import AVERAGE
 from ..published.complexity import printed_operations, printed_parameters
-from ..published.metrics import Metric
+from ..published.metrics import DIGITS, Metric
 from ..published.places import PLACES, column_notes, places
 from ..published.transcriptions import PrintedValue
 from .model import Column, CostHead, Number
@@ -76,7 +76,9 @@ COSTS = (
 )
 
 
-def score_columns(group: Group | None, suite: str, metrics: Sequence[Metric]) -> list[Column]:
+def score_columns(
+    group: Group | None, suite: str, metrics: Sequence[Metric], digits: Mapping[Metric, int] = DIGITS
+) -> list[Column]:
     """The tasks' columns, then the average's if there are several tasks."""
     known = PLACES.get(suite, {})
     if group is None:
@@ -89,7 +91,12 @@ def score_columns(group: Group | None, suite: str, metrics: Sequence[Metric]) ->
         task, _, dataset = key.partition("@")
         standard = group is None or (task in known and known[task].measured == dataset)
         notes = column_notes(suite, task) if standard else ()
-        heads += [Column(key=key, label=label, dataset=dataset, metric=metric, notes=notes) for metric in metrics]
+        heads += [
+            Column(key=key, label=label, dataset=dataset, metric=metric, notes=notes, digits=digits[metric])
+            for metric in metrics
+        ]
     if len(keys) > 1:
-        heads += [Column(key=AVERAGE, label=AVERAGE, dataset="", metric=metric) for metric in metrics]
+        heads += [
+            Column(key=AVERAGE, label=AVERAGE, dataset="", metric=metric, digits=digits[metric]) for metric in metrics
+        ]
     return heads

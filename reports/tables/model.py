@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..analysis.scoreboard import Mark
-from ..published.metrics import Metric
+from ..published.metrics import DIGITS, HEADS, Metric
 from ..published.transcriptions import PrintedValue
 from .numbers import MISSING
 
@@ -44,6 +44,8 @@ class Column:
         dataset: its images; empty for the average.
         metric: ``psnr`` (dB) or ``ssim``.
         notes: footnotes of the task's heading.
+        digits: decimals of its intervals.
+        head: over its scores; the metric's name where it is empty.
     """
 
     key: str
@@ -51,6 +53,18 @@ class Column:
     dataset: str
     metric: Metric
     notes: tuple[str, ...] = ()
+    digits: int | None = None
+    head: str = ""
+
+    @property
+    def decimals(self) -> int:
+        """Of its intervals: those asked for, else the metric's."""
+        return DIGITS[self.metric] if self.digits is None else self.digits
+
+    @property
+    def unit(self) -> str:
+        """What stands over its scores."""
+        return self.head or HEADS[self.metric]
 
     @property
     def task(self) -> str:
@@ -141,6 +155,9 @@ class PaperTable:
         costs: heads of the columns of costs.
         remarks: sentences that stand under the table: images, test, what the marks mean.
         sources: in words, those of citation keys that the suite's own list of sources does not have.
+        datasets: whether heads name the data sets; None: where there are several.
+        first: over the names of the rows.
+        long: whether it may run over several pages.
     """
 
     suite: str
@@ -151,6 +168,9 @@ class PaperTable:
     costs: tuple[CostHead, ...] = ()
     remarks: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    datasets: bool | None = None
+    first: str = "Method"
+    long: bool = False
 
     @property
     def rows(self) -> tuple[TableRow, ...]:
@@ -163,9 +183,10 @@ class PaperTable:
         return tuple(dict.fromkeys(row.citation for row in self.rows if row.citation))
 
     @property
-    def one_dataset(self) -> bool:
-        """Whether all tasks are on one data set, which the caption names then."""
-        return len({column.dataset for column in self.columns if column.dataset}) == 1
+    def heads_name_sets(self) -> bool:
+        """Whether heads name the data sets: as asked, else where tasks are on several, of which the caption tells."""
+        several = len({column.dataset for column in self.columns if column.dataset}) != 1
+        return several if self.datasets is None else self.datasets
 
     def spans(self) -> list[tuple[Column, int]]:
         """The first column of each task and how many columns the task has."""

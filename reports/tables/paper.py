@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from ...messages import nearest
 from ..analysis.captions import conditions, restorers_shown
 from ..analysis.cells import Group
 from ..analysis.scoreboard import RESAMPLES, SIGNIFICANT, TEST
+from ..analysis.selection import chosen
 from ..errors import ReportError
+from ..marks import SENTENCE
 from ..published.by_hand import HandRow, check_tasks
 from ..published.metrics import HEADS, METRICS, Metric
 from ..published.places import places
 from ..published.results import load_sources
 from ..published.rows import published_rows
 from .beside_published import BY_HAND, blocks, by_hand
-from .columns import COSTS, score_columns
+from .columns import score_columns
 from .measured_rows import hopeless_columns, measured_rows, seed_rows
 from .model import Block, Column, PaperTable
+from .options import PLAIN, TableOptions, printed
 
 
 def paper_table(
@@ -31,6 +32,7 @@ def paper_table(
     stem: str | None = None,
     partial: bool = False,
     extra: Sequence[HandRow] = (),
+    options: TableOptions = PLAIN,
 ) -> PaperTable:
     """The table of a suite.
 
@@ -44,33 +46,35 @@ def paper_table(
         stem: name for files and label; that of the group or suite if None.
         partial: give means over what was scored where images are missing, too (`measured_rows`).
         extra: rows that the user gives by hand (`hand_rows`), which stand apart and are never ranked.
+        options: intervals, digits, costs, names of data sets.
 
     Raises:
         ReportError: an unknown metric, restorer, paper or suite, or nothing to show.
     """
-    metrics = _metrics(columns)
-    printed = published_rows(suite, published) if published else []
-    chosen = None if group is None else _chosen(group, rows)
-    if (chosen is None or not chosen.restorers) and not printed and not extra:
+    metrics = metrics_of(columns)
+    rows_in_print = published_rows(suite, published) if published else []
+    shown = None if group is None else chosen(group, rows)
+    if (shown is None or not shown.restorers) and not rows_in_print and not extra:
         raise ReportError("a table without rows: name restorers with --rows, or papers with --published")
-    chosen = chosen if chosen is not None and chosen.restorers else None
-    heads = score_columns(chosen, suite, metrics)
-    measured = [] if chosen is None else measured_rows(chosen, heads, partial=partial)
-    parts = blocks(chosen, measured, printed, heads, named=rows is not None) if measured or printed else []
+    shown = shown if shown is not None and shown.restorers else None
+    heads = score_columns(shown, suite, metrics, options.digits)
+    measured = [] if shown is None else measured_rows(shown, heads, partial=partial)
+    rows_of = blocks(shown, measured, rows_in_print, heads, named=rows is not None) if measured or rows_in_print else []
     check_tasks(extra, [column.task for column in heads])
     return PaperTable(
         suite=suite,
-        stem=stem or (f"{suite}-published" if chosen is None else chosen.stem),
-        caption=_caption(chosen, suite, metrics),
+        stem=stem or (f"{suite}-published" if shown is None else shown.stem),
+        caption=_caption(shown, suite, metrics),
         columns=tuple(heads),
-        blocks=tuple(_with_others(parts, chosen, heads, extra)),
+        blocks=printed(_with_others(rows_of, shown, heads, extra), heads, options),
         sources={row.citation: row.source for row in extra if row.citation and row.citation not in load_sources()},
-        costs=tuple(cost.head(chosen) for cost in COSTS),
+        costs=tuple(cost.head(shown) for cost in options.cost_columns),
         remarks=(
-            *_remarks(chosen, heads, bool(printed)),
+            *_remarks(shown, heads, bool(rows_in_print), intervals=options.intervals),
             *_missing_keys(extra),
-            *(_others(group, chosen, heads) if group is not None and chosen is not None else ()),
+            *(_others(group, shown, heads) if group is not None and shown is not None else ()),
         ),
+        datasets=options.datasets,
     )
 
 
@@ -98,24 +102,16 @@ def _missing_keys(extra: Sequence[HandRow]) -> list[str]:
     return remarks
 
 
-def _metrics(columns: Sequence[str]) -> list[Metric]:
+def metrics_of(columns: Sequence[str]) -> list[Metric]:
+    """Metrics by their names, both where none is named.
+
+    Raises:
+        ReportError: an unknown one.
+    """
     for name in columns:
         if name not in METRICS:
             raise ReportError(f"--columns {name}: give {' or '.join(METRICS)}, or both with a comma")
     return [metric for metric in METRICS if metric in columns] or list(METRICS)
-
-
-def _chosen(group: Group, rows: Sequence[str] | None) -> Group:
-    """The group with the restorers that are asked for."""
-    if rows is None:
-        return group
-    known = sorted({name for restorer in group.restorers for name in restorer.names})
-    for name in rows:
-        if name not in known:
-            hint = nearest(name, known) or f"; there are {', '.join(known)}"
-            raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
-    ordered = {c.label: c for name in rows for c in group.restorers if name in c.names}
-    return replace(group, restorers=tuple(sorted(ordered.values(), key=lambda restorer: not restorer.is_input)))
 
 
 def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:
@@ -127,17 +123,18 @@ def _caption(group: Group | None, suite: str, metrics: Sequence[Metric]) -> str:
     return f"{scores} of suite {suite} on {group.datasets}, protocol {group.protocol}."
 
 
-def _remarks(group: Group | None, columns: Sequence[Column], printed: bool) -> list[str]:
+def _remarks(group: Group | None, columns: Sequence[Column], published: bool, *, intervals: bool) -> list[str]:
     """What stands under the table: images, intervals, test, marks."""
     remarks = []
     if group is not None:
         remarks.append(f"Measured: {conditions(group)}.")
-        remarks.append(
-            f"Brackets: 95 % bootstrap interval ({RESAMPLES:,} resamples of whole clusters, which are the scenes, "
-            "photographs or sequences that images come from; BCa where it is defined)."
-        )
+        if intervals:
+            remarks.append(
+                f"Brackets: 95 % bootstrap interval ({RESAMPLES:,} resamples of whole clusters, which are the scenes, "
+                "photographs or sequences that images come from; BCa where it is defined)."
+            )
         remarks += _marks(group, columns)
-    if printed:
+    if published:
         remarks.append("Published rows have no scores by image: they have no interval and take no part in the marks.")
     return remarks
 
@@ -148,9 +145,7 @@ def _marks(group: Group, columns: Sequence[Column]) -> list[str]:
         return ["No marks: no column has two restorers to compare."]
     family = " or ".join(dict.fromkeys(restorers_shown(r) for r in rankings if r is not None and len(r.order) > 1))
     remarks = [
-        "Among measured rows of a column: bold is the best and significantly better than each other one; a dagger "
-        "marks the best ones that cannot be told apart, a tie group; underlined is second, with those not told apart "
-        "from it. "
+        f"Among measured rows of a column: {SENTENCE}. "
         f"{TEST[0].upper()}{TEST[1:]}, signs by cluster, on the images common to the rows, Holm's correction "
         f"within the column {family}, level {SIGNIFICANT}."
     ]

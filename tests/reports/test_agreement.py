@@ -22,8 +22,8 @@ from restorebench.reports.figures.style import styles
 from restorebench.reports.methods import methods_text
 from restorebench.reports.page.writer import write_page
 from restorebench.reports.tables.comparison import compare
-from restorebench.reports.tables.formats import write_formats
 from restorebench.reports.tables.paper import paper_table
+from restorebench.reports.tables.printing.formats import write_formats
 from restorebench.reports.tables.terminal import terminal_table
 
 from .stores import change_rows, write_store

@@ -220,7 +220,11 @@ def test_a_bad_preview_costs_that_picture(damage: str, kind: str, tmp_path: Path
     from restorebench.reports.report import page_of
 
     text = page_of(root).read_text(encoding="utf-8")
-    assert text.count('"errorScale"') == 5, "each task still has a picture"
+    data = re.search(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    strips = json.loads(data[1])["groups"][0]["strips"]
+    assert len({strip["task"] for strip in strips}) == 5, "each task still has a picture"
+    assert len(strips) == 5 * 4 - 2, "and all but the bad ones"
     written = b"".join(path.read_bytes() for path in (root / "report" / "images").iterdir())
     assert b"secret" not in written
 
@@ -235,6 +239,32 @@ def test_links_inside_the_output_are_not_followed_out_of_it(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="leads out of"):
         write_report(root)
     assert [path.name for path in mine.iterdir()] == ["holiday.png"]
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("report", []),
+        ("tables", []),
+        ("figures", []),
+        ("report", ["page"]),
+        ("figures", ["figures"]),
+        ("tables", ["table", "--suite", "5d", "--rows", "none", "--published", "all"]),
+    ],
+)
+def test_a_folder_of_the_store_that_is_a_link_out_of_it_is_written_through_only_if_named(
+    link: str, words: list[str], tmp_path: Path
+) -> None:
+    root, mine = tmp_path / "results", tmp_path / "mine"
+    mine.mkdir()
+    root.mkdir()
+    (root / link).symlink_to(mine)
+    with pytest.raises(ValueError, match=f"{link} leads out of .*--output"):
+        main([*words, "--results", str(root)])
+    assert list(mine.iterdir()) == []
+    if words[:1] == ["table"]:
+        assert main([*words, "--results", str(root), "--output", str(root / link)]) == 0
+        assert list(mine.iterdir()) != []
 
 
 def test_a_read_only_store_is_reported_elsewhere_with_working_links(tmp_path: Path) -> None:

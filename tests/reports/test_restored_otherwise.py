@@ -16,9 +16,9 @@ from restorebench.reports.analysis.restoration import otherwise
 from restorebench.reports.figures.costs import draw_costs
 from restorebench.reports.figures.style import styles
 from restorebench.reports.page.data import group_data
-from restorebench.reports.tables.formats import render
 from restorebench.reports.tables.leaderboard import write_leaderboard
 from restorebench.reports.tables.paper import paper_table
+from restorebench.reports.tables.printing.formats import render
 from restorebench.reports.tables.terminal import terminal_table
 
 from .stores import change_rows, write_store

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 
 import restorebench
 from restorebench import DataError, ModelError, RestorationError, UserError
+from restorebench.benchmarks.commands import main as cli
 
+from ..benchmarks.photographs.files import PROFILE, exif, png_16
 from .networks import Blend, Scaled
 
 PIXELS: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (37, 51, 3), dtype=np.uint8)
@@ -112,28 +115,138 @@ def test_a_network_is_left_in_its_training_mode() -> None:
     assert network.dropout.training
 
 
-@pytest.mark.parametrize(
-    ("mode", "message"), [("RGBA", "alpha"), ("LA", "alpha"), ("I;16", "mode I;16"), ("F", "mode F"), ("CMYK", "CMYK")]
-)
+@pytest.mark.parametrize(("mode", "message"), [("F", "mode F"), ("CMYK", "CMYK"), ("RGBa", "mode RGBa")])
 def test_what_cannot_be_kept_is_refused_in_one_line(mode: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
         restorebench.restore("identity", Image.new(mode, (8, 8)))
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("mode", "channels"), [("RGBA", 4), ("LA", 2)])
+def test_alpha_passes_through_unchanged(mode: str, channels: int, tmp_path: Path) -> None:
+    samples = np.random.default_rng(1).integers(0, 256, (21, 33, channels), dtype=np.uint8)
+    image = Image.fromarray(samples)
+    image.save(tmp_path / "a.png")
+    for given in (image, tmp_path / "a.png"):
+        restored = restorebench.restore(Scaled(0.5), given)
+        assert restored.mode == mode
+        assert np.array_equal(np.array(restored)[..., -1], samples[..., -1])
+        assert np.abs(np.array(restored)[..., :-1] - samples[..., :-1] * 0.5).max() <= 0.5
+
+
+def test_an_array_keeps_its_alpha_bit_by_bit() -> None:
+    given = np.random.default_rng(1).random((21, 33, 4))
+    restored = restorebench.restore(Scaled(0.5), given)
+    assert np.array_equal(restored[..., 3], given[..., 3])
+    assert np.abs(restored[..., :3] - given[..., :3] * 0.5).max() < 1e-6
+
+
+def test_16_bits_stay_16_bits(tmp_path: Path) -> None:
+    deep = np.random.default_rng(1).integers(0, 65536, (21, 33, 3), dtype=np.uint16)
+    assert np.array_equal(restorebench.restore("identity", deep), deep)
+    half = restorebench.restore(Scaled(0.5), deep)
+    assert half.dtype == np.uint16
+    assert np.abs(half - deep * 0.5).max() <= 0.51
+    grey = Image.fromarray(deep[..., 0])
+    grey.save(tmp_path / "grey.png")
+    for given in (grey, tmp_path / "grey.png"):
+        restored = restorebench.restore("identity", given)
+        assert restored.mode.startswith("I;16")
+        assert np.array_equal(np.array(restored), deep[..., 0])
+    (tmp_path / "deep.png").write_bytes(png_16(deep))  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no PIL image can hold; output= writes a file"):
+        restorebench.restore("identity", tmp_path / "deep.png")
+    (file,) = restorebench.restore("identity", tmp_path / "deep.png", output=tmp_path / "out.tif")
+    assert np.array_equal(tifffile.imread(file.path), deep)
+
+
+def test_a_file_comes_back_upright_with_what_it_carries(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif(6).tobytes(), icc_profile=PROFILE)
+    restored = restorebench.restore("identity", tmp_path / "a.png")
+    assert np.array_equal(np.array(restored), PIXELS[::-1].swapaxes(0, 1))
+    restored.save(tmp_path / "b.png", exif=restored.info["exif"], icc_profile=restored.info["icc_profile"])
+    with Image.open(tmp_path / "b.png") as image:
+        assert (image.getexif()[0x0112], image.getexif()[0x010F]) == (1, "Camera Works")
+        assert image.info["icc_profile"] == PROFILE
+
+
 def test_files_that_cannot_be_kept_are_refused_by_name(tmp_path: Path) -> None:
-    Image.new("RGBA", (8, 8)).save(tmp_path / "alpha.png")
-    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
-    for name, message in (("alpha.png", "alpha"), ("deep.png", "16 bits"), ("none.png", "cannot be read")):
+    Image.new("CMYK", (8, 8)).save(tmp_path / "print.jpg")
+    Image.new("L", (8, 8)).save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("L", (8, 8), 9)])
+    for name, message in (("print.jpg", "CMYK"), ("moving.gif", "animated"), ("none.png", "cannot be read")):
         with pytest.raises(DataError, match=f"{name}: .*{message}"):
             restorebench.restore("identity", tmp_path / name)
+    with Image.open(tmp_path / "moving.gif") as image, pytest.raises(UserError, match="animated"):
+        restorebench.restore("identity", image)
+
+
+def test_files_and_folders_are_written_as_bench_restore_writes_them(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "in").mkdir(parents=True)
+    for place in (folder / "a.jpg", folder / "in" / "b.png"):
+        Image.fromarray(PIXELS).save(place)
+    (folder / "in" / "bad.png").write_bytes(b"no image")
+    files = restorebench.restore(Blend(), folder, output=tmp_path / "python", recursive=True, file_format="png")
+    assert [(file.source.name, file.status) for file in files] == [
+        *(("a.jpg", "restored"), ("b.png", "restored"), ("bad.png", "failed"))
+    ]
+    assert "bad.png" in files[2].message
+    again = restorebench.restore(Blend(), folder, output=tmp_path / "python", recursive=True, file_format="png")
+    assert [file.status for file in again] == ["there already", "there already", "failed"]
+    made = np.array(Image.open(tmp_path / "python" / "in" / "b.png"))
+    assert np.array_equal(made, restorebench.restore(Blend(), PIXELS))
+    words = ["restore", str(folder), "--model", "rbair", "--recursive", "--output", str(tmp_path / "command")]
+    assert cli.main(words) == 1
+    restorebench.restore("rbair", folder, output=tmp_path / "python", recursive=True, overwrite=True)
+    for name in ("a.jpg", "in/b.png"):
+        assert (tmp_path / "python" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+
+
+def test_mistakes_with_output_are_one_line(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    (tmp_path / "text").write_text("none")
+    mistakes: list[tuple[Any, dict[str, Any], str]] = [
+        (tmp_path, {}, "output= names"),
+        (PIXELS, {"output": tmp_path / "b.png"}, "goes with the path"),
+        (tmp_path / "a.png", {"output": tmp_path / "a.png"}, "over itself"),
+        (tmp_path / "a.png", {"output": tmp_path}, "over the input"),
+        (tmp_path / "a.png", {"output": tmp_path / "text"}, "is a file"),
+        (tmp_path / "none.png", {"output": tmp_path / "b.png"}, "no file, folder or pattern"),
+        (tmp_path / "a.png", {"output": tmp_path / "c", "file_format": "pgn"}, "did you mean 'png'"),
+        (tmp_path / "a.png", {"tile": 7}, "tile"),
+        (tmp_path / "a.png", {"tile": "some"}, "tile"),
+    ]
+    for image, options, message in mistakes:
+        with pytest.raises(UserError, match=message) as error:
+            restorebench.restore("identity", image, **options)
+        assert "\n" not in str(error.value)
+
+
+def test_large_pictures_go_in_tiles_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("restorebench.benchmarks.photographs.restoring.CPU_BYTES", 20 * 2**20)
+    sizes: list[int] = []
+
+    class Watched(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            sizes.append(x.shape[-1])
+            return x + 0 * x.new_zeros(1, 60, *x.shape[-2:])[:, :3]
+
+    image = np.random.default_rng(0).integers(0, 256, (300, 500, 3), dtype=np.uint8)
+    network = Watched()
+    assert np.array_equal(restorebench.restore(network, image, device="cpu"), image)
+    assert max(sizes) < 500
+    sizes.clear()
+    restorebench.restore(network, image, device="cpu", tile="none")
+    assert sizes == [500]
+    restorebench.restore(network, image, device="cpu")
+    assert 128 not in sizes[1:]  # it was probed once
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
     [
         (PIXELS.astype(np.float32), "up to 255; the scale is"),
-        (PIXELS.astype(np.uint16), "dtype uint16"),
+        (PIXELS.astype(np.int32), "dtype int32"),
         (PIXELS[..., :2], "shape"),
         (np.full((8, 8, 3), np.nan), "not finite"),
         (torch.zeros(1, 8, 8), "shape"),
@@ -161,5 +274,14 @@ def test_a_networks_fault_is_said() -> None:
 def test_variant_and_weights_are_of_names_only() -> None:
     with pytest.raises(UserError, match="go with the name"):
         restorebench.restore(Blend(), PIXELS, variant="tiny")
+    with pytest.raises(UserError, match="dim= go with the name"):
+        restorebench.restore(Blend(), PIXELS, dim=8)
     with pytest.raises(ModelError, match="unknown variant of rbair 'huge'"):
         restorebench.restore("rbair", PIXELS, variant="huge")
+
+
+def test_constructor_arguments_go_to_the_network() -> None:
+    restored = restorebench.restore("rbair", PIXELS[:16, :16], weights="none", variant="tiny", heads=(1, 1, 1, 1))
+    assert restored.shape == (16, 16, 3)
+    with pytest.raises(ModelError, match="headz"):
+        restorebench.restore("rbair", PIXELS, weights="none", variant="tiny", headz=1)

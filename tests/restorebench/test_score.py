@@ -98,9 +98,23 @@ def test_an_image_of_a_folder_that_cannot_be_scored_is_a_row(folders: Path) -> N
     assert "no degraded image" in with_input.images["message"][0]
 
 
+def test_a_crop_of_a_script_is_found_and_noted() -> None:
+    scores = restorebench.score(RESTORED[2:60, 9:73], CLEAN)
+    assert "from row 2 and column 9" in scores.note
+    error = np.square((RESTORED[2:60, 9:73].astype(float) - CLEAN[2:60, 9:73]) / 255)
+    # the protocol's own crop needs all rows: it crops the part that is there
+    assert scores.psnr == pytest.approx(-10 * math.log10(error[5:53].mean()), abs=1e-4)
+    assert restorebench.score(RESTORED, CLEAN).note == ""
+    grown = np.pad(RESTORED, ((0, 16), (0, 16), (0, 0)), mode="reflect")
+    padded = restorebench.score(grown, CLEAN)
+    assert padded.psnr == restorebench.score(RESTORED, CLEAN).psnr
+    assert "padded, the clean image lies at the top-left of it" in padded.note
+
+
 def test_mistakes_are_one_line(folders: Path) -> None:
     mistakes = [
-        ((RESTORED[:40], CLEAN), {}, "restored image of 80x40"),
+        ((np.full((40, 80, 3), 99, np.uint8), CLEAN), {}, "restored image of 80x40.*flat"),
+        ((RESTORED[:40], CLEAN), {"place": "center"}, "did you mean 'centre'"),
         ((RESTORED, CLEAN), {"protocol": "psnr"}, "unknown protocol 'psnr'"),
         ((folders / "restored", CLEAN), {}, "a folder goes with a folder"),
         ((folders / "nowhere", folders / "clean"), {}, "there is no"),

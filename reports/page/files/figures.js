@@ -10,7 +10,9 @@ bench.figures = (() => {
     memory: ["Peak memory", "MiB"],
   };
   const narrow = window.matchMedia("(max-width: 600px)");
+  const PAPER = 960; // pixels between the margins of a sheet, with room to spare
   let group = null;
+  let printing = false;
 
   const escape = (text) => text.replace(/[&<>"%{}]/g, (sign) => `&#${sign.charCodeAt(0)};`); // Plotly reads labels as markup
   const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "");
@@ -51,6 +53,7 @@ bench.figures = (() => {
       xaxis,
       yaxis,
       ...extra,
+      ...(printing ? { width: PAPER, height: 250 } : { width: undefined, autosize: true }),
     };
     Plotly.react(byId(id), traces, layout, { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true });
     byId(id).setAttribute("role", "img");
@@ -95,13 +98,15 @@ bench.figures = (() => {
         { error_y: { ...bars([point]), color: bench.css("--muted") } }));
     const printed = points.filter((point) => point.source !== "measured");
     if (printed.length) traces.push(cloud(printed, "published", { color: bench.css("--muted"), symbol: "circle-open", size: 9 }));
-    traces.unshift({ x: front.map((point) => point[key]), y: front.map((point) => point.mean), mode: "lines", hoverinfo: "skip",
-      name: "Pareto front", line: { dash: "dot", width: 1.5, color: bench.css("--muted") } });
+    // Steps as in the printed figures: between two points nothing better than the cheaper one was measured.
+    const last = Math.max(...values);
+    traces.unshift({ x: [...front.map((point) => point[key]), last], y: [...front, front.at(-1)].map((point) => point?.mean),
+      mode: "lines", hoverinfo: "skip", name: "Pareto front", line: { shape: "hv", width: 1.2, color: bench.css("--ink") } });
     draw("cost-plot", traces, axis(`${label}, ${unit}`, wide ? { type: "log" } : { rangemode: "tozero" }),
       axis("average PSNR, dB"));
     note("cost", `Average PSNR against ${label.toLowerCase()} (${unit}${wide ? ", logarithmic" : ""}). ` +
       (front.length
-        ? `The dotted front joins those that no other equals or beats at the same cost or less: ` +
+        ? `The steps of the front join those that no other equals or beats at the same cost or less: ` +
           `${front.map((point) => point.label).join(", ")}. `
         : "No front is drawn: too few of these costs can be trusted. ") +
       `${printed.length ? "Hollow points are printed in papers, as the numbers below cite. " : ""}${sentence(group.costNotes[key])}`);
@@ -181,28 +186,57 @@ bench.figures = (() => {
       high: pair.low === null ? null : -pair.low };
   }
 
+  /** Rows with scores of a task's images, the input left out. */
+  const having = (key) => ranked().filter((row) => row.tasks[key]?.images.some((value) => value !== null));
+
+  /** Offer those restorers that have the task; of the chosen ones keep those, else take the best by `order`. */
+  function pair(order = null) {
+    const rows = having(byId("difference-task").value);
+    const place = (row) => (group.order.includes(row.label) ? group.order.indexOf(row.label) : group.order.length);
+    const best = [...rows].sort((x, y) => place(x) - place(y)).map((row) => String(group.rows.indexOf(row)));
+    const choices = rows.map((row) => [String(group.rows.indexOf(row)), row.label]);
+    const kept = (id, index) => {
+      const now = byId(`difference-${id}`).value;
+      return order === null && best.includes(now) ? now : best[index];
+    };
+    const [a, b] = [kept("a", 0), kept("b", 1)];
+    options("difference-a", choices, a);
+    options("difference-b", choices, a === b ? best.find((one) => one !== a) : b);
+  }
+
   function redraw() {
     if (!group) return;
-    cost();
+    if (!byId("cost").hidden) cost();
     tasks();
-    differences();
+    if (!byId("differences").hidden) differences();
   }
+
+  /** Charts drawn anew at the width of the paper, in light colours, and back. */
+  function paper(on) {
+    document.documentElement.classList.toggle("printing", on);
+    if (!group || printing === on) return;
+    printing = on;
+    redraw();
+  }
+  window.addEventListener("beforeprint", () => paper(true));
+  window.addEventListener("afterprint", () => paper(false));
+  window.matchMedia("print").addEventListener("change", (event) => paper(event.matches));
 
   function show(shown) {
     group = shown;
     const known = Object.entries(COSTS).filter(([key]) => group.costs.some((point) => point[key] !== null));
     options("cost-axis", known.map(([key, [label, unit]]) => [key, `${label} (${unit})`])).onchange = cost;
     byId("tasks-measure").onchange = tasks;
-    options("difference-task", group.tasks.map(({ key, label }) => [key, label])).onchange = differences;
-    const rows = group.rows.map((row, index) => [String(index), row.label]).filter(([index]) => !group.rows[index].isInput);
-    const order = group.order.map((label) => String(group.rows.findIndex((row) => row.label === label)));
-    options("difference-a", rows, order[0] ?? rows[0]?.[0]).onchange = differences;
-    options("difference-b", rows, order[1] ?? rows[1]?.[0]).onchange = differences;
-    if (!known.length) {
-      empty("cost", "No complete result yet.");
-      tasks();
+    const several = group.tasks.filter(({ key }) => having(key).length > 1);
+    options("difference-task", several.map(({ key, label }) => [key, label]), several[0]?.key).onchange = () => {
+      pair();
       differences();
-    } else redraw();
+    };
+    for (const id of ["a", "b"]) byId(`difference-${id}`).onchange = differences;
+    pair(group.order);
+    byId("cost").hidden = !known.length; // nothing empty is shown
+    byId("differences").hidden = !several.length;
+    redraw();
   }
 
   bench.dark.addEventListener("change", redraw);

@@ -3,11 +3,8 @@
 
 bench.table = (() => {
   const { el, fill, number, signed, short, interval } = bench;
-  const MARKS = {
-    best: ["best", "bold: best, significantly better than every other"],
-    tied: ["tied for best", "bold with =: tied for best, no significant difference among them"],
-    second: ["second", "underlined: second"],
-  };
+  const { sign: TIE, words: WORDS } = bench.data.marks; // as in the tables for papers
+  const SPOKEN = { best: "best", tied: "one of the best, not told apart", second: "second" };
   let table = null;
 
   // Missing values stand last whichever way a column is sorted.
@@ -19,10 +16,10 @@ bench.table = (() => {
 
   function marked(text, mark) {
     if (!mark) return [el("span", { class: "value", text })];
-    return [
+    return [ // columns end at the right: what stands before a number moves no digit
+      mark === "tied" ? el("span", { class: "sign", "aria-hidden": "true", text: TIE }) : null,
       el("span", { class: `value ${mark}`, text }),
-      mark === "tied" ? el("span", { class: "sign", "aria-hidden": "true", text: "=" }) : null,
-      el("span", { class: "unseen", text: `, ${MARKS[mark][0]}` }),
+      el("span", { class: "unseen", text: `, ${SPOKEN[mark]}` }),
     ].filter(Boolean);
   }
 
@@ -67,7 +64,8 @@ bench.table = (() => {
       { head: "MACs", unit: "G, without FFT", cell: (row) => plain(row.macs, short(row.macs)), best: "asc" },
       { head: "Latency", unit: "ms", cell: (row) => plain(row.latency, doubtful(row)), best: "asc" },
       { head: "Memory", unit: "MiB", cell: (row) => plain(row.memory, short(row.memory)), best: "asc" },
-      { head: "Weights", unit: "", cell: (row) => el("td", { text: row.provenance }), kind: "string", best: "asc" },
+      // What the select above the table filters by; it stands below each name, where it is seen at any width.
+      { head: "Weights", unit: "", cell: (row) => el("td", { text: row.provenance }), kind: "string", best: "asc", hidden: true },
     ];
   }
 
@@ -82,7 +80,7 @@ bench.table = (() => {
       { scope: "row", "data-order": row.label, "data-search": `${row.label} ${row.provenance} ${row.device} ${row.dtype}` },
       el("button", { type: "button", class: "name", "aria-haspopup": "dialog", onclick: () => bench.record.open(row),
         text: row.label }),
-      el("span", { class: "interval", text: row.isInput ? "not ranked" : `${row.dtype}, ${row.device}` }),
+      el("span", { class: "interval", text: row.isInput ? "not ranked" : `${row.provenance}, ${row.dtype}, ${row.device}` }),
     );
   }
 
@@ -112,6 +110,7 @@ bench.table = (() => {
       columnDefs: shown.map((column, index) => ({
         targets: index,
         type: column.kind ?? "measure",
+        visible: !column.hidden,
         orderSequence: column.best === "desc" ? ["desc", "asc"] : ["asc", "desc"],
       })),
     });
@@ -120,6 +119,9 @@ bench.table = (() => {
     for (const [key, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", "Leaderboard table, scrolls sideways"]]) {
       scroller.setAttribute(key, value);
     }
+    const download = document.getElementById("download");
+    download.href = `data:text/csv;charset=utf-8,${encodeURIComponent(group.csv)}`;
+    download.download = `${group.id}.csv`;
     legend(group);
     filters(group, shown.length - 1);
   }
@@ -127,8 +129,8 @@ bench.table = (() => {
   function legend(group) {
     const used = new Set(group.rows.flatMap((row) =>
       [row.average, ...Object.values(row.tasks)].map((cell) => cell?.mark).filter(Boolean)));
-    fill("legend", ...Object.entries(MARKS).filter(([mark]) => used.has(mark)).map(([mark, [, text]]) =>
-      el("li", {}, ...marked("12.34", mark).slice(0, mark === "tied" ? 2 : 1), ` ${text}`)));
+    fill("legend", ...Object.entries(WORDS).filter(([mark]) => used.has(mark)).map(([mark, text]) =>
+      el("li", {}, ...marked("12.34", mark).filter((node) => !node.matches(".unseen")), ` ${text}`)));
     fill("reasons", ...group.rows.flatMap((row) => row.reasons.map((reason) =>
       el("li", {}, el("strong", { text: row.label }), `: ${reason}`))));
   }

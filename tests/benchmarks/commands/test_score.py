@@ -152,16 +152,21 @@ def test_two_restored_images_of_one_name_are_not_chosen_between(
     assert text.count("0.npy and 0.png are restored images of one name") == 2
 
 
+@pytest.mark.parametrize("protocol", list_protocols())
+@pytest.mark.parametrize("kind", ["npy", "png8", "png16"])
 def test_exact_images_are_counted_and_left_out_of_the_mean(
-    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    protocol: str, kind: Any, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_image(folders[0] / "0.npy", (photograph(0) / 255).astype(np.float32), "npy")
-    data = as_json(folders, "--protocol", "basicsr-rgb@1", capsys=capsys)
-    assert data["images"][0]["scores"]["basicsr-rgb@1"]["psnr"] == "inf"
+    (folders[0] / "0.npy").unlink()
+    name = f"0.{'npy' if kind == 'npy' else 'png'}"
+    write_image(folders[0] / name, (photograph(0) / 255).astype(np.float32), kind)
+    data = as_json(folders, "--protocol", protocol, capsys=capsys)
+    assert data["images"][0]["scores"][protocol]["psnr"] == "inf"
     row = data["protocols"][0]
-    finite = [image["scores"]["basicsr-rgb@1"]["psnr"] for image in data["images"][1:]]
+    finite = [image["scores"][protocol]["psnr"] for image in data["images"][1:]]
     assert (row["infinite"], row["psnr"]) == (1, pytest.approx(math.fsum(finite) / 2))
-    assert "restored exactly" in run(folders, "--protocol", "basicsr-rgb@1", capsys=capsys)[1]
+    assert row["psnr"] < 40
+    assert "restored exactly" in run(folders, "--protocol", protocol, capsys=capsys)[1]
 
 
 def test_lpips_from_given_weights(

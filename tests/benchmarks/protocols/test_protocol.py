@@ -122,10 +122,15 @@ def test_promptir_noise_is_the_same_in_any_order_and_subset() -> None:
     assert reseeded.describe() != PROMPTIR.describe()
 
 
+def as_authors_have_it(clean: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Clean / 255, divided in float32 as torchvision's ToTensor does."""
+    return torch.from_numpy(clean).float().div(255).double().numpy()
+
+
 def test_promptir_scores_the_clipped_but_unrounded_output() -> None:
     restored, x, clean = restoration(PROMPTIR, pair_sample(101, 131))
     assert (restored < 0).any()
-    unit, y = np.clip(x.astype(np.float64), 0, 1), clean / 255
+    unit, y = np.clip(x.astype(np.float64), 0, 1), as_authors_have_it(clean)
     scores = PROMPTIR.score(restored, PROMPTIR.prepare(pair_sample(101, 131)).clean)
     assert scores.psnr == pytest.approx(peak_signal_noise_ratio(y, unit, data_range=1), abs=1e-9)
     assert scores.ssim == pytest.approx(structural_similarity(y, unit, data_range=1, channel_axis=-1), abs=1e-10)
@@ -137,7 +142,7 @@ def test_moceir_differs_from_promptir_by_the_ssim_window_alone() -> None:
     protocol, sample = get_protocol("moceir@1"), pair_sample(101, 131)
     restored, x, clean = restoration(protocol, sample)
     scores, base = protocol.score(restored, protocol.prepare(sample).clean), PROMPTIR.prepare(sample)
-    unit, y = np.clip(x.astype(np.float64), 0, 1), clean / 255
+    unit, y = np.clip(x.astype(np.float64), 0, 1), as_authors_have_it(clean)
     gaussian = structural_similarity(y, unit, data_range=1, channel_axis=-1, gaussian_weights=True, sigma=1.5)
     assert scores.ssim == pytest.approx(gaussian, abs=1e-10)
     assert scores.psnr == PROMPTIR.score(restored, base.clean).psnr
@@ -184,9 +189,26 @@ def test_exact_restoration_is_infinite_under_every_protocol() -> None:
     for name in list_protocols():
         protocol = get_protocol(name)
         clean = torch.from_numpy(photograph(48, 64).transpose(2, 0, 1).copy())
-        scores = protocol.score(clean.double() / 255, clean)
-        assert scores.psnr == math.inf, name
-        assert scores.ssim == 1 or protocol.ssim is None, name
+        for unit in (clean.float() / 255, clean.double() / 255):
+            scores = protocol.score(unit, clean)
+            assert scores.psnr == math.inf, name
+            assert scores.ssim == 1 or protocol.ssim is None, name
+
+
+@pytest.mark.parametrize("name", ["promptir@1", "moceir@1"])
+def test_one_pixel_off_by_the_least_step_of_float32_is_no_exact_restoration(name: str) -> None:
+    clean = torch.from_numpy(photograph(48, 64).transpose(2, 0, 1).copy())
+    restored = clean.float() / 255
+    restored[0, 24, 32] = torch.nextafter(restored[0, 24, 32], torch.tensor(2.0))
+    assert 150 < get_protocol(name).score(restored, clean).psnr < math.inf
+
+
+@pytest.mark.parametrize("name", ["promptir@1", "moceir@1"])
+def test_float32_moves_ordinary_scores_by_less_than_a_hundred_thousandth_of_a_decibel(name: str) -> None:
+    restored, image, clean = restoration(get_protocol(name), pair_sample(101, 131))
+    scores = get_protocol(name).score(restored, get_protocol(name).prepare(pair_sample(101, 131)).clean)
+    exact = peak_signal_noise_ratio(clean / 255, np.clip(image.astype(np.float64), 0, 1), data_range=1)
+    assert scores.psnr == pytest.approx(exact, abs=1e-5)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

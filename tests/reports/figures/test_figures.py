@@ -18,6 +18,7 @@ from restorebench.reports.analysis.cells import Group, StoredCell, groups, read_
 from restorebench.reports.analysis.costs import AXES, cost_points, pareto, published_points
 from restorebench.reports.errors import ReportError
 from restorebench.reports.figures.costs import draw_costs
+from restorebench.reports.figures.options import StripOptions
 from restorebench.reports.figures.scores import bars, draw_bars, draw_paired, paired
 from restorebench.reports.figures.style import COLOURS, save, styles
 from restorebench.reports.figures.writer import write_figures
@@ -213,7 +214,7 @@ def test_all_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
         for cell in read_cells(tmp_path / "store")[0]
         if cell.record.task_key in tasks
     )
-    first = write_figures(several, tmp_path / "a", images={"dehaze": "image-01.png"})
+    first = write_figures(several, tmp_path / "a", strips=StripOptions(images={"dehaze": ("image-01.png",)}))
     stem = "5d-embedded-256-promptir-v1"
     stems = [f"psnr-{name}" for name in ("parameters", "macs", "latency", "memory")] + ["bars", "paired"]
     assert [path.name for path in first[:12]] == [f"{stem}-{s}.{kind}" for s in stems for kind in ("pdf", "png")]
@@ -230,7 +231,7 @@ def test_all_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
                 assert image.format == "PNG"
                 assert image.width >= 1200
                 assert image.height >= 300
-    again = write_figures(several, tmp_path / "b", images={"dehaze": "image-01.png"})
+    again = write_figures(several, tmp_path / "b", strips=StripOptions(images={"dehaze": ("image-01.png",)}))
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in first]
     assert not list(tmp_path.glob("a/.*")) + list(tmp_path.glob("a/strips/.*"))
 
@@ -239,9 +240,9 @@ def test_a_name_that_no_group_has_is_refused(tmp_path: Path) -> None:
     write_store(tmp_path / "store", gains={"rbair": 6.0}, images=2, previews=False)
     several = groups(read_cells(tmp_path / "store")[0])
     with pytest.raises(ReportError, match="no image 'image-9"):
-        write_figures(several, tmp_path / "figures", images={"lowlight": "image-9.png"})
+        write_figures(several, tmp_path / "figures", strips=StripOptions(images={"lowlight": ("image-9.png",)}))
     with pytest.raises(ReportError, match="no task 'snow'"):
-        write_figures(several, tmp_path / "figures", images={"snow": "image-01.png"})
+        write_figures(several, tmp_path / "figures", strips=StripOptions(images={"snow": ("image-01.png",)}))
     assert not (tmp_path / "figures").exists()
 
 

@@ -100,5 +100,5 @@ def test_the_files_are_the_transcriptions_unchanged() -> None:
     shared = Path(__file__).resolve().parents[4] / "shared" / "published"
     if not shared.is_dir():
         pytest.skip("the transcriptions are not beside this checkout")
-    for path in PUBLISHED.glob("*.csv"):
+    for path in sorted({*PUBLISHED.glob("*.csv")} - {PUBLISHED / "references.csv"}):  # which is the suite's own
         assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256((shared / path.name).read_bytes()).digest()

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from restorebench.reports.escape import latex
-from restorebench.reports.tables.formats import CSV_HEADER, EXTENSIONS, render, write_formats
 from restorebench.reports.tables.model import Block, Column, CostHead, Number, PaperTable, TableRow
 from restorebench.reports.tables.paper import paper_table
+from restorebench.reports.tables.printing.formats import CSV_HEADER, EXTENSIONS, render, write_formats
 
 from ..table_examples import STANDARD, changed, embedded_group
 
@@ -25,7 +25,8 @@ COMMANDS = {
     *("toprule", "midrule", "bottomrule", "cmidrule", "multicolumn", "textsuperscript", "textbf", "underline"),
     *("textit", "scriptsize", "footnotesize", "raggedright", "par", "smallskip", "cite", "dagger", "pm"),
     *("bibliographystyle", "bibliography", "textless", "textgreater", "textquotedbl", "textasciicircum"),
-    *("textasciitilde", "textbackslash"),
+    *("textasciitilde", "textbackslash", "providecommand", "best", "fontseries", "selectfont"),
+    *("begingroup", "endgroup", "endhead"),
 }
 """All that the tables use: LaTeX's own, booktabs' rules and graphicx's resizebox."""
 
@@ -86,14 +87,15 @@ def check_latex(text: str) -> None:
     assert not opened
     assert len(re.findall(r"(?<!\\)\$", code)) % 2 == 0
     assert set(re.findall(r"\\([A-Za-z]+)", code)) <= COMMANDS
-    tabular = re.search(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", code, re.DOTALL)
+    tabular = re.search(r"\\begin\{(tabular|longtable)\}\{([lr]+)\}(.*?)\\end\{\1\}", code, re.DOTALL)
     assert tabular is not None
-    body = re.sub(r"\\(?:top|mid|bottom)rule|\\cmidrule\(lr\)\{[\d-]+\}", "", tabular[2])
+    body = re.sub(r"\\(?:top|mid|bottom)rule|\\cmidrule\(lr\)\{[\d-]+\}|\\endhead", "", tabular[3])
+    body = re.sub(r"^\\caption\{.*\}\n\\label\{.*\} \\\\$", "", body, flags=re.MULTILINE)
     lines = [line.strip() for line in body.split("\\\\") if line.strip()]
     assert len(lines) > 2
     for line in lines:
         spans = sum(int(size) - 1 for size in re.findall(r"\\multicolumn\{(\d+)\}", line))
-        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == len(tabular[1]), line
+        assert len(re.findall(r"(?<!\\)&", line)) + 1 + spans == len(tabular[2]), line
         assert line[0] not in "[*"
 
 
@@ -147,7 +149,7 @@ def test_latex_of_awkward_names_compiles(tmp_path: Path) -> None:
     path.write_text(render(AWKWARD, "latex"), encoding="utf-8")
     check_latex(path.read_text())
     compile_latex(path)
-    assert r"\textbf{30.00}" in path.read_text()
+    assert r"\best{30.00}" in path.read_text()
     assert "$-0.50$" in path.read_text()
 
 
@@ -174,7 +176,7 @@ def test_markdown_has_a_cell_for_every_column() -> None:
     assert {line.count("|") for line in table} == {10}
     assert len(table) == 2 + 5 + 1 + 7
     best = next(line for line in table if line.startswith("| RBaIR (tiny)"))
-    assert re.search(r"\| \d\d\.\d\d† \[\d\d\.\d\d, \d\d\.\d\d\] \|", best)
+    assert re.search(r"\| †\d\d\.\d\d \[\d\d\.\d\d, \d\d\.\d\d\] \|", best)
     assert "<u>" in text
     assert "| 31.58 |" in text
     assert "- <sup>a</sup> " in text

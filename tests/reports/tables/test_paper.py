@@ -12,9 +12,9 @@ import pytest
 from restorebench.benchmarks.store.records import mean_rows
 from restorebench.reports.analysis.cells import Group, groups, read_cells
 from restorebench.reports.errors import ReportError
-from restorebench.reports.tables.formats import write_formats
 from restorebench.reports.tables.model import PaperTable, TableRow
 from restorebench.reports.tables.paper import paper_table
+from restorebench.reports.tables.printing.formats import write_formats
 
 from ..stores import write_store
 from ..table_examples import STANDARD, changed, embedded_group

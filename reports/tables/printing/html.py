@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..escape import html
-from ..published.metrics import DIGITS, HEADS
-from ..published.results import load_sources
-from .model import Block, Number, PaperTable, TableRow
+from ...escape import html
+from ...marks import TIE
+from ...published.results import load_sources
+from ..model import Block, Number, PaperTable, TableRow
 
 STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;border-block:2px solid}"
-    "caption{text-align:start;font-weight:600;padding-block:.5rem}th,td{padding:.2rem .6rem;text-align:right}"
+    ".wide{overflow-x:auto}td{font-variant-numeric:tabular-nums}"
+    "caption{text-align:start;font-weight:600;padding-block:.5rem}th,td{padding:.2rem .4rem;text-align:right}"
     "th[scope=row],th[scope=rowgroup]{text-align:start;font-weight:400}th[scope=rowgroup]{font-style:italic}"
-    "thead th{text-align:center}tbody{border-block-start:1px solid}small{display:block;white-space:nowrap}"
-    "footer{max-width:70rem;font-size:.85rem}"
+    "thead th{text-align:center}tbody{border-block-start:1px solid}small{display:block}"
+    "footer{max-width:70rem;font-size:.85rem;overflow-wrap:anywhere}"
+    "@page{size:A4 landscape;margin:10mm}"
+    "@media print{body{margin:0;font-size:7.5pt}.wide{overflow:visible}th,td{padding:.1rem .25rem}"
+    "tr{break-inside:avoid}}"
 )
 
 
 def html_document(table: PaperTable) -> str:
     """The page: table, remarks, footnotes and sources."""
     signs = table.footnotes()
-    body = [html_table(table), "<footer>"]
+    body = ['<div class="wide" tabindex="0" role="region" aria-label="Table">', html_table(table), "</div>", "<footer>"]
     if table.remarks:
         body.append(f"<p>{' '.join(map(html, table.remarks))}</p>")
     if signs:
@@ -53,10 +57,10 @@ def html_document(table: PaperTable) -> str:
 def html_table(table: PaperTable) -> str:
     """The table element alone."""
     signs = table.footnotes()
-    first = ["Method", *(html(cost.title) + _signs(cost.notes, signs) for cost in table.costs)]
+    first = [html(table.first), *(html(cost.title) + _signs(cost.notes, signs) for cost in table.costs)]
     tasks = [
         f'<th scope="colgroup" colspan="{size}">{html(column.label)}{_signs(column.notes, signs)}'
-        + (f"<small>{html(column.dataset)}</small>" if column.dataset and not table.one_dataset else "")
+        + (f"<small>{html(column.dataset)}</small>" if column.dataset and table.heads_name_sets else "")
         + "</th>"
         for column, size in table.spans()
     ]
@@ -65,7 +69,7 @@ def html_table(table: PaperTable) -> str:
         f"<caption>{html(table.caption)}</caption>",
         "<thead>",
         "<tr>" + "".join(f'<th scope="col" rowspan="2">{name}</th>' for name in first) + "".join(tasks) + "</tr>",
-        "<tr>" + "".join(f'<th scope="col">{HEADS[column.metric]}</th>' for column in table.columns) + "</tr>",
+        "<tr>" + "".join(f'<th scope="col">{html(column.unit)}</th>' for column in table.columns) + "</tr>",
         "</thead>",
     ]
     width = len(first) + len(table.columns)
@@ -87,17 +91,18 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> str:
     if row.citation:
         place = table.citations.index(row.citation) + 1
         name += f' <a href="#source-{html(row.citation)}">[{place}]</a>'
-    cells = [f"<td>{html(number.text)}{_signs(number.notes, signs)}</td>" for number in row.costs]
+    cells = [f"<td>{_signs(number.notes, signs)}{html(number.text)}</td>" for number in row.costs]
     for column, score in zip(table.columns, row.scores, strict=True):
-        bounds = score.bounds(DIGITS[column.metric])
+        bounds = score.bounds(column.decimals)
         small = f"<small>{bounds}</small>" if bounds else ""
-        cells.append(f"<td>{_marked(score)}{_signs(score.notes, signs)}{small}</td>")
+        cells.append(f"<td>{_signs(score.notes, signs)}{_marked(score)}{small}</td>")
     return f'<tr class="{row.kind.replace(" ", "-")}"><th scope="row">{name}</th>{"".join(cells)}</tr>'
 
 
 def _marked(score: Number) -> str:
     text = html(score.text)
-    marks = {"best": f"<strong>{text}</strong>", "tie": f"{text}†", "second": f"<u>{text}</u>"}
+    # Columns end at the right, so a dagger before a number moves no digit.
+    marks = {"best": f"<strong>{text}</strong>", "tie": f"{TIE}{text}", "second": f"<u>{text}</u>"}
     return marks[score.mark] if score.mark else text
 
 

@@ -7,16 +7,16 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ...atomic import write_text
-from ..errors import ReportError
-from ..escape import csv_cell, file_stem, visible
-from ..escape import markdown as in_markdown
-from ..published.bibliography import bibtex
-from ..published.metrics import DIGITS, HEADS
-from ..published.results import load_sources
+from ....atomic import write_text
+from ...errors import ReportError
+from ...escape import csv_cell, file_stem, visible
+from ...escape import markdown as in_markdown
+from ...marks import TIE
+from ...published.bibliography import bibtex
+from ...published.results import load_sources
+from ..model import Column, Number, PaperTable, TableRow
 from .html import html_document
 from .latex import latex_body, latex_document
-from .model import Column, Number, PaperTable, TableRow
 
 EXTENSIONS = {"latex": ".tex", "markdown": ".md", "csv": ".csv", "html": ".html"}
 CSV_HEADER = (
@@ -91,7 +91,7 @@ def _bibliography(table: PaperTable) -> str:
 def markdown(table: PaperTable) -> str:
     """A pipe table with its footnotes; intervals stand behind the means."""
     signs = table.footnotes()
-    heads = ["method", *(in_markdown(cost.heading) + _signs(cost.notes, signs) for cost in table.costs)]
+    heads = [table.first.lower(), *(in_markdown(cost.heading) + _signs(cost.notes, signs) for cost in table.costs)]
     heads += [_head(column, table) + _signs(column.notes, signs) for column in table.columns]
     lines = [_pipes(heads), _pipes(["---"] + ["---:"] * (len(heads) - 1))]
     for block in table.blocks:
@@ -108,22 +108,27 @@ def markdown(table: PaperTable) -> str:
 
 
 def _head(column: Column, table: PaperTable) -> str:
-    dataset = f" ({column.dataset})" if column.dataset and not table.one_dataset else ""
-    return f"{in_markdown(column.label + dataset)} {HEADS[column.metric]}"
+    dataset = f" ({column.dataset})" if column.dataset and table.heads_name_sets else ""
+    return f"{in_markdown(column.label + dataset)} {in_markdown(column.unit)}".strip()
 
 
 def _markdown_cells(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> list[str]:
     name = in_markdown(row.method) + (f" [{row.citation}]" if row.citation else "") + _signs(row.notes, signs)
     scores = [
-        " ".join(filter(None, (_marked(score), score.bounds(DIGITS[column.metric])))) + _signs(score.notes, signs)
+        _before(score, signs) + " ".join(filter(None, (_marked(score), score.bounds(column.decimals))))
         for column, score in zip(table.columns, row.scores, strict=True)
     ]
-    return [name, *(number.text + _signs(number.notes, signs) for number in row.costs), *scores]
+    return [name, *(_signs(number.notes, signs) + number.text for number in row.costs), *scores]
+
+
+def _before(score: Number, signs: Mapping[str, str]) -> str:
+    """Footnotes and the dagger of a tie: columns end at the right, so what stands before a number moves no digit."""
+    return _signs(score.notes, signs) + (TIE if score.mark == "tie" else "")
 
 
 def _marked(score: Number) -> str:
-    marks = {"best": f"**{score.text}**", "tie": f"{score.text}†", "second": f"<u>{score.text}</u>"}
-    return marks[score.mark] if score.mark else score.text
+    marks = {"best": f"**{score.text}**", "second": f"<u>{score.text}</u>"}
+    return marks.get(score.mark or "", score.text)
 
 
 def _signs(notes: Iterable[str], signs: Mapping[str, str]) -> str:
@@ -136,7 +141,12 @@ def _pipes(cells: Iterable[str]) -> str:
 
 
 def tidy_csv(table: PaperTable) -> str:
-    """One line for each method, task and metric, and for each of its costs, with every digit."""
+    """One line for each method, task and metric, and for each of its costs, with every digit.
+
+    Of a table of images, one for each image, restorer and metric.
+    """
+    if table.long:
+        return _images_csv(table)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_HEADER)
@@ -145,6 +155,17 @@ def tidy_csv(table: PaperTable) -> str:
         costs = zip(table.costs, row.costs, strict=True)
         writer.writerows(_line(table, row, "", "", cost.name, number) for cost, number in costs)
         writer.writerows(_line(table, row, c.label, c.dataset, c.metric, score) for c, score in scores)
+    return buffer.getvalue()
+
+
+def _images_csv(table: PaperTable) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("suite", "image", "restorer", "metric", "value"))
+    for row in table.rows:
+        for column, score in zip(table.columns, row.scores, strict=True):
+            exact = "" if score.value is None else repr(score.value)
+            writer.writerow([*map(csv_cell, (table.suite, row.method, column.label)), column.metric, exact])
     return buffer.getvalue()
 
 

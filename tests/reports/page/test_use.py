@@ -1,128 +1,36 @@
-"""The static page, as a reader meets it: opened from disk in Chromium, sorted, filtered, looked into, at two widths."""
+"""The static page, as a reader uses it: opened from disk in Chromium, sorted, filtered, looked into."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
-import importlib.util
-import os
+import io
 import re
-import shutil
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 from restorebench.reports.analysis.cells import groups, read_cells
 from restorebench.reports.page.writer import write_page
 
-from ..stores import change_cell, fail_image, write_store
+from ..stores import write_store
+from .browser import Tab, head, needs_browser
 
 pytestmark = pytest.mark.slow
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ABSENT = [
-    name
-    for name, program in (("chromium", CHROMIUM), ("playwright", importlib.util.find_spec("playwright")))
-    if not program
-]
-needs_browser = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")
-VIEWS = [(width, theme) for width in (390, 1440) for theme in ("light", "dark")]
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page over two suites, with an unfinished restorer and a damaged record."""
-    results = write_store(tmp_path_factory.mktemp("store"), images=8)
-    lost = next(path for path in (results / "5d" / "kbnet").glob("*/record.json") if '"lowlight"' in path.read_text())
-    lost.write_text("{")
-    failed = next(path for path in (results / "5d" / "daair").glob("*/record.json") if '"derain"' in path.read_text())
-    fail_image(failed.parent, "image-03.png", "NaN in the output")
-    cells, problems = read_cells(results)
-    return write_page(groups(cells), results / "report", problems=problems)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield running
-        running.close()
-
-
-class Tab:
-    """An open page, and what went wrong in it."""
-
-    def __init__(self, browser: Any, url: str, *, width: int = 1440, theme: str = "light") -> None:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
-        )
-        self.close = context.close
-        self.page = context.new_page()
-        self.page.set_default_timeout(5000)
-        self.trouble: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.trouble.append(message.text) if message.type != "log" else None)
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.trouble.append(f"failed: {request.url}"))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.url, self.size = url, {"width": width, "height": 900}
-        self.fresh = False
-        self.load()
-
-    def load(self) -> None:
-        """Open the page anew, as it was at first, unless it still is."""
-        if not self.fresh:
-            self.page.set_viewport_size(self.size)
-            self.page.goto(self.url)
-            self.page.wait_for_selector("#cost-plot .main-svg")
-            self.fresh = True
-
-    def expect_rows(self, *names: str) -> None:
-        """Wait until the table has these rows in this order; sorting and filtering finish a moment after the event."""
-        from playwright.sync_api import expect
-
-        expect(self.page.locator("#board tbody th button")).to_have_text(list(names))
-
-
-@pytest.fixture(scope="module")
-def opened_once(browser: Any, report: Path) -> Iterator[Tab]:
-    opened = Tab(browser, report.as_uri())
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def view(opened_once: Tab) -> Iterator[Tab]:
-    """The page at 1440 pixels, to be looked at only; what it complains about fails the test that used it."""
-    opened_once.load()
-    yield opened_once
-    trouble, opened_once.trouble = opened_once.trouble, []
-    assert trouble == []
-    assert [url for url in opened_once.requests if not url.startswith(("file:", "data:"))] == []
-
-
-@pytest.fixture
-def tab(view: Tab) -> Tab:
-    """The same, to be used: the test that comes next has it loaded again."""
-    view.fresh = False
-    return view
 
 
 @needs_browser
 def test_sorting_with_the_mouse_and_with_the_keyboard_changes_the_order(tab: Tab) -> None:
     best_first = ["RBaIR (tiny)", "AnyIR (tiny)", "DaAIR (tiny)", "KBNet (tiny)", "Input"]
     tab.expect_rows(*best_first)
-    average = _head(tab, "Average")
+    average = head(tab, "Average")
     assert average.get_attribute("aria-sort") == "descending"
     average.click()
     tab.expect_rows(*best_first[::-1])
     assert average.get_attribute("aria-sort") == "ascending"
-    restorer = _head(tab, "Restorer")
+    restorer = head(tab, "Restorer")
     restorer.locator("[tabindex='0']").focus()
     tab.page.keyboard.press("Enter")
     tab.expect_rows(*sorted(best_first))
@@ -130,7 +38,7 @@ def test_sorting_with_the_mouse_and_with_the_keyboard_changes_the_order(tab: Tab
 
 @needs_browser
 def test_missing_values_stand_last_whichever_way_a_column_is_sorted(tab: Tab) -> None:
-    latency = _head(tab, "Latency")
+    latency = head(tab, "Latency")
     for direction in ("ascending", "descending"):
         latency.click()
         tab.page.locator(f"#board th[aria-sort={direction}] .head", has_text="Latency").wait_for()
@@ -327,96 +235,6 @@ def test_every_link_and_source_resolves(tab: Tab, report: Path) -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize(("width", "theme"), VIEWS)
-def test_nothing_overflows_or_is_cut(browser: Any, report: Path, tmp_path: Path, width: int, theme: str) -> None:
-    opened = Tab(browser, report.as_uri(), width=width, theme=theme)
-    shots = Path(os.environ.get("RESTOREBENCH_SCREENSHOTS") or tmp_path)
-    shots.mkdir(parents=True, exist_ok=True)
-    for suite in ("3d", "5d"):
-        opened.page.get_by_label("Suite").select_option(label=f"{suite} on embedded-256")
-        opened.page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; })")
-        opened.page.evaluate("Promise.all([...document.images].map(image => image.decode()))")
-        assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
-        cut = opened.page.evaluate(
-            """() => [...document.querySelectorAll("h1,h2,h3,p,li,dt,dd,figcaption,label,button,summary,th,td,a,span")]
-            .filter(node => node.clientWidth && node.scrollWidth > node.clientWidth + 1 && !node.matches(".unseen"))
-            .map(node => `${node.tagName} ${node.className}: ${node.textContent.slice(0, 60)}`)"""
-        )
-        assert cut == []
-    opened.page.screenshot(path=shots / f"page-{width}-{theme}.png", full_page=True)
-    opened.page.get_by_role("button", name="AnyIR (tiny)").first.click()
-    assert opened.page.locator("dialog").evaluate("node => node.scrollWidth <= node.clientWidth")
-    opened.page.screenshot(path=shots / f"page-record-{width}-{theme}.png")
-    ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (sum(map(int, re.findall(r"\d+", ground))) < 3 * 128) == (theme == "dark")
-    assert opened.trouble == []
-    opened.close()
-
-
-@needs_browser
-def test_text_has_the_contrast_of_wcag_aa_in_light_and_in_dark(tab: Tab) -> None:
-    from playwright.sync_api import expect
-
-    names = ["ground", "panel", "soft", "warn-ground", "ink", "muted", "accent", "best", "warn"]
-    pairs = [(text, under) for text in ("ink", "muted", "accent", "best") for under in ("ground", "panel", "soft")]
-    grounds = []
-    for theme in ("light", "dark"):
-        tab.page.emulate_media(color_scheme=theme)
-        style = "names => names.map(name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`))"
-        colours = dict(zip(names, tab.page.evaluate(style, names), strict=True))
-        weak = {
-            pair: ratio
-            for pair in [*pairs, ("warn", "warn-ground"), ("warn", "panel")]
-            if (ratio := _contrast(colours[pair[0]].strip(), colours[pair[1]].strip())) < 4.5
-        }
-        assert weak == {}
-        grounds.append(colours["panel"])
-        figure = tab.page.locator("#tasks-plot .xtick text").first
-        expect(figure).to_have_css("fill", _rgb(colours["ink"].strip()))  # drawn anew a moment after the change
-    assert grounds[0] != grounds[1]
-    tab.page.emulate_media(color_scheme="light")
-
-
-@needs_browser
-def test_every_control_has_a_name_and_headings_come_in_order(tab: Tab) -> None:
-    nameless = tab.page.evaluate(
-        """() => [...document.querySelectorAll("button, select, input, a, [role=region], [role=img]")]
-        .filter(node => !(node.textContent.trim() || node.getAttribute("aria-label") || node.labels?.length))
-        .map(node => node.outerHTML.slice(0, 80))"""
-    )
-    assert nameless == []
-    levels = tab.page.evaluate(
-        "[...document.querySelectorAll('main :is(h2, h3), header h1')].map(node => Number(node.tagName[1]))"
-    )
-    assert levels[0] == 1
-    assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
-    assert tab.page.locator("img:not([alt])").count() == 0
-    tab.page.keyboard.press("Tab")
-    assert tab.page.evaluate("document.activeElement.className") == "skip"
-    tab.page.keyboard.press("Enter")
-    assert tab.page.evaluate("document.activeElement.id") == "leaderboard"
-
-
-@needs_browser
-def test_names_are_text_and_never_markup(browser: Any, tmp_path: Path) -> None:
-    results = write_store(tmp_path, suites=("3d",), gains={"identity": 0, "rbair": 3, "kbnet": 1}, images=3, side=16)
-    for path in (results / "3d" / "kbnet").glob("*/record.json"):
-        change_cell(path.parent, title="</script><b>K</b><script>alert(1)//", command="<img src=x>")
-    cells, _ = read_cells(results)
-    target = write_page(groups(cells), results / "report", problems=["<i>odd</i> & more"])
-    opened = Tab(browser, target.as_uri())
-    name = "</script><b>K</b><script>alert(1)// (tiny)"
-    opened.expect_rows("RBaIR (tiny)", name, "Input")
-    assert opened.page.locator("b, main i, main img[src=x]").count() == 0
-    assert "<i>odd</i> & more" in opened.page.locator("#problems").inner_text()
-    assert name in opened.page.locator("#tasks .legend").text_content()
-    opened.page.get_by_role("button", name=name).first.click()
-    assert opened.page.locator("dialog pre").first.inner_text() == "<img src=x>"
-    assert opened.trouble == []
-    opened.close()
-
-
-@needs_browser
 def test_lpips_has_a_column_where_a_run_computed_it(browser: Any, tmp_path: Path) -> None:
     results = write_store(
         tmp_path, suites=("5d",), gains={"rbair": 3, "anyir": 2}, images=2, previews=False, lpips={"rbair": 0.1234}
@@ -439,34 +257,107 @@ def test_lpips_has_no_column_where_no_run_computed_it(view: Tab) -> None:
 
 
 @needs_browser
-def test_a_page_without_results_says_so(browser: Any, tmp_path: Path) -> None:
-    target = write_page([], tmp_path / "report")
-    context = browser.new_context()
-    opened = context.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(target.as_uri())
-    assert opened.locator("#headline").inner_text() == "No finished results yet"
-    assert not opened.locator("#leaderboard").is_visible()
-    assert errors == []
-    context.close()
+def test_another_image_of_a_task_can_be_picked_and_the_choice_of_restorer_stays(tab: Tab) -> None:
+    strip = tab.page.locator("#strip-0")
+    picker = strip.get_by_role("combobox", name="Image")
+    names = picker.locator("option").all_inner_texts()
+    assert len(names) == len(set(names)) == 8
+    strip.locator(".thumbnails button", has_text="KBNet").click()
+    strip.get_by_role("combobox", name="Left").select_option(label="Clean image")
+    before = strip.locator(".right").get_attribute("src")
+    picker.select_option(label=names[3])
+    assert strip.locator("h3 .unit").inner_text() == names[3]
+    after = strip.locator(".right").get_attribute("src")
+    assert after != before
+    assert "kbnet" in str(after)
+    assert "clean" in str(strip.locator(".left").get_attribute("src"))
+    assert strip.get_by_role("combobox", name="Image").evaluate("node => node === document.activeElement")
+    other = tab.page.locator("#strip-1").get_by_role("combobox", name="Image")
+    assert other.locator("option").count() == 8
 
 
-def _rgb(colour: str) -> str:
-    return f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
+@needs_browser
+def test_zoom_is_one_for_all_pictures_and_thumbnails_show_the_same_part(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": 300, "height": 900})
+    tab.page.locator("#strip-0").get_by_role("button", name="4×").click()
+    for strip in tab.page.locator(".strip").all():
+        assert strip.locator(".stage").evaluate("node => node.clientWidth") == 4 * 64
+        assert strip.locator(".zooms [aria-pressed=true]").inner_text() == "4×"
+    strip = tab.page.locator("#strip-0")
+    pane, list_ = strip.locator(".pane"), strip.locator(".thumbnails")
+    tab.page.wait_for_function("() => document.querySelector('#strip-0 .pane').clientWidth < 256")
+    pane.evaluate("node => { node.scrollLeft = 10; }")
+    tab.page.wait_for_timeout(100)
+    seen = pane.evaluate("node => node.clientWidth")
+    times, part = (
+        float(list_.evaluate("(node, name) => node.style.getPropertyValue(name)", name)) for name in ("--times", "--x")
+    )
+    assert times == pytest.approx(256 / seen, abs=1e-3)
+    scrolled = pane.evaluate("node => node.scrollLeft")
+    assert scrolled > 0
+    assert part == pytest.approx(scrolled / 256, abs=1e-3)
+    picture = list_.locator(".window").nth(1)
+    inner = picture.locator("img").bounding_box()
+    outer = picture.bounding_box()
+    assert inner is not None
+    assert outer is not None
+    assert inner["width"] == pytest.approx(times * outer["width"], rel=0.01)
+    assert outer["x"] - inner["x"] == pytest.approx(part * inner["width"], abs=0.6)
 
 
-def _head(tab: Tab, name: str) -> Any:
-    return tab.page.locator("#board thead th", has=tab.page.locator(".head", has_text=name))
+@needs_browser
+def test_error_maps_have_a_scale_with_the_colours_they_are_drawn_in(view: Tab) -> None:
+    scale = view.page.locator("#strip-0 .scale")
+    assert re.fullmatch(r"Error: 0\s*\d+ and more, of 255", scale.inner_text().replace("\n", " "))
+    ramp = scale.locator(".ramp").evaluate("node => getComputedStyle(node).backgroundImage")
+    colours = [tuple(map(int, re.findall(r"\d+", one))) for one in re.findall(r"rgb\([^)]*\)", ramp)]
+    table = matplotlib.colormaps["inferno"]
+    assert colours == [table(step / 8, bytes=True)[:3] for step in range(9)]
+    assert scale.locator(".ramp").evaluate("node => node.clientWidth") > 40
 
 
-def _contrast(first: str, second: str) -> float:
-    """Contrast ratio of two ``#rrggbb`` colours (WCAG 2.2, relative luminance)."""
+@needs_browser
+def test_the_table_can_be_downloaded_as_csv(tab: Tab, report: Path) -> None:
+    with tab.page.expect_download() as started:
+        tab.page.get_by_role("link", name="Download CSV").click()
+    assert started.value.suggested_filename == "3d-embedded-256-promptir-v1.csv"
+    lines = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_text(encoding="utf-8"))))
+    (best,) = (
+        one for one in lines if (one["restorer"], one["task"], one["metric"]) == ("RBaIR (tiny)", "average", "psnr")
+    )
+    row = tab.page.locator("#board tbody tr", has_text="RBaIR (tiny)").locator("td").first
+    assert f"{float(best['mean']):.2f}" == row.locator(".value").inner_text()
+    assert f"[{float(best['low']):.2f}, {float(best['high']):.2f}]" == row.locator(".interval").inner_text()
+    assert (best["weights"], best["mark"], best["images"], best["clusters"]) == ("bundled", "tie", "40", "8")
+    assert {one["metric"] for one in lines} == {"psnr", "ssim", "params", "macs", "latency_ms", "peak_mib"}
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    low, high = sorted((luminance(first), luminance(second)))
-    return (high + 0.05) / (low + 0.05)
+@needs_browser
+def test_the_fullest_suite_is_shown_first(browser: Any, tmp_path: Path) -> None:
+    results = write_store(tmp_path, suites=("3d",), gains={"rbair": 3, "kbnet": 1}, images=2, previews=False)
+    write_store(tmp_path, suites=("5d",), gains={"rbair": 3, "kbnet": 1, "anyir": 2}, images=2, previews=False)
+    opened = Tab(browser, write_page(groups(read_cells(results)[0]), tmp_path / "report").as_uri())
+    assert opened.page.locator("#suite").input_value() == "5d on embedded-256"
+    assert not opened.page.locator("#images").is_visible()  # no picture was kept
+    assert not opened.page.get_by_role("link", name="Images").is_visible()
+    assert opened.trouble == []
+    opened.close()
+
+
+@needs_browser
+def test_nothing_empty_is_selected(tab: Tab, browser: Any, tmp_path: Path) -> None:
+    tab.page.get_by_label("Suite").select_option(label="5d on embedded-256")
+    task = tab.page.locator("#difference-task")
+    for label in task.locator("option").all_inner_texts():  # KBNet has no low light
+        task.select_option(label=label)
+        first, second = (tab.page.locator(f"#difference-{id}").input_value() for id in "ab")
+        assert first != second
+        assert tab.page.locator("#differences .barlayer .point").count() >= 7
+        shown = tab.page.locator("#difference-a option").all_inner_texts()
+        assert ("KBNet (tiny)" in shown) == (label != "lowlight")
+    results = write_store(tmp_path, suites=("5d",), gains={"identity": 0, "rbair": 3}, images=2, previews=False)
+    opened = Tab(browser, write_page(groups(read_cells(results)[0]), tmp_path / "report").as_uri())
+    assert not opened.page.locator("#differences").is_visible()
+    assert opened.page.locator("#cost").is_visible()
+    assert opened.trouble == []
+    opened.close()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..escape import file_stem, latex
-from ..published.metrics import DIGITS, HEADS
-from .model import Number, PaperTable, TableRow
-from .numbers import MISSING
+from ...escape import file_stem, latex
+from ..model import Number, PaperTable, TableRow
+from ..numbers import MISSING
 
 WIDE = 8
 """More columns of scores than this are scaled to the width of the text."""
+BOLD = r"\providecommand{\best}[1]{{\fontseries{b}\selectfont #1}}% bold whose digits are as wide as the others"
 
 
 def latex_document(table: PaperTable) -> str:
@@ -25,6 +25,7 @@ def latex_document(table: PaperTable) -> str:
             r"\usepackage[a4paper,landscape,margin=12mm]{geometry}",
             r"\usepackage{booktabs}",
             r"\usepackage{graphicx}",
+            *([r"\usepackage{longtable}"] if table.long else []),
             r"\begin{document}",
             latex_body(table).rstrip("\n"),
             *bibliography,
@@ -35,35 +36,78 @@ def latex_document(table: PaperTable) -> str:
 
 
 def latex_body(table: PaperTable) -> str:
-    """The float: caption, booktabs table, remarks and footnotes. It needs the packages booktabs and graphicx."""
+    """The table: caption, booktabs rules, remarks and footnotes. It needs the packages booktabs and graphicx.
+
+    A table that may run over several pages needs booktabs and longtable.
+    """
+    return _pages(table) if table.long else _float(table)
+
+
+def _float(table: PaperTable) -> str:
     signs = table.footnotes()
-    numbers = len(table.costs) + len(table.columns)
     wide = len(table.columns) > WIDE
-    rows = [line for block in _blocks(table, signs) for line in block]
-    notes = [rf"\textsuperscript{{{sign}}}~{latex(text)}" for text, sign in signs.items()]
     return "\n".join(
         [
             r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
             r"\begin{table*}[tp]",
             r"\centering",
+            BOLD,
             rf"\caption{{{latex(table.caption)}}}",
             rf"\label{{tab:{file_stem(table.stem)}}}",
             *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
-            rf"\begin{{tabular}}{{l{'r' * numbers}}}",
+            rf"\begin{{tabular}}{{{_alignment(table)}}}",
             r"\toprule",
             *_header(table, signs),
-            *rows,
+            *_lines(table, signs),
             r"\bottomrule",
             r"\end{tabular}" + ("}" if wide else ""),
             r"\par\smallskip",
-            r"\begin{minipage}{\textwidth}\footnotesize\raggedright",
-            *(rf"{latex(remark)}" for remark in table.remarks),
-            *([r"\par " + "; ".join(notes) + "."] if notes else []),
-            r"\end{minipage}",
+            *_below(table, signs),
             r"\end{table*}",
             "",
         ]
     )
+
+
+def _pages(table: PaperTable) -> str:
+    signs = table.footnotes()
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs} and \usepackage{longtable}",
+            r"\begingroup\footnotesize",
+            BOLD,
+            rf"\begin{{longtable}}{{{_alignment(table)}}}",
+            rf"\caption{{{latex(table.caption)}}}",
+            rf"\label{{tab:{file_stem(table.stem)}}} \\",
+            r"\toprule",
+            *_header(table, signs),
+            r"\endhead",
+            *_lines(table, signs),
+            r"\bottomrule",
+            r"\end{longtable}",
+            *_below(table, signs),
+            r"\endgroup",
+            "",
+        ]
+    )
+
+
+def _alignment(table: PaperTable) -> str:
+    return "l" + "r" * (len(table.costs) + len(table.columns))
+
+
+def _lines(table: PaperTable, signs: Mapping[str, str]) -> list[str]:
+    return [line for block in _blocks(table, signs) for line in block]
+
+
+def _below(table: PaperTable, signs: Mapping[str, str]) -> list[str]:
+    notes = [rf"\textsuperscript{{{sign}}}~{latex(text)}" for text, sign in signs.items()]
+    return [
+        r"\begin{minipage}{\textwidth}\footnotesize\raggedright",
+        *(rf"{latex(remark)}" for remark in table.remarks),
+        *([r"\par " + "; ".join(notes) + "."] if notes else []),
+        r"\end{minipage}",
+    ]
 
 
 def _header(table: PaperTable, signs: Mapping[str, str]) -> list[str]:
@@ -74,10 +118,10 @@ def _header(table: PaperTable, signs: Mapping[str, str]) -> list[str]:
     for _, size in spans:
         rules.append(rf"\cmidrule(lr){{{start}-{start + size - 1}}}")
         start += size
-    heads = ["Method", *(latex(cost.title) + _signs(cost.notes, signs) for cost in table.costs)]
-    heads += [HEADS[column.metric] for column in table.columns]
+    heads = [latex(table.first), *(latex(cost.title) + _signs(cost.notes, signs) for cost in table.costs)]
+    heads += [latex(column.unit) for column in table.columns]
     empty = [""] * (1 + len(table.costs))
-    below = [] if table.one_dataset else [_line([*empty, *sets])]
+    below = [] if not table.heads_name_sets else [_line([*empty, *sets])]
     return [_line([*empty, *names]), *below, " ".join(rules), _line(heads)]
 
 
@@ -102,11 +146,12 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> list[str
     # A bracket or star at the beginning would be taken for an argument of the line end before it.
     name = f"{{{name[0]}}}{name[1:]}" if name[:1] in ("[", "*") else name
     name += rf"~\cite{{{row.citation}}}" if row.citation else ""
-    costs = [_text(number) + _signs(number.notes, signs) for number in row.costs]
-    scores = [_marked(score) + _signs(score.notes, signs) for score in row.scores]
+    # Columns end at the right, so what stands before a number moves no digit.
+    costs = [_signs(number.notes, signs) + _text(number) for number in row.costs]
+    scores = [_signs(score.notes, signs) + _marked(score) for score in row.scores]
     lines = [_line([name + _signs(row.notes, signs), *costs, *scores])]
     pairs = zip(table.columns, row.scores, strict=True)
-    bounds = [score.bounds(DIGITS[column.metric]) for column, score in pairs]
+    bounds = [score.bounds(column.decimals) for column, score in pairs]
     if any(bounds):
         small = [rf"{{\scriptsize {text}}}" if text else "" for text in bounds]
         lines.append(_line([""] * (1 + len(table.costs)) + small))
@@ -115,7 +160,7 @@ def _row(row: TableRow, table: PaperTable, signs: Mapping[str, str]) -> list[str
 
 def _marked(score: Number) -> str:
     text = _text(score)
-    marks = {"best": rf"\textbf{{{text}}}", "tie": rf"{text}$^{{\dagger}}$", "second": rf"\underline{{{text}}}"}
+    marks = {"best": rf"\best{{{text}}}", "tie": rf"$^{{\dagger}}${text}", "second": rf"\underline{{{text}}}"}
     return marks[score.mark] if score.mark else text
 
 
