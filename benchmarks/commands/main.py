@@ -47,6 +47,10 @@ COMMANDS = {
     "check": Command("run the conformance tests of a restorer; verify a results folder", "check"),
     "weights": Command("list and convert published checkpoints", "weights"),
     "report": Command("derive leaderboard and tables from the store", "report"),
+    "status": Command("show what is done, running, failed and missing of the sweeps of a store", "stores.status"),
+    "retry": Command("run again what failed in the last sweep of a store", "stores.retry"),
+    "merge": Command("join the results folders of several machines", "stores.merge"),
+    "gc": Command("show, then remove, what a results folder no longer needs", "stores.gc"),
     "list": Command("show restorers, tasks or protocols", "list"),
 }
 

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     notices = [notice for plan in jobs.plans for notice in plan.notices]
     for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
-    kept = KeptPlans(jobs.plans, shlex.join(["bench", "run", *arguments]))
+    kept = KeptPlans(jobs.plans, shlex.join(["bench", "run", *arguments]), whole=jobs.whole)
     try:
         code = jobs.launch_all()
     except (ValueError, OSError) as error:  # of a single run

@@ -14,12 +14,13 @@ from .plan import RunPlan
 class KeptPlans:
     """The plans of one command line in the stores that its jobs write to."""
 
-    def __init__(self, plans: Sequence[RunPlan], command: str) -> None:
+    def __init__(self, plans: Sequence[RunPlan], command: str, *, whole: bool = True) -> None:
         """Write them.
 
         Args:
             plans: of all jobs.
             command: as it was typed.
+            whole: whether it asks for no others.
 
         Raises:
             UserError: a store has something else in the place of the folder of plans.
@@ -28,7 +29,8 @@ class KeptPlans:
         for plan in plans:
             self._jobs.setdefault(plan.store.root, []).append(plan)
         self._kept = {
-            root: SweepPlan(command=command, jobs=tuple(map(planned_job, jobs))) for root, jobs in self._jobs.items()
+            root: SweepPlan(command=command, jobs=tuple(map(planned_job, jobs)), whole=whole)
+            for root, jobs in self._jobs.items()
         }
         for root, kept in self._kept.items():
             kept.write(root)

@@ -81,6 +81,7 @@ class SweepPlan:
         folder, host, pid: where it was started last, and by which process.
         started, ended: when, ISO 8601 in UTC; `ended` is empty until it has come to its end.
         jobs: in order.
+        whole: whether these are all; the largest sweeps are not composed to their end beforehand.
     """
 
     version: int = PLAN_VERSION
@@ -91,6 +92,7 @@ class SweepPlan:
     pid: int = field(default_factory=os.getpid)
     started: str = field(default_factory=lambda: _now())
     ended: str = ""
+    whole: bool = True
 
     @property
     def id(self) -> str:

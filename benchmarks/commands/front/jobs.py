@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from ....messages import one_line
 from ...errors import UserError
 from ...evaluation.config import CONFIG_MODULE
-from .hydra import HydraCommand, Schema
+from .hydra import MOST_COMPOSED, HydraCommand, Schema
 from .stderr import in_words, is_told, set_up_logging
 
 logger = logging.getLogger("restorebench")
@@ -132,6 +132,7 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         failures: what is wrong with outcomes of jobs that other processes ran, one line each.
         faults: files and folders that jobs could not read or write; the other jobs still run.
         mistakes: errors of the user that only a running job could meet; the other jobs still run.
+        whole: whether `plans` are those of all jobs; the largest sweeps are not composed to their end beforehand.
         failed: of a sweep, every job that did not come to an end, or whose outcome lacks something.
     """
 
@@ -164,6 +165,7 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         self._options = composed.options
         self._planned = {repr(config): plan(config) for config in configs}
         self._sweep = len(self._planned) > 1
+        self.whole = len(configs) < MOST_COMPOSED
         self.outcomes: list[Outcome] = []
         self.failures: list[str] = []
         self.faults: list[OSError] = []
