@@ -180,6 +180,8 @@ def main() -> None:
     parser.add_argument("--cells", default="1000,10000,100000")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--page-up-to", type=int, default=1000, help="cells beyond which the page is left out")
+    parser.add_argument("--rows-up-to", type=int, default=10000, help="the same for reading every row, for its memory")
+    parser.add_argument("--longest", type=float, default=900, help="seconds after which a step is given up")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the stores are made")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -193,15 +195,21 @@ def main() -> None:
             make_store(results, cells, options.images)
         sys.stdout.write(f"{cells} cells made in {time.perf_counter() - began:.0f} s\n")
         time.sleep(3)  # until no file has just been changed
+        most = {"page": options.page_up_to, "reading every row": options.rows_up_to}
         for step in STEPS:
-            if step != "page" or cells <= options.page_up_to:
-                _add(options.file, {"step": step, "cells": cells, "images_per_cell": options.images}, results)
+            if cells <= most.get(step, cells):
+                known: dict[str, str | int] = {"step": step, "cells": cells, "images_per_cell": options.images}
+                _add(options.file, known, results, options.longest)
         shutil.rmtree(results)
 
 
-def _add(file: Path, known: dict[str, str | int], results: Path) -> None:
+def _add(file: Path, known: dict[str, str | int], results: Path, longest: float) -> None:
     command = [sys.executable, "-m", __spec__.name, "--step", str(known["step"]), "--folder", str(results)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    try:
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=longest)
+    except subprocess.TimeoutExpired:
+        sys.stdout.write(f"{known}: given up after {longest:g} s\n")
+        return
     if done.returncode:
         sys.stdout.write(f"{known}: {done.stderr[-300:]}\n")
         return
