@@ -17,8 +17,7 @@ from ...reports.tables.leaderboard import write_leaderboard
 from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..evaluation.job import CellOutcome, Job
-from ..evaluation.plan import RunPlan, make_plan
-from ..evaluation.planned import KeptPlans
+from ..evaluation.plan import KeptPlans, RunPlan, make_plan
 from ..protocols.lpips import lpips_notice
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs

@@ -23,8 +23,7 @@ from .config import DataConfig, LpipsConfig, RunConfig
 from .fingerprint import fingerprint
 from .job import Job
 from .pipeline import Scorer, compute_rows
-from .plan import RunPlan, make_plan
-from .planned import KeptPlans
+from .plan import KeptPlans, RunPlan, make_plan
 from .results import Evaluation, TaskRows, image_frame, summary_frame
 
 DEFAULT_SUITE = "5d"

@@ -230,7 +230,7 @@ def _without_problem(scored: list[list[str]], columns: list[list[float]], lpips:
     for line, scores, perceptual in zip(scored, zip(*columns, strict=True), lpips, strict=True):
         if not all(map(math.isfinite, scores)) or math.isinf(perceptual):
             values = dict(zip(SCORES, scores, strict=True))
-            if ImageRow(image=line[0], status="ok", lpips=perceptual, **values).problem:  # type: ignore[arg-type]
+            if ImageRow(image=line[0], status="ok", lpips=perceptual, **values).problem:
                 return False
     return True
 

@@ -287,7 +287,7 @@ def _named(kind: Any) -> str:
 def _part_of(part: type[Part], values: object, where: str) -> Part:
     if not isinstance(values, dict):
         raise RecordError(f"not a record: {where or 'it'} is no object")
-    known = {each.name: each for each in _sorted_fields(part)}
+    known = {each.name: each for each in _sorted_fields(part)}  # type: ignore[arg-type]
     below = f"{where}." if where else ""
     for name in values:
         if name not in known:
@@ -307,7 +307,7 @@ def _kinds(part: type[Any]) -> dict[str, Any]:
 def plain(part: Any) -> dict[str, Any]:
     """A dataclass as data for JSON, sorted by name, without the fields that are left out for their value."""
     result: dict[str, Any] = {}
-    for each in _sorted_fields(type(part)):
+    for each in _sorted_fields(type(part)):  # type: ignore[arg-type]
         value = getattr(part, each.name)
         if LEFT_OUT in each.metadata and value == each.metadata[LEFT_OUT]:
             continue

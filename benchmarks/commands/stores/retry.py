@@ -17,8 +17,7 @@ from ....messages import one_line
 from ...errors import UserError
 from ...evaluation.config import RunConfig
 from ...evaluation.job import Job
-from ...evaluation.plan import RunPlan, make_plan
-from ...evaluation.planned import restricted
+from ...evaluation.plan import RunPlan, make_plan, restricted
 from ...store.facts import CellFacts
 from ...store.folders import CellFolder
 from ...store.index import Index

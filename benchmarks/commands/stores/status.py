@@ -15,7 +15,8 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from ....reports.tables.leaderboard import made_by, oddity
+from ....reports.analysis.vetting import oddity
+from ....reports.tables.leaderboard import made_by
 from ...errors import UserError
 from ...store.claims import Claim, is_alive, read_claims
 from ...store.facts import CellFacts

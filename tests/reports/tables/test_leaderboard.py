@@ -84,9 +84,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def anew(store: Path) -> list[bytes]:
     """The leaderboard's files, written elsewhere by who remembers nothing."""
-    elsewhere = Path(shutil.copytree(store, store.with_name("elsewhere"), dirs_exist_ok=True))
-    (elsewhere / index.INDEX).unlink()
-    return [path.read_bytes() for path in write_leaderboard(elsewhere)]
+    elsewhere = Path(shutil.copytree(store, store.with_name("elsewhere"), ignore=shutil.ignore_patterns(index.INDEX)))
+    files = [path.read_bytes() for path in write_leaderboard(elsewhere)]
+    shutil.rmtree(elsewhere)
+    return files
 
 
 def stamps(store: Path) -> list[int]:

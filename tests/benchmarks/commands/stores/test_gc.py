@@ -60,9 +60,7 @@ def test_it_shows_first_and_then_removes_what_no_plan_names(store: Path, bench_h
     assert everything(store) == before
     done = bench_here("gc", "--yes", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert sorted(cell.folder for cell in read_cells(store)[0]) == sorted(
-        Path("results") / p.relative_to(store) for p in kept
-    )
+    assert [cell.folder for cell in read_cells(store)[0]] == kept
     assert not (store / "3d/kbnet").exists()
     named = {previews_key(read_cell(folder).record.identity) for folder in kept}
     assert {path.name for path in (store / "previews").iterdir()} == named
