@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from ...messages import one_line
 from ...reports.analysis.cells import groups, read_cells
 from ...reports.tables.leaderboard import write_leaderboard
 from ...reports.tables.terminal import FailedCell, terminal_table
@@ -25,6 +24,7 @@ from .front.jobs import Jobs
 logger = logging.getLogger("restorebench")
 
 COMMAND = HydraCommand(RUN_CONFIG, RunConfig)
+DEFECT = "it ended with a traceback"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,13 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     notices = [notice for plan in jobs.plans for notice in plan.notices]
     for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
-    kept = KeptPlans(jobs.plans, shlex.join(["bench", "run", *arguments]), whole=jobs.whole)
-    try:
-        code = jobs.launch_all()
-    except (ValueError, OSError) as error:  # of a single run
-        kept.finish([(plan, one_line(error)) for plan in jobs.plans])
-        raise
-    kept.finish([(job.plan, job.reason) for job in jobs.failed if job.plan is not None])
+    code = launched(jobs, arguments)
     failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         cells = [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]
@@ -57,6 +51,25 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"\n{jobs.failed_lines()}")
         sys.stdout.flush()
     return max(code, 1 if any(map(incomplete, jobs.outcomes)) else 0)
+
+
+def launched(jobs: Jobs[RunConfig, RunPlan, list[CellOutcome]], arguments: Sequence[str]) -> int:
+    """Run the jobs, whose plan is kept in the store from now on, with what became of it; the exit code.
+
+    Raises:
+        ValueError, OSError: of a single job.
+    """
+    kept = KeptPlans(jobs.plans, shlex.join(["bench", "run", *arguments]), whole=jobs.whole)
+    try:
+        code = jobs.launch_all()
+    except (ValueError, OSError) as error:
+        kept.finish([(plan, " ".join(str(error).split())) for plan in jobs.plans])
+        raise
+    except SystemExit as stop:
+        kept.finish([(plan, DEFECT) for plan in jobs.plans] if stop.code else [])
+        raise
+    kept.finish([(job.plan, job.reason) for job in jobs.failed if job.plan is not None])
+    return code
 
 
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
@@ -114,7 +127,7 @@ def show_results(results: Path, plans: Sequence[RunPlan], failed: Sequence[Faile
     ran = {(plan.suite.suite.name, plan.cell(data).id) for plan in plans for data in plan.suite.data}
     run_groups = [
         group
-        for group in groups(read_cells(results)[0])
+        for group in groups(read_cells(results, {suite for suite, _ in ran})[0])
         if any((group.suite, c.record.cell) in ran for r in group.restorers for c in r.cells.values())
     ]
     files = "\n".join(f"  {path}" for path in written)

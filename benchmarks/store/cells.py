@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,11 +62,18 @@ def read_cell(folder: Path) -> CheckedCell:
     raise AssertionError("unreachable")
 
 
-def read_cells(results: Path) -> tuple[list[CheckedCell], list[str]]:
-    """All finished cells of a results folder that add up, in a stable order, and a line for each that is left out."""
+def read_cells(results: Path, suites: Collection[str] | None = None) -> tuple[list[CheckedCell], list[str]]:
+    """Finished cells of a results folder that add up, in a stable order, and a line for each that is left out.
+
+    Args:
+        results: the folder.
+        suites: only those of these suites; None for all.
+    """
     cells: list[CheckedCell] = []
     folders, problems = cell_folders(results)
     for folder in folders:
+        if suites is not None and folder.parent.parent.name not in suites:
+            continue
         if is_there(folder / RECORD):
             try:
                 cells.append(read_cell(folder))

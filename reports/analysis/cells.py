@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,9 +132,9 @@ class Group:
         return file_stem(f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}")
 
 
-def read_cells(results: Path) -> tuple[list[StoredCell], list[str]]:
-    """All cells of a results folder that add up, and one line for each that is left out."""
-    cells, problems = store.read_cells(results)
+def read_cells(results: Path, suites: Collection[str] | None = None) -> tuple[list[StoredCell], list[str]]:
+    """Cells of a results folder that add up, and one line for each that is left out; only of `suites`, if given."""
+    cells, problems = store.read_cells(results, suites)
     return [StoredCell(cell.record, cell.rows, results, cell.folder) for cell in cells], problems
 
 
