@@ -241,7 +241,11 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         if len(kinds) == len(value):
             return tuple(decoded(each, item, where) for each, item in zip(kinds, value, strict=True))
     if origin is dict and isinstance(value, dict):
-        return {name: decoded(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
+        exact = _exact(arguments[1])
+        return {
+            name: item if type(item) in exact else decoded(arguments[1], item, f"{where}.{name}")
+            for name, item in value.items()
+        }
     accepted = (int, float) if kind is float else kind
     if origin is None and isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
         return _usable(value, where)
@@ -252,6 +256,13 @@ def decoded(kind: Any, value: object, where: str) -> Any:
 def _shape(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
     """Origin and arguments of a type, and whether it is a part, which are asked for each value of each record."""
     return get_origin(kind), get_args(kind), isinstance(kind, type) and is_dataclass(kind)
+
+
+@functools.cache
+def _exact(kind: Any) -> frozenset[type]:
+    """The types of which any value is one of `kind` as it is; texts and truth values are most of a record."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return frozenset(kinds) if set(kinds) <= {str, bool, NoneType} else frozenset()
 
 
 def _usable(value: Any, where: str) -> Any:
@@ -266,8 +277,12 @@ def _free(value: Any, where: str, depth: int = 1) -> Any:
         raise RecordError(f"not a record: {where.partition('.')[0]} is nested more than {DEEPEST} levels deep")
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, part in parts:
-        _free(part, f"{where}.{name}", depth + 1)
+        if depth == DEEPEST or type(part) not in _HARMLESS:
+            _free(part, f"{where}.{name}", depth + 1)
     return _usable(value, where)
+
+
+_HARMLESS = _exact(str | bool | None)
 
 
 def _one_of(kinds: Sequence[Any], value: object, where: str) -> Any:
@@ -287,7 +302,7 @@ def _named(kind: Any) -> str:
 def _part_of(part: type[Part], values: object, where: str) -> Part:
     if not isinstance(values, dict):
         raise RecordError(f"not a record: {where or 'it'} is no object")
-    known = {each.name: each for each in _sorted_fields(part)}  # type: ignore[arg-type]
+    known = _known_fields(part)  # type: ignore[arg-type]
     below = f"{where}." if where else ""
     for name in values:
         if name not in known:
@@ -296,7 +311,17 @@ def _part_of(part: type[Part], values: object, where: str) -> Part:
         if name not in values and LEFT_OUT not in each.metadata:
             raise RecordError(f"not a record: no field {below}{name}")
     kinds = _kinds(part)  # type: ignore[arg-type]
-    return part(**{name: decoded(kinds[name], value, f"{below}{name}") for name, value in values.items()})
+    return part(
+        **{
+            name: value if type(value) in _exact(kinds[name]) else decoded(kinds[name], value, f"{below}{name}")
+            for name, value in values.items()
+        }
+    )
+
+
+@functools.cache
+def _known_fields(part: type[Any]) -> dict[str, Field[Any]]:
+    return {each.name: each for each in _sorted_fields(part)}  # type: ignore[arg-type]
 
 
 @functools.cache
