@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("restorebench")
 
 COMMAND = HydraCommand(RUN_CONFIG, RunConfig)
+DEFECT = "it ended with a traceback"
 
 
 @under_torchrun()
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         logger.info(notice)
     total = sum(len(plan.suite.data) for plan in jobs.plans)
     with sweep_progress(total, shown=speaks() and any(plan.progress for plan in jobs.plans)):
-        code = jobs.launch_all()
+        code = launched(jobs, arguments)
     failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         cells = [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]
@@ -75,6 +76,27 @@ def planned(config: RunConfig) -> RunPlan:
     from ..evaluation.plan import make_plan
 
     return make_plan(config)
+
+
+def launched(jobs: Jobs[RunConfig, RunPlan, list[CellOutcome]], arguments: Sequence[str]) -> int:
+    """Run the jobs, whose plan is kept in the store from now on, with what became of it; the exit code.
+
+    Raises:
+        ValueError, OSError: of a single job.
+    """
+    from ..evaluation.plan import KeptPlans
+
+    kept = KeptPlans(jobs.plans, shlex.join(["bench", "run", *arguments]), whole=jobs.whole)
+    try:
+        code = jobs.launch_all()
+    except (ValueError, OSError) as error:
+        kept.finish([(plan, " ".join(str(error).split())) for plan in jobs.plans])
+        raise
+    except SystemExit as stop:
+        kept.finish([(plan, DEFECT) for plan in jobs.plans] if stop.code else [])
+        raise
+    kept.finish([(job.plan, job.reason) for job in jobs.failed if job.plan is not None])
+    return code
 
 
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
@@ -111,7 +133,8 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
 
 def rounding_losses(plan: RunPlan) -> list[str]:
     """What a lower dtype than float32 costs in each cell, in words, where the store has the same cell in float32."""
-    dtype, lines = plan.numerics.dtype, []
+    dtype = plan.numerics.dtype
+    lines: list[str] = []
     if dtype == "float32":
         return lines
     for data in plan.suite.data:
@@ -168,7 +191,7 @@ def show_results(results: Path, plans: Sequence[RunPlan], failed: Sequence[Faile
     ran = {(plan.suite.suite.name, plan.cell(data).id) for plan in plans for data in plan.suite.data}
     run_groups = [
         group
-        for group in groups(read_cells(results)[0])
+        for group in groups(read_cells(results, {suite for suite, _ in ran})[0])
         if any((group.suite, c.record.cell) in ran for r in group.restorers for c in r.cells.values())
     ]
     files = "\n".join(f"  {path}" for path in written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +66,7 @@ class RestorerResult:
 
     Attributes:
         label: its name in tables and figures, different from all others of the group.
-        records: its records, with their leaderboard's rows.
+        records: what its leaderboard's rows say.
         cells: its cells by the key of their task.
     """
 
@@ -77,7 +77,7 @@ class RestorerResult:
     @property
     def record(self) -> Record:
         """A record, for what all of them share."""
-        return self.records.first
+        return next(iter(self.cells.values())).record
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -134,9 +134,9 @@ class Group:
         return file_stem(f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}")
 
 
-def read_cells(results: Path) -> tuple[list[StoredCell], list[str]]:
-    """All cells of a results folder that add up, and one line for each that is left out."""
-    cells, problems = store.read_cells(results)
+def read_cells(results: Path, suites: Collection[str] | None = None) -> tuple[list[StoredCell], list[str]]:
+    """Cells of a results folder that add up, and one line for each that is left out; only of `suites`, if given."""
+    cells, problems = store.read_cells(results, suites)
     return [StoredCell(cell.record, cell.rows, results, cell.folder) for cell in cells], problems
 
 
@@ -193,24 +193,19 @@ def knows_row(group: Group, name: str) -> bool:
 def _restorers(
     members: Sequence[RestorerRecords], by_place: dict[tuple[str, str], StoredCell]
 ) -> tuple[RestorerResult, ...]:
-    labels = _labels(members)
-    results = [
-        RestorerResult(
-            label, member, {key: by_place[record.suite, record.cell] for key, record in member.records.items()}
-        )
-        for label, member in zip(labels, members, strict=True)
-    ]
+    cells = [{key: by_place[facts.suite, facts.cell] for key, facts in member.cells.items()} for member in members]
+    labels = _labels([(member, next(iter(its.values())).record) for member, its in zip(members, cells, strict=True)])
+    results = [RestorerResult(*each) for each in zip(labels, members, cells, strict=True)]
     return tuple(sorted(results, key=lambda restorer: (not restorer.is_input, restorer.label)))
 
 
-def _labels(members: Sequence[RestorerRecords]) -> list[str]:
+def _labels(members: Sequence[tuple[RestorerRecords, Record]]) -> list[str]:
     """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart.
 
     What a reader must not overlook stands in the name: the label of a weights file of unknown origin, ``untrained``.
     """
 
-    def parts(member: RestorerRecords) -> list[str]:
-        record = member.first
+    def parts(member: RestorerRecords, record: Record) -> list[str]:
         numerics = plain(record.identity.numerics)
         own = YOURS if record.provenance == YOURS and record.variant != YOURS else ""
         remarks = [record.variant, own, member.label, "untrained" if record.provenance == "untrained" else ""]
@@ -221,7 +216,7 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
         return [name, source, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
 
-    rows = [parts(member) for member in members]
+    rows = [parts(*member) for member in members]
     labels: list[str] = []
     for row in rows:
         rivals = [other for other in rows if other[0] == row[0] and other is not row]

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from ....messages import one_line
 from ...errors import UserError
 from ...evaluation.config import CONFIG_MODULE
-from .hydra import HydraCommand, Schema
+from .hydra import MOST_COMPOSED, HydraCommand, Schema
 from .launchers import without_launcher
 from .launching import offer_to_hydra
 from .share import Share
@@ -139,6 +139,7 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         failures: what is wrong with outcomes of jobs that other processes ran, one line each.
         faults: files and folders that jobs could not read or write; the other jobs still run.
         mistakes: errors of the user that only a running job could meet; the other jobs still run.
+        whole: whether `plans` are those of all jobs; the largest sweeps are not composed to their end beforehand.
         failed: of a sweep, every job that did not come to an end, or whose outcome lacks something.
         share: what a job in another process may take of its host; set by the launcher.
         log: file of a job's messages; set where it runs.
@@ -175,6 +176,7 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         self._planned = {repr(config): plan(config) for config in configs}
         self._words = {repr(config): words for config, words in zip(composed.configs, composed.words, strict=True)}
         self._sweep = len(self._planned) > 1 or bool(composed.launcher)
+        self.whole = len(configs) < MOST_COMPOSED
         self.use_gpus = any(getattr(config, "device", "auto") != "cpu" for config in configs)
         self.share: Share | None = None
         self.log = ""
