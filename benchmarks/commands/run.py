@@ -85,7 +85,8 @@ def run_plan(plan: RunPlan) -> list[CellOutcome]:
 
 def rounding_losses(plan: RunPlan) -> list[str]:
     """What a lower dtype than float32 costs in each cell, in words, where the store has the same cell in float32."""
-    dtype, lines = plan.numerics.dtype, []
+    dtype = plan.numerics.dtype
+    lines: list[str] = []
     if dtype == "float32":
         return lines
     for data in plan.suite.data:
