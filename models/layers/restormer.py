@@ -65,7 +65,7 @@ def channel_attention(q: Tensor, k: Tensor, temperature: Tensor) -> Tensor:
     products, *squares = channel_products(q, k, temperature.shape[0])
     # Clamped before the root, whose slope at zero is infinite.
     q_length, k_length = (t.clamp_min(NORMALIZE_EPS**2).sqrt() for t in squares)
-    return torch.softmax(products / (q_length[..., :, None] * k_length[..., None, :]) * temperature, dim=-1)
+    return torch.softmax(products / (q_length.unsqueeze(-1) * k_length.unsqueeze(-2)) * temperature, dim=-1)
 
 
 def _mixed(v: Tensor, attention: Tensor) -> Tensor:

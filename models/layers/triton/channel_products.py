@@ -17,12 +17,17 @@ multiplies its matrix with that of the 1x1 convolution behind it:
     bfloat16: 12.6 MB and 0.15 G multiply-adds, 3.8 and 0.3 us: memory holds; plain 2.0 times the bytes
 """
 
+# mypy: disable-error-code="import-untyped, no-untyped-def, untyped-decorator"
+# Arguments of kernels are what Triton makes of them.
+
 from __future__ import annotations
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from .device import device_of
 
 MOST_CHANNELS = 64
 """Of a head: the sums of products of more do not fit into registers."""
@@ -78,7 +83,7 @@ def channel_products(q: Tensor, k: Tensor, heads: int) -> tuple[Tensor, Tensor, 
     parts = max(1, min(MOST_PARTS, tiles, PROGRAMS // pairs))
     products = q.new_empty(parts, pairs, each, each, dtype=torch.float32)
     squares = q.new_empty(parts, pairs, 2, each, dtype=torch.float32)
-    with torch.cuda.device_of(q):
+    with device_of(q):
         channel_sums[parts, pairs](
             *(q, k, products, squares, pixels, triton.cdiv(tiles, parts), heads),
             *(q.stride(0), q.stride(3), k.stride(0), k.stride(3)),
@@ -94,7 +99,8 @@ def channel_products(q: Tensor, k: Tensor, heads: int) -> tuple[Tensor, Tensor, 
 
 def block(channels: int) -> int:
     """Side of the tile of products: the next power of two, at least what a product takes."""
-    return max(16, triton.next_power_of_2(channels))
+    side: int = triton.next_power_of_2(channels)
+    return max(16, side)
 
 
 def _pixel_rows(x: Tensor) -> Tensor:

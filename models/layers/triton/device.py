@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -26,3 +27,8 @@ def kernels_run(x: Tensor) -> bool:
         and _installed()
         and torch.cuda.get_device_capability(x.device) >= LEAST_CAPABILITY
     )
+
+
+def device_of(x: Tensor) -> AbstractContextManager[object]:
+    """The GPU of x as the current one, on which kernels are launched; nothing for other tensors."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()

@@ -10,6 +10,9 @@ Traffic at an H100's rates (`traffic`), 127 hidden channels, 256x256 pixels, aga
     bfloat16: 49.9 MB and 0.15 G multiply-adds, 14.9 and 4.5 us: memory holds; plain 2.3 times the bytes
 """
 
+# mypy: disable-error-code="import-untyped, no-untyped-def, untyped-decorator"
+# Arguments of kernels are what Triton makes of them.
+
 from __future__ import annotations
 
 from typing import Any
@@ -18,6 +21,8 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from .device import device_of
 
 PIXELS = 16
 """Of a tile: neighbours in a row mostly, which share two thirds of what they read."""
@@ -77,7 +82,7 @@ def gated_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
     if out.numel():
         taps = weight.contiguous()
-        with torch.cuda.device_of(x):
+        with device_of(x):
             gated_convolution[triton.cdiv(total, PIXELS), triton.cdiv(hidden, CHANNELS)](
                 *(rows, taps, taps if bias is None else bias, out, total, height, width),
                 hidden=hidden,

@@ -26,6 +26,9 @@ backward:
     bfloat16: 62.9 MB and 15.18 G multiply-adds, 18.8 and 42.3 us: arithmetic holds; plain 68.2 times the bytes
 """
 
+# mypy: disable-error-code="import-untyped, no-untyped-def, untyped-decorator"
+# Arguments of kernels are what Triton makes of them.
+
 from __future__ import annotations
 
 from typing import Any
@@ -34,6 +37,8 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from .device import device_of
 
 GROUP_CHANNELS = (2, 4)
 BASES = (16, 32)
@@ -184,7 +189,7 @@ def forward(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, s
     """The operator on (B, C, H, W) features; kernels (N, C * size * 9), offsets (N, C)."""
     features, mix, basis = _rows(u), _rows(coefficients), _packed(kernels, offsets, size, u.dtype)
     target = torch.empty_like(features)
-    with torch.cuda.device_of(u):
+    with device_of(u):
         _launch(filter_pixels, (_tiles(u), basis.shape[0]), (features, mix, basis, target), u, coefficients, size)
     return _like(u, target)
 
@@ -195,7 +200,7 @@ def backward(
     """Gradients with respect to u, coefficients, kernels and offsets."""
     towards, features, mix = _rows(grad.to(u.dtype)), _rows(u), _rows(coefficients)
     basis = _packed(kernels, offsets, size, u.dtype)
-    with torch.cuda.device_of(u):
+    with device_of(u):
         of_features = torch.empty_like(features)
         grid = (_tiles(u), basis.shape[0])
         _launch(feature_gradient, grid, (towards, mix, basis, of_features), u, coefficients, size)
