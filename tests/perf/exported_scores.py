@@ -18,7 +18,7 @@ COLUMNS = ("model", "variant", "weights", "task", "dataset", "images", "psnr_net
 SIZE = 64
 
 
-def rows(model: str, file: Path, tasks: str) -> list[dict[str, object]]:
+def rows(model: str, file: Path, tasks: str, limit: int | None) -> list[dict[str, object]]:
     """A row a task: both mean PSNRs in dB."""
     card = next(card for card in list_models() if card.name == model)
     weights = "bundled" if bundled_path(card).is_file() else "none"
@@ -26,7 +26,17 @@ def rows(model: str, file: Path, tasks: str) -> list[dict[str, object]]:
         file.parent.mkdir(parents=True, exist_ok=True)
         export(create_model(model, variant="tiny", weights=weights), file, "onnx", None)
     network, exported = (
-        evaluate(name, tasks, variant=variant, weights=given, data="embedded", size=SIZE, device="cpu", lpips=False)
+        evaluate(
+            name,
+            tasks,
+            variant=variant,
+            weights=given,
+            data="embedded",
+            size=SIZE,
+            device="cpu",
+            lpips=False,
+            limit=limit,
+        )
         for name, variant, given in ((model, "tiny", weights), ("onnx", None, file))
     )
     pairs = zip(*(each.summary.iloc[:-1].to_dict("records") for each in (network, exported)), strict=True)
@@ -54,6 +64,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=known)
     parser.add_argument("--files", type=Path, default=Path("exported"))
     parser.add_argument("--tasks", default="5d")
+    parser.add_argument("--limit", type=int, help="only so many images of each task")
     options = parser.parse_args()
     new = not options.out.is_file()
     with options.out.open("a", newline="", encoding="utf-8") as file:
@@ -61,7 +72,7 @@ def main() -> None:
         if new:
             writer.writeheader()
         for model in options.models:
-            for row in rows(model, options.files / f"{model}.onnx", options.tasks):
+            for row in rows(model, options.files / f"{model}.onnx", options.tasks, options.limit):
                 writer.writerow(row)
             file.flush()
 
