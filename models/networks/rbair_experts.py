@@ -112,16 +112,22 @@ class FourierExpert(nn.Module):
 
     def _filtered_plainly(self, x: Tensor) -> Tensor:
         """`filtered` of batches of any size without conditions, for files that other programs run."""
-        height, width = x.shape[-2:]
-        spectrum = torch.view_as_real(torch.fft.rfft2(x))
+        width = x.shape[-1]
+        # Whole transforms only: runtimes get the lengths of halved ones wrong.
+        spectrum = torch.view_as_real(torch.fft.fft2(x))[..., : width // 2 + 1, :]
         row, column = (torch.arange(spectrum.shape[axis], device=x.device) for axis in (-3, -2))
-        real_rows = (row == 0) | (2 * row == length_of(-2, x))
-        is_real = real_rows[:, None] & ((column == 0) | (2 * column == length_of(-1, x)))
+        own_rows, own_columns = (
+            (place == 0) | (2 * place == length_of(axis, x)) for place, axis in ((row, -2), (column, -1))
+        )
+        is_real = own_rows[:, None] & own_columns
         real, imaginary = spectrum[..., 0], spectrum[..., 1].masked_fill(is_real, 0)
         magnitude = self._apply_branch(torch.sqrt(real.square() + imaginary.square()).flatten(2), self.processmag)
         phase = self._apply_branch(torch.atan2(imaginary, real).flatten(2), self.processpha)
         parts = torch.stack((magnitude * phase.cos(), magnitude * phase.sin()), dim=-1).view(spectrum.shape)
-        restored: Tensor = torch.fft.irfft2(torch.view_as_complex(parts), s=(height, width))
+        # Every column but those that mirror themselves stands for its mirror image too; the image is the real part.
+        parts = parts * torch.where(own_columns, 1, 2)[:, None]
+        parts = F.pad(parts, (0, 0, 0, width - parts.shape[-2]))
+        restored: Tensor = torch.view_as_real(torch.fft.ifft2(torch.view_as_complex(parts)))[..., 0]
         return restored
 
     def _filter_(self, spectrum: Tensor) -> None:

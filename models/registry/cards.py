@@ -51,7 +51,8 @@ def found_cards(module: str, path: Path) -> list[FoundCard] | None:
     if DECORATOR not in text:
         return []
     body = ast.parse(text).body
-    networks = [(each, argument) for each in body if (argument := _registered_with(each)) is not None]
+    classes = [each for each in body if isinstance(each, ast.ClassDef)]
+    networks = [(each, argument) for each in classes if (argument := _registered_with(each)) is not None]
     uses = [node for node in ast.walk(ast.Module(body, [])) if isinstance(node, ast.Name) and node.id == DECORATOR]
     if len(uses) != len(networks):  # it registers some in another way
         return None
@@ -64,12 +65,11 @@ def found_cards(module: str, path: Path) -> list[FoundCard] | None:
     return cards
 
 
-def _registered_with(statement: ast.stmt) -> Any:
-    """What stands in the brackets of ``@register(...)`` above a class; None for anything else."""
-    if isinstance(statement, ast.ClassDef):
-        for each in statement.decorator_list:
-            if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == DECORATOR:
-                return each.args[0] if len(each.args) == 1 and not each.keywords else None
+def _registered_with(network: ast.ClassDef) -> ast.expr | None:
+    """What stands in the brackets of ``@register(...)`` above a class; None without it."""
+    for each in network.decorator_list:
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name) and each.func.id == DECORATOR:
+            return each.args[0] if len(each.args) == 1 and not each.keywords else None
     return None
 
 
