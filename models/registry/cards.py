@@ -51,8 +51,8 @@ def found_cards(module: str, path: Path) -> list[FoundCard] | None:
     if DECORATOR not in text:
         return []
     body = ast.parse(text).body
-    classes = [each for each in body if isinstance(each, ast.ClassDef)]
-    networks = [(each, argument) for each in classes if (argument := _registered_with(each)) is not None]
+    classes: list[ast.ClassDef] = [each for each in body if isinstance(each, ast.ClassDef)]
+    networks = [(one, argument) for one in classes if (argument := _registered_with(one)) is not None]
     uses = [node for node in ast.walk(ast.Module(body, [])) if isinstance(node, ast.Name) and node.id == DECORATOR]
     if len(uses) != len(networks):  # it registers some in another way
         return None
