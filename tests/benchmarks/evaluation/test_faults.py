@@ -169,14 +169,14 @@ def test_an_image_that_cannot_be_loaded_fails_alone_by_name(error: BaseException
 
 @pytest.mark.parametrize("error", [e for e in ERRORS if isinstance(e, Exception)], ids=lambda e: type(e).__name__)
 def test_an_image_that_cannot_be_scored_fails_alone_by_name(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    score = Protocol.score
+    measure = Protocol.measure
 
     def odd(self: Protocol, x: Tensor, *rest: Any) -> Any:
         if x.max() == 0:
             raise error
-        return score(self, x, *rest)
+        return measure(self, x, *rest)
 
-    monkeypatch.setattr(Protocol, "score", odd)
+    monkeypatch.setattr(Protocol, "measure", odd)
     only_the_bad_one_failed(rows(Odd(lambda x: x / 2), Images()), words=type(error).__name__)
 
 
