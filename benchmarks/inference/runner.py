@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...messages import one_line
+from ...models.layers.layout import to_channels_last
 from ...models.restorer import Restorer
 from ..errors import RestorationError
 from .cost import Pass, peak_memory
@@ -34,7 +35,7 @@ class Runner:
         self.restorer = restorer.to(numerics.device).eval()
         self.numerics = numerics
         if numerics.channels_last:
-            self.restorer.to(memory_format=torch.channels_last)
+            to_channels_last(self.restorer)
         network: Callable[[Tensor], Tensor] = torch.compile(self.restorer) if numerics.compile else self.restorer
         self.graphs = GraphCache(network) if numerics.cuda_graphs else None
         self.forward: Callable[[Tensor], Tensor] = network if self.graphs is None else self.graphs

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
+from ...models.layers.layout import to_channels_last
 from ...models.restorer import Restorer
 from ..errors import UserError
 from ..inference.numerics import resolve_device
@@ -57,7 +58,7 @@ def placed(restorer: Restorer, config: TrainConfig, fabric: Fabric) -> Restorer:
         convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
         restorer.network = cast("nn.Module", convert(restorer.network))
     if config.channels_last:
-        restorer = restorer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        to_channels_last(restorer)
     return restorer.to(fabric.device)
 
 

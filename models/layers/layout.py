@@ -6,7 +6,7 @@ A 1x1 convolution of such a view is a matrix product.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def length_of(axis: int, x: Tensor) -> Tensor:
@@ -32,3 +32,13 @@ def pixel_rows(x: Tensor) -> Tensor:
 def planes(rows: Tensor, height: int, width: int) -> Tensor:
     """(B, H * W, C) -> (B, C, H, W) in channels-last memory, a view; the inverse of `pixel_rows`."""
     return rows.view(rows.shape[0], height, width, -1).permute(0, 3, 1, 2)
+
+
+def to_channels_last(network: nn.Module) -> None:
+    """Put weights of four dimensions into that memory format.
+
+    ``network.to(memory_format=torch.channels_last)`` refuses weights of five dimensions, which PromptIR has.
+    """
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)

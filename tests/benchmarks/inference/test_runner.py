@@ -115,3 +115,24 @@ def test_a_dtype_that_the_card_does_not_allow_is_refused() -> None:
     assert check_dtype("float32", ("float32",), "Probe") == "float32"
     with pytest.raises(UserError, match="Probe does not run in float16"):
         check_dtype("float16", ("float32",), "Probe")
+
+
+def test_channels_last_leaves_weights_of_five_dimensions_as_they_are() -> None:
+    class Prompted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+            self.prompt = nn.Parameter(torch.rand(1, 2, 3, 4, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            restored: Tensor = self.convolution(x)
+            return restored
+
+    torch.manual_seed(0)
+    network = Prompted()
+    image = torch.rand(1, 3, 16, 16)
+    expected = Runner(restorer(network), Numerics()).restore(image)[0]
+    runner = Runner(restorer(network), Numerics(channels_last=True))
+    assert network.convolution.weight.is_contiguous(memory_format=torch.channels_last)
+    assert network.prompt.is_contiguous()
+    torch.testing.assert_close(runner.restore(image)[0], expected)

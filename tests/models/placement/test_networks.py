@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from restorebench.models import Restorer, build_network, get_card, list_models
 from restorebench.models.card import WeightsInfo
+from restorebench.models.layers.layout import to_channels_last
 
 from . import device as placed
 
@@ -49,7 +50,8 @@ def test_under_autocast_and_in_channels_last_nothing_is_mixed_either(
     name: str, variant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with placed.device(), placed.autocast(monkeypatch):
-        network = built(name, variant).to(memory_format=torch.channels_last)
+        network = built(name, variant)
+        to_channels_last(network)
         for training in (False, True):
             passed(network.train(training))
 
