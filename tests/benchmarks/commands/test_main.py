@@ -187,7 +187,7 @@ def test_warnings_of_other_packages_do_not_reach_the_user(tmp_path: Path) -> Non
         "import warnings\nfrom torch import nn\nclass Loud(nn.Module):\n    def forward(self, x):\n"
         "        warnings.warn('do not look at me')\n        return x\n"
     )
-    asked = ("run", "model=loud.py:Loud", "tasks=denoise", "data.size=32", "limit=1", "previews=none")
+    asked = ("run", "model=loud.py:Loud", "weights=none", "tasks=denoise", "data.size=32", "limit=1", "previews=none")
     quiet = bench(*asked, cwd=tmp_path)
     assert quiet.returncode == 0, quiet.stderr
     assert "do not look" not in quiet.stderr
