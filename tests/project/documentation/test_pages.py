@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 from docs.generation import hooks  # noqa: E402
 from docs.generation.commands import command_page  # noqa: E402
 from docs.generation.configuration import CONF, configuration_page, keys  # noqa: E402
+from docs.generation.docstrings import told_apart  # noqa: E402
 
 DOCS = ROOT / "docs"
 GENERATED = {*hooks.PAGES, *hooks.PICTURES, f"{hooks.EXAMPLE}index.html"}
@@ -102,3 +103,13 @@ def test_the_command_reference_has_every_command_and_its_actions() -> None:
     empty = re.findall(r"^(#+ .*)\n\n(?:.*\n\n)?```text\n\n?```", page, re.MULTILINE)
     assert empty == []
     assert str(Path.home()) not in page
+
+
+def test_parameters_of_one_line_of_a_docstring_are_told_apart() -> None:
+    text = "What it does, in: words.\n\nArgs:\n    a: one\n        more\n    b, c: two\n        three\n    d: four"
+    assert told_apart(text).splitlines()[3:] == [
+        *("    a: one", "        more"),
+        *("    b: two", "        three", "    c: two", "        three"),
+        "    d: four",
+    ]
+    assert told_apart(text).splitlines()[0] == "What it does, in: words."
