@@ -8,14 +8,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from ....messages import one_line
 from ...errors import UserError
-from ...evaluation.config import RunConfig
+from ...evaluation.config import RunConfig, run_config
 from ...evaluation.job import Job
 from ...evaluation.plan import RunPlan, make_plan, restricted
 from ...store.facts import CellFacts
@@ -23,7 +19,6 @@ from ...store.folders import CellFolder
 from ...store.index import Index
 from ...store.names import shown
 from ...store.plans import PlannedCell, PlannedJob, SweepPlan, read_plans
-from ..front.quoting import escaped_interpolation
 from ..front.stderr import in_words, is_told
 from ..run import incomplete, show_results, without_record
 
@@ -134,21 +129,11 @@ def configuration(job: PlannedJob, results: Path) -> RunConfig:
         UserError: it is no configuration of this version.
     """
     try:
-        given = OmegaConf.merge(OmegaConf.structured(RunConfig), _literal(job.config))
-        config = cast("RunConfig", OmegaConf.to_object(given))
-    except OmegaConfBaseException as error:
+        config = run_config(job.config)
+    except (TypeError, AttributeError) as error:  # a key that is not there, or a value in the place of several
         raise UserError(f"{job.restorer}: planned by another version ({one_line(error)}); run it anew") from error
     config.results, config.overwrite = str(results), "missing"
     return config
-
-
-def _literal(value: Any) -> Any:
-    """Values as they are, nothing in which is taken for a reference to another."""
-    if isinstance(value, dict):
-        return {name: _literal(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_literal(each) for each in value]
-    return escaped_interpolation(value) if isinstance(value, str) else value
 
 
 def retry(failed: Sequence[FailedCells], results: Path) -> int:

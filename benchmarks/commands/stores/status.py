@@ -18,7 +18,7 @@ from tabulate import tabulate
 from ....reports.analysis.vetting import oddity
 from ....reports.tables.leaderboard import made_by
 from ...errors import UserError
-from ...store.claims import Claim, is_alive, read_claims
+from ...store.claims import SILENCE_SECONDS, Claim, is_alive, read_claims
 from ...store.facts import CellFacts
 from ...store.index import Index
 from ...store.names import shown
@@ -207,7 +207,8 @@ def cell_state(
     expected = asked.asked if asked else facts.expected if facts else sum(claim.total for claim in claims) or None
     speeds = [speed for claim in alive if (speed := claim.images_per_second)]
     left = sum(claim.total - claim.done for claim in claims) if claims else None
-    state, reason = _judged(job, facts, running=bool(alive))
+    joining = facts is None and bool(claims) and all(map(_just_finished, claims))
+    state, reason = _judged(job, facts, running=bool(alive) or joining)
     return CellState(
         suite=suite,
         protocol=facts.protocol if facts else job.protocol if job else "",
@@ -222,6 +223,11 @@ def cell_state(
         images_per_second=sum(speeds) if speeds else None,
         seconds_left=max(left, 0) / sum(speeds) if speeds and left is not None else None,
     )
+
+
+def _just_finished(claim: Claim) -> bool:
+    """Whether a shard has all its rows, and its worker can still be writing the record of the cell."""
+    return claim.finished and claim.silent_seconds < SILENCE_SECONDS
 
 
 def _judged(job: PlannedJob | None, facts: CellFacts | None, *, running: bool) -> tuple[State, str]:
@@ -297,7 +303,7 @@ def _line(cell: CellState) -> str:
         f"process {each.pid} on {each.host} ({each.device or 'unknown device'}) since {each.since}"
         for each in cell.workers
     )
-    return f"{place}: {counts}{speed}{left}; {where}"
+    return f"{place}: {counts}{speed}{left}; {where or 'its record is being written'}"
 
 
 def duration(seconds: float) -> str:

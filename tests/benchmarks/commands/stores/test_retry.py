@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,14 @@ def test_without_a_store_or_a_plan_it_is_one_line(tmp_path: Path, bench_here: Be
     done = bench_here("retry", cwd=tmp_path)
     assert done.returncode == 2
     assert "holds no plan of a sweep" in done.stderr
+
+
+def test_a_plan_of_another_version_is_one_line(folder: Path, bench_here: Bench) -> None:
+    bench_here(*SWEEP, cwd=folder)
+    (plan,), _ = read_plans(folder / "results")
+    jobs = tuple(replace(job, config={**job.config, "unheard_of": 1}) for job in plan.jobs)
+    replace(plan, jobs=jobs).write(folder / "results")
+    done = bench_here("retry", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.count("planned by another version") == 2
+    assert "Traceback" not in done.stderr

@@ -120,6 +120,17 @@ def test_a_worker_that_is_gone_computes_nothing(store: Path, bench_here: Bench) 
     assert cell["images"] == 14
 
 
+def test_a_cell_whose_record_is_being_written_is_running(store: Path, bench_here: Bench) -> None:
+    folder = absent(store)
+    claim(folder, 0, done=10, finished=True)
+    claim(folder, 1, done=10, finished=True, host="node-7")
+    text = bench_here("status", cwd=store.parent).stdout
+    assert "20 of 4 images; its record is being written" in text
+    long_ago = (datetime.now(UTC) - timedelta(seconds=SILENCE_SECONDS + 5)).isoformat()
+    claim(folder, 1, done=10, finished=True, host="node-7", heartbeat=long_ago)
+    assert "running: " not in bench_here("status", cwd=store.parent).stdout
+
+
 def test_a_damaged_cell_is_missing_and_named(store: Path, bench_here: Bench) -> None:
     folder = next(store.glob("3d/rbair/*"))
     (folder / "images.csv").write_bytes((folder / "images.csv").read_bytes()[:-3])
