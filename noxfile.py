@@ -3,7 +3,10 @@
 nox -s bench [-- overrides]   the main job on embedded photographs
 nox -s tests [-- pytest arguments]   over all cores; a file's tests stay in one process
 nox -s quick      the tests of the inner loop, under a minute
-nox -s lint, types, build
+nox -s lint, types
+nox -s build      sdist and wheel, the wheel tried on the oldest and newest dependencies of every Python here
+nox -s release    all checks and what would be uploaded; -- --rehearse: also for a development version
+nox -s docs       the documentation, into .nox/docs/site
 nox -s gpu        on a machine with a CUDA device: its tests, speed tables and sweeps, as CSV files
 nox -s weights    train the bundled weights from scratch (hours)
 """
@@ -12,8 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nox
@@ -31,6 +37,20 @@ STAGES = ((0, "embedded"), (0, "photographs"), (1, "restraint"))
 
 SPREAD = ("-n", "auto", "--dist", "loadfile")
 """Tests over all cores; those of a file, which share what is expensive, stay together."""
+
+PYTHONS = ("3.11", "3.12", "3.13")
+"""Those that the suite supports; `build` tries the wheel on those that are here."""
+RESOLUTIONS = ("lowest-direct", "highest")
+"""The oldest and the newest dependencies that `pyproject.toml` allows."""
+TRIED = (
+    ("--version",),
+    ("list", "models"),
+    ("run", "model=identity", "tasks=5d"),
+    ("run", "model=rbair", "tasks=derain", "data.size=64"),
+    ("report",),
+)
+"""What an installed wheel has to run."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint", "types"]
@@ -65,11 +85,56 @@ def install(session: nox.Session, *extras: str) -> None:
 def run_tests(session: nox.Session, *arguments: str) -> None:
     """pytest, a process a core and a thread each: threads that wait for one another beside others are slow."""
     install(session, "test")
-    session.run(
-        *(program(ENVIRONMENT, "python"), "-m", "pytest", *arguments),
-        external=True,
-        env={"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
-    )
+    session.run(program(ENVIRONMENT, "python"), "-m", "pytest", *arguments, external=True, env=ONE_THREAD)
+
+
+def make_distributions(session: nox.Session) -> Path:
+    """Sdist and wheel in ``dist``, the wheel made from the sdist; returns the wheel."""
+    install(session, "build")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.run(program(ENVIRONMENT, "python"), "-m", "build", "--outdir", "dist", str(ROOT), external=True)
+    return next((ROOT / "dist").glob("*.whl"))
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of that version that runs: on the path, or one of pyenv's; None where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    kept = sorted(map(str, pyenv.glob(f"{version}.*/bin/python{version}")))
+    for candidate in (shutil.which(f"python{version}"), *kept):  # pyenv's own on the path may refuse to run
+        if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+def try_wheel(session: nox.Session, wheel: Path, python: str, clean: Path, resolution: str) -> None:
+    """Install the wheel on these dependencies in an environment of its own, and run it; oldest ones also under the
+    quick tests. The environment is removed afterwards."""
+    uv = program(ENVIRONMENT, "uv")
+    session.run(uv, "venv", "--clear", "--quiet", "--python", python, str(clean), external=True)
+    here = ("--python", program(clean, "python"))
+    tested = resolution == "lowest-direct"
+    wanted = f"{wheel}[test]" if tested else str(wheel)
+    session.run(uv, "pip", "install", "--quiet", *here, f"--resolution={resolution}", wanted, external=True)
+    session.run(uv, "pip", "list", *here, external=True)
+    with session.chdir(session.create_tmp()):
+        for line in TRIED:
+            session.run(program(clean, "bench"), *line, external=True)
+    if tested:  # by the script: `python -m` would put the sources before the wheel
+        session.run(program(clean, "pytest"), "-m", "quick", *SPREAD, external=True, env=ONE_THREAD)
+    shutil.rmtree(clean)
+
+
+def changelog_section(version: str) -> tuple[str, str]:
+    """Heading and text of the release that a version is, or leads to, in the changelog; empty where there is none."""
+    released = re.escape(version.partition(".dev")[0])
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    section = re.search(rf"^(## {released}\b[^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return ("", "") if section is None else (section[1], section[2].strip() + "\n")
+
+
+def in_git(session: nox.Session, *words: str) -> str:
+    """What git says."""
+    return str(session.run("git", *words, external=True, silent=True))
 
 
 @nox.session
@@ -176,16 +241,62 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into ``.nox/docs/site``; a dead link or a missing reference fails."""
+    install(session, "docs")
+    session.run(
+        *(program(ENVIRONMENT, "python"), "-m", "mkdocs", "build", "--strict", *session.posargs),
+        external=True,
+        env={"NO_MKDOCS_2_WARNING": "1"},
+    )
+
+
+@nox.session
 def build(session: nox.Session) -> None:
-    """Build sdist and wheel, and try the wheel in an environment of its own, dependencies from the registry."""
-    install(session, "build")
-    shutil.rmtree(ROOT / "dist", ignore_errors=True)
-    session.run(program(ENVIRONMENT, "python"), "-m", "build", "--outdir", "dist", str(ROOT), external=True)
-    wheel = next((ROOT / "dist").glob("*.whl"))
-    clean = ROOT / ".nox" / "wheel"
-    make_environment(session, clean)
-    session.run(program(clean, "python"), "-m", "pip", "install", "--quiet", str(wheel), external=True)
-    results = session.create_tmp()
-    with session.chdir(results):
-        session.run(program(clean, "bench"), "list", "models", external=True)
-        session.run(program(clean, "bench"), "run", "model=identity", "tasks=5d", external=True)
+    """Build sdist and wheel; try the wheel on the oldest and the newest dependencies of every Python that is here.
+
+    What follows ``--`` chooses among them: ``3.12``, ``lowest-direct``, ``highest``. uv's cache keeps what was
+    downloaded, gigabytes; where PyTorch's own index can be reached, ``UV_TORCH_BACKEND=cpu`` spares most of them.
+    """
+    asked = set(session.posargs)
+    if not asked <= {*PYTHONS, *RESOLUTIONS}:
+        session.error(f"choose among {', '.join((*PYTHONS, *RESOLUTIONS))}")
+    wheel = make_distributions(session)
+    for python in sorted(asked & {*PYTHONS}) or PYTHONS:
+        found = interpreter(python)
+        if found is None:
+            session.warn(f"no Python {python} here: the wheel was not tried on it")
+            continue
+        for resolution in sorted(asked & {*RESOLUTIONS}) or RESOLUTIONS:
+            try_wheel(session, wheel, found, ROOT / ".nox" / f"wheel-{python}-{resolution}", resolution)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Everything of a release but the upload: what is checked in, the checks, ``dist`` with notes and checksums.
+
+    ``-- --rehearse`` goes through it for a development version or an undated section of the changelog, too.
+    """
+    rehearsed = "--rehearse" in session.posargs
+    session.posargs[:] = []  # of this session, not of those that it calls
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    heading, notes = changelog_section(version)
+    wrong = [
+        *(["the version is a development version"] if "dev" in version else []),
+        *([] if re.search(r"\d{4}-\d{2}-\d{2}", heading) else [f"CHANGELOG.md has no date: {heading!r}"]),
+        *([] if notes else [f"CHANGELOG.md has no section of {version}"]),
+        *(["files are changed or not tracked"] if in_git(session, "status", "--porcelain") else []),
+        *([f"the tag v{version} is there"] if in_git(session, "tag", "--list", f"v{version}") else []),
+    ]
+    if wrong and not rehearsed:
+        session.error("; ".join(wrong))
+    for check in (lint, types, tests, build):
+        check(session)
+    files = sorted((ROOT / "dist").glob("restorebench-*"))
+    session.run(program(ENVIRONMENT, "twine"), "check", "--strict", *map(str, files), external=True)
+    sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    (ROOT / "dist" / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    (ROOT / "dist" / "NOTES.md").write_text(notes, encoding="utf-8")
+    for line in wrong:
+        session.warn(f"a rehearsal: {line}")
+    session.log(f"left to do: git tag v{version}; twine upload {' '.join(f'dist/{file.name}' for file in files)}")

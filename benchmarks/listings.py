@@ -1,4 +1,4 @@
-"""What the suite knows, for ``bench list`` and for scripts: tasks and protocols."""
+"""What the suite knows, for ``bench list`` and for scripts: tasks, data sets, protocols and metrics; without torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tabulate import tabulate
 
+from ..datasets.standard.sets import ALL_SETS
 from ..datasets.suites import list_suites
 from ..datasets.tasks import Suite
 
@@ -52,6 +53,69 @@ def task_rows(suites: Iterable[Suite]) -> list[dict[str, Any]]:
     return [
         {"tasks": suite.name, "title": suite.title, "consists of": ", ".join(task.label for task in suite.tasks)}
         for suite in suites
+    ]
+
+
+def dataset_rows() -> list[dict[str, Any]]:
+    """A row a data set: the embedded photographs, then the standard test sets by their tasks."""
+    from ..datasets.degradations.registry import DEGRADATIONS
+    from ..datasets.embedded.photographs import PHOTOGRAPHS
+
+    embedded = {
+        "data set": "embedded",
+        "tasks": ", ".join(("denoise", *DEGRADATIONS)),
+        "images": len(PHOTOGRAPHS),
+        "what it is": "photographs of scikit-image's wheel, degraded on the fly: nothing to download",
+        "source": "scikit-image",
+        "licence": "in the package, see its documentation",
+        "goes in": "",
+        "note": "not every task takes every photograph",
+    }
+    return [
+        embedded,
+        *(
+            {
+                "data set": each.name,
+                "tasks": each.tasks[0] if len(each.tasks) == 1 else f"{each.tasks[0]} and {len(each.tasks) - 1} more",
+                "images": each.images,
+                "what it is": each.size,
+                "source": each.source,
+                "licence": each.licence,
+                "goes in": each.layout(),
+                "note": each.note,
+            }
+            for each in ALL_SETS
+        ),
+    ]
+
+
+def metric_rows(protocols: Iterable[Protocol]) -> list[dict[str, Any]]:
+    """A row a metric: what it is, which way is better, and what each protocol makes of it."""
+    known = list(protocols)
+    windows = {str(each): each.ssim for each in known}
+    ssim = [f"{name}: {'none' if each is None else each.window}" for name, each in windows.items()]
+    lpips = [f"{each}: {each.lpips}" for each in known if each.lpips]
+    return [
+        {
+            "metric": "psnr",
+            "unit": "dB",
+            "better": "higher",
+            "what it says": "peak signal-to-noise ratio of an image, over all its pixels and channels; a set's is the "
+            "mean over its images. " + "; ".join(f"{each}: {each.colour}" for each in known),
+        },
+        {
+            "metric": "ssim",
+            "unit": "-",
+            "better": "higher",
+            "what it says": f"structural similarity, mean over the image. Window by protocol: {'; '.join(ssim)}",
+        },
+        {
+            "metric": "lpips",
+            "unit": "-",
+            "better": "lower",
+            "what it says": "perceptual distance by features of a network, where its weights are here "
+            f"(lpips.weights=PATH). Backbone by protocol: {'; '.join(lpips) or 'none'}, else alex",
+        },
     ]
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..messages import one_line
@@ -19,8 +21,9 @@ from .registry import Registration, check_arguments, check_variant, get_registra
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from .card import ModelCard
     from .checkpoints.fitting import Size
-    from .hooks import BuiltFromCheckpoint
+    from .hooks import BuiltFromCheckpoint, BuiltFromFile
     from .restorer import Restorer
 
 
@@ -91,6 +94,10 @@ def create_model(
     choice = choose_weights(card, variant, weights, seed)
     info, path = choice.info, choice.info.path
     check_key(info, weights_key)
+    if card.built_from == "checkpoint" and path is not None and hasattr(registration.network, "from_file"):
+        file_adapter = cast("type[BuiltFromFile]", registration.network)
+        network, own_card = file_adapter.from_file(_bytes(path, info.sha256, card), card, path)
+        return Restorer(network, own_card, choice.variant, info).eval()
     if card.built_from == "checkpoint" and path is not None:
         adapter = cast("type[BuiltFromCheckpoint]", registration.network)
         stored = open_checkpoint(path, sha256=info.sha256, limit=byte_limit(card))
@@ -103,6 +110,17 @@ def create_model(
         fit = load_into(network, stored, card, weights_key=weights_key, sizes=known_sizes(registration))
         info = located(info, fit, logged=True)
     return Restorer(network, card, choice.variant, info, overrides).eval()
+
+
+def _bytes(path: Path, sha256: str | None, card: ModelCard) -> bytes:
+    """A file whole, if it is still the one of that hash."""
+    from .files import byte_limit, opened
+
+    with opened(path, byte_limit(card)) as file:
+        data = file.read()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError(f"{path} has changed while it was read: start the command again")
+    return data
 
 
 def construct(

@@ -58,14 +58,14 @@ def check_fit(
         return located(weights, Fit({}, weights_key, "", ""))
     key = (registration.network, variant, repr(sorted(overrides.items())), weights.path, weights.sha256, weights_key)
     if key not in _fitting:
-        network = _without_values(card, variant, overrides)
-        _fitting[key] = None
+        network, found = _without_values(card, variant, overrides), None
         if weights.path is not None:
             stored, own = _structure(weights.path, card), network.state_dict()
             fit = fitted(stored, own, card, weights_key=weights_key, sizes=known_sizes(registration))
             if stored.archive is not None:
                 stored.tensors(fit.state)  # what is damaged is found before a sweep
-            _fitting[key] = Fit({}, fit.key, fit.said, fit.left_out)
+            found = Fit({}, fit.key, fit.said, fit.left_out)
+        _fitting[key] = found  # only what fits is kept: a misfit is said again when it is asked again
     known = _fitting[key]
     return weights if known is None else located(weights, known)
 

@@ -55,3 +55,21 @@ class BuiltFromCheckpoint(Protocol):
             ModelError: the file is of no network that fits, in one line.
         """
         ...
+
+
+class BuiltFromFile(BuiltFromCheckpoint, Protocol):
+    """The same of a class whose files are more than tensors: it gets the file itself."""
+
+    @classmethod
+    def from_file(cls, data: bytes, card: ModelCard, source: Path) -> tuple[nn.Module, ModelCard]:
+        """The network that a file holds, and the card as it holds for this network.
+
+        Args:
+            data: the file, whose sha256 is known to be that of the row.
+            card: the registered card; size rule, dtypes and tiling may be replaced.
+            source: the file, for messages.
+
+        Raises:
+            ModelError: the file is of no network that fits, in one line.
+        """
+        ...

@@ -1,4 +1,7 @@
-"""Which weights a ``weights=`` argument means, and what tables will say about them."""
+"""Which weights a ``weights=`` argument means, and what tables will say about them.
+
+Importing this module imports no torch: what reads files comes with the first file.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .card import Checkpoint, ModelCard, Provenance, WeightsInfo
-from .checkpoints.fitting import Fit
-from .checkpoints.trained import trainer_metadata
-from .checkpoints.writing import has_checked_facts, metadata_of, training_facts
 from .errors import ModelError
 from .files import byte_limit, file_sha256, opened, sha256_of
 from .registry import check_variant
+
+if TYPE_CHECKING:
+    from .checkpoints.fitting import Fit
 
 WEIGHTS_VARIABLE = "RESTOREBENCH_WEIGHTS"
 BUNDLED = Path(__file__).parent / "bundled"
@@ -93,7 +96,7 @@ def _of_own_network(info: WeightsInfo) -> WeightsInfo:
     """What is said of weights for a network of the user's own, which only its own code knows."""
     if info.kind == "none":
         said = info.description.replace("random weights", "weights as the network's own code makes them")
-        return replace(info, provenance="yours", description=said, label="no weights file")
+        return replace(info, provenance="yours", description=said, label="")
     label = info.label or (info.path.name if info.path is not None else "")
     return replace(info, provenance="yours", label=label)
 
@@ -126,6 +129,8 @@ def _untrained(seed: int) -> WeightsInfo:
 
 
 def _bundled_weights(card: ModelCard, variant: str | None) -> WeightsChoice:
+    from .checkpoints.writing import training_facts
+
     path = bundled_path(card)
     if not path.is_file():
         raise ModelError(f"no weights are bundled for {card.name}: pass weights=PATH, or weights=none for random ones")
@@ -141,12 +146,17 @@ def _bundled_weights(card: ModelCard, variant: str | None) -> WeightsChoice:
 def _identified(path: Path, limit: int) -> tuple[str, dict[str, str]]:
     """sha256 and metadata of a file, from the same opened one."""
     with opened(path, limit) as file:
+        from .checkpoints.writing import metadata_of
+
         return sha256_of(file), metadata_of(file, path)
 
 
 def _file_weights(card: ModelCard, variant: str | None, path: Path) -> WeightsChoice:
     limit = byte_limit(card)
     sha256, metadata = _identified(path, limit)
+    from .checkpoints.trained import trainer_metadata
+    from .checkpoints.writing import training_facts
+
     steps = trainer_metadata(path, limit)
     metadata = metadata | steps
     owner = metadata.get("restorebench.model", card.name)
@@ -181,6 +191,8 @@ def _provenance(
         return "bundled"
     if card.built_from == "checkpoint":
         return "foreign"
+    from .checkpoints.writing import has_checked_facts
+
     return "retrained" if has_checked_facts(path, sha256, metadata, byte_limit(card)) else "file"
 
 

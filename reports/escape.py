@@ -46,7 +46,8 @@ LONGEST_NAME = 120
 
 def visible(text: str) -> str:
     """Text on one line for a terminal, a log or a text file: nothing in it acts, breaks a line or hides."""
-    return "".join(map(_shown, " ".join(text.split())))
+    line = " ".join(text.split())
+    return line if line.isascii() and line.isprintable() else "".join(map(_shown, line))
 
 
 def _shown(character: str) -> str:
@@ -95,6 +96,8 @@ def csv_cell(text: str) -> str:
     takes one apostrophe away there (`csv_text`). A carriage return is a line break, since writers of CSV do not quote
     it; NUL and halves of surrogate pairs stand as their numbers.
     """
+    if text.isascii() and text.isprintable():
+        return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
     known = _SURROGATES.sub(lambda match: _shown(match[0]), text).replace("\0", "\\x00")
     known = known.replace("\r\n", "\n").replace("\r", "\n")
     return f"'{known}" if _FORMULA.match(known) and not _NUMBER.fullmatch(known) else known

@@ -97,28 +97,39 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def remove_parts(folder: Path, *, owned: bool = False) -> list[Path]:
-    """Remove what killed processes left half written in a folder, files and folders, not below it; what was removed.
+    """Remove `abandoned_parts` of a folder, not below it; what was removed."""
+    removed = []
+    for path in abandoned_parts(folder, owned=owned):
+        with contextlib.suppress(OSError):  # another process may have removed it, or may have the right to
+            if stat.S_ISDIR(path.lstat().st_mode):
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            removed.append(path)
+    return removed
 
-    What is of a living process of this machine stays; one whose writer is on another machine, or unknown, stays until
-    it is a day old, and a folder for good.
+
+def abandoned_parts(folder: Path, *, owned: bool = False) -> list[Path]:
+    """What killed processes left half written in a folder, files and folders, not below it.
+
+    What is of a living process of this machine is not among it; one whose writer is on another machine, or unknown, is
+    when it is a day old, and a folder of such a writer never.
 
     Args:
         folder: need not exist.
-        owned: nobody else may write into it now, so that only the files of living processes of this machine stay.
+        owned: nobody else may write into it now, so that only the files of living processes of this machine are not.
     """
-    removed = []
+    found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
         for path in [folder / entry.name for entry in entries if entry.name.startswith(PART)]:
-            with contextlib.suppress(OSError):  # another process may have removed it, or may have the right to
+            with contextlib.suppress(OSError):
                 status = path.lstat()
-                if stat.S_ISREG(status.st_mode) and _is_abandoned(path.name, status.st_mtime, owned=owned):
-                    path.unlink()
-                elif stat.S_ISDIR(status.st_mode) and _is_abandoned(path.name, time.time(), owned=False):
-                    shutil.rmtree(path)
-                else:
-                    continue
-                removed.append(path)
-    return removed
+                is_file, is_folder = stat.S_ISREG(status.st_mode), stat.S_ISDIR(status.st_mode)
+                if (is_file and _is_abandoned(path.name, status.st_mtime, owned=owned)) or (
+                    is_folder and _is_abandoned(path.name, time.time(), owned=False)
+                ):
+                    found.append(path)
+    return found
 
 
 def _is_abandoned(name: str, modified: float, *, owned: bool) -> bool:

@@ -27,6 +27,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "restorebench": ("models", "datasets", "benchmarks", "reports"),
     # models: card <- registry, checkpoints <- weights, restorer <- factory
     "models/layers": ("models/layers",),
+    "models/layers/triton": ("models/layers/triton",),
     "models/networks": (
         *("models/networks", "models/layers", "models/card", "models/errors", "models/hooks"),
         *("models/registry", "models/restorer", "models/checkpoints"),
@@ -72,6 +73,9 @@ RULES: dict[str, tuple[str, ...]] = {
         *("benchmarks/protocols", "benchmarks/profiling"),
         *(*STORE, "benchmarks/environment", "models", "datasets"),
     ),
+    "benchmarks/evaluation/pictures": (
+        *("benchmarks/evaluation/pictures", "benchmarks/photographs", *STORE, "datasets"),
+    ),
     "benchmarks/training": (
         *("benchmarks/training", "benchmarks/inference", "benchmarks/protocols", *STORE, "benchmarks/environment"),
         *("models", "datasets"),
@@ -80,6 +84,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "benchmarks/commands": ("benchmarks", "models", "datasets", "reports"),
     "benchmarks/commands/front": (
         *("benchmarks/commands/front", "benchmarks/errors", "benchmarks/evaluation", "benchmarks/store"),
+        *("benchmarks/inference", "benchmarks/protocols", "benchmarks/profiling", "benchmarks/training"),
         *("models", "datasets", "reports"),
     ),
     # reports read stored records

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
+import platform
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from types import FrameType
 
 from ..inference.waiting import choose_waiting
 from ..store.names import shown
-from .front.stderr import in_words, is_user_error, set_up_logging
+from .front.stderr import in_words, is_user_error, set_up_logging, silence_libraries
 
 EXIT_INCOMPLETE = 1
 EXIT_USER_ERROR = 2
@@ -47,7 +50,13 @@ COMMANDS = {
     "check": Command("run the conformance tests of a restorer; verify a results folder", "check"),
     "weights": Command("list and convert published checkpoints", "weights"),
     "report": Command("derive leaderboard and tables from the store", "report"),
-    "list": Command("show restorers, tasks or protocols", "list"),
+    "status": Command("show what is done, running, failed and missing of the sweeps of a store", "stores.status"),
+    "retry": Command("run again what failed in the last sweep of a store", "stores.retry"),
+    "merge": Command("join the results folders of several machines", "stores.merge"),
+    "gc": Command("show, then remove, what a results folder no longer needs", "stores.gc"),
+    "list": Command("show restorers, tasks, data sets, protocols, metrics, experiments or recipes", "list"),
+    "export": Command("write a restorer with its weights as ONNX or as torch's exported program", "export"),
+    "completion": Command("print a completion script for bash, zsh or fish", "front.completion"),
 }
 
 
@@ -55,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code (0 done, 1 incomplete, 2 a mistake of the user)."""
     if arguments is None:
         choose_waiting(os.environ)
+        silence_libraries(os.environ)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments:
         parser().print_help(sys.stderr)
@@ -64,7 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need be no UTF-8
-    return guarded(lambda: int(import_module(f".{COMMANDS[name].module}", __package__).main(arguments[1:])))
+    return guarded(lambda: called(name, arguments[1:]))
+
+
+def called(name: str, arguments: Sequence[str]) -> int:
+    """Exit code of a command, whose module is imported now."""
+    module = import_module(f".{COMMANDS[name].module}", __package__)
+    if name == "completion":  # knows of no command by itself, as it stands before them
+        return int(module.main(arguments, {name: each.module for name, each in COMMANDS.items()}))
+    return int(module.main(arguments))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,16 +96,63 @@ def parser() -> argparse.ArgumentParser:
         usage="bench [--help] [--version] COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version=f"restorebench {version('restorebench')}")
+    top.add_argument("--version", action=ShowVersion, nargs=0, help=argparse.SUPPRESS)
     top.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     return top
 
 
+class ShowVersion(argparse.Action):
+    """``--version``: the suite's, Python's and torch's, and the device that ``device=auto`` takes."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ..environment import device_name, package_version
+        from ..inference.numerics import resolve_device
+
+        device = resolve_device("auto")
+        sys.stdout.write(
+            f"restorebench {version('restorebench')}\ntorch {package_version('torch')}\n"
+            f"python {platform.python_version()}\ndevice {device} ({device_name(device)})\n"
+        )
+        parser.exit()
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a queue or a shutdown sends it."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """In the block SIGTERM ends a command in order, as Ctrl-C does: locks are given back, rows are kept."""
+
+    process = os.getpid()
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)  # a fork, which ends as other processes do
+        os.kill(os.getpid(), number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def guarded(action: Callable[[], int]) -> int:
     """Run a command; a mistake of the user becomes one line on standard error and exit code 2, a file or folder that
-    cannot be read or written (disk full, read-only) one line and 1."""
+    cannot be read or written (disk full, read-only) one line and 1, Ctrl-C and SIGTERM one line and 128 and their
+    number."""
     try:
-        return action()
+        with terminable():
+            return action()
+    except Terminated:
+        sys.stderr.write("bench: terminated; the same command resumes\n")
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         sys.stderr.write("bench: interrupted; the same command resumes\n")
         return 128 + signal.SIGINT

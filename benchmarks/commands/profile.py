@@ -6,18 +6,21 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ...models.fit import check_fit
 from ...models.registry import check_variant, get_card
 from ...models.registry.own import with_multiple
 from ...models.weights import choose_weights
 from ..profiling.config import ProfileConfig
-from ..profiling.job import Measurement, ProfileJob, make_job, row_key
-from ..profiling.table import as_text
 from ..store.folders import Store
 from ..store.profiles import add_row, read_rows
+from .front.help import asks_for_help, help_text
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
+from .front.names import check_restorer
+
+if TYPE_CHECKING:
+    from ..profiling.job import Measurement, ProfileJob
 
 logger = logging.getLogger("restorebench")
 
@@ -36,6 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError, ModelError: if an override is wrong, before anything runs.
     """
+    if asks_for_help(arguments):
+        sys.stdout.write(help_text(COMMAND, arguments))
+        return 0
     jobs = Jobs(COMMAND, arguments, plan=planned, run=measure)
     for job in jobs.plans:
         Store(job.file.parent).prepare()
@@ -48,6 +54,9 @@ def main(arguments: Sequence[str]) -> int:
         _taking_turns.discard(os.getpid())
     if not jobs.plans:
         return 0
+    from ..profiling.job import row_key
+    from ..profiling.table import as_text
+
     rows = [row for job in jobs.plans for row in read_rows(job.file) if row.key == row_key(job)]
     files = "\n".join(f"  {path}" for path in dict.fromkeys(job.file for job in jobs.plans))
     failed = jobs.failed_lines()
@@ -57,6 +66,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def planned(config: ProfileConfig) -> ProfileJob:
     """The workload of a configuration, whose network can be built and whose weights fit it."""
+    check_restorer(config, config)
+    from ...models.fit import check_fit
+    from ..profiling.job import make_job
+
     card = get_card(with_multiple(config.model, config.size_multiple))
     check_variant(card, config.variant)
     choice = choose_weights(card, config.variant, config.weights, 0)
@@ -70,6 +83,8 @@ def measure(job: ProfileJob) -> Measurement:
     In the process of the command only the first round of its passes is timed: the others follow when all jobs have had
     theirs (`take_turns`). A launcher's process knows of no other job, and goes on by itself.
     """
+    from ..profiling.job import Measurement
+
     height, width = job.workload.size
     logger.info("%s %s, %dx3x%dx%d", job.card.name, job.workload.variant, job.workload.batch, height, width)
     measurement = Measurement(job)

@@ -1,4 +1,7 @@
-"""``bench run``: Hydra's command line in front of a job (see `hydra`)."""
+"""``bench run``: Hydra's command line in front of a job (see `hydra`).
+
+torch is imported when a job is planned, not for the help or a mistake.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,30 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 
-from ...reports.analysis.cells import groups, read_cells
-from ...reports.tables.leaderboard import write_leaderboard
-from ...reports.tables.terminal import FailedCell, terminal_table
 from ..evaluation.config import RUN_CONFIG, RunConfig
-from ..evaluation.job import CellOutcome, Job
-from ..evaluation.plan import RunPlan, make_plan
-from ..protocols.lpips import lpips_notice
+from ..inference.processors import speaks, worker_threads
+from .front.help import asks_for_help, help_text
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
+from .front.names import check_run
+from .front.torchrun import under_torchrun
+
+if TYPE_CHECKING:
+    from ...reports.tables.terminal import FailedCell
+    from ..evaluation.job import CellOutcome
+    from ..evaluation.plan import RunPlan
 
 logger = logging.getLogger("restorebench")
 
 COMMAND = HydraCommand(RUN_CONFIG, RunConfig)
+DEFECT = "it ended with a traceback"
 
 
+@under_torchrun()
 def main(arguments: Sequence[str]) -> int:
     """``bench run``: run the jobs that Hydra overrides ask for.
 
@@ -37,29 +45,69 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError, ModelError, DataError: if an override is wrong, before anything runs.
     """
-    jobs = Jobs(COMMAND, arguments, plan=make_plan, run=run_plan, failure=incomplete)
+    if asks_for_help(arguments):
+        sys.stdout.write(help_text(COMMAND, arguments))
+        return 0
+    jobs = Jobs(COMMAND, arguments, plan=planned, run=run_plan, failure=incomplete)
+    from ..evaluation.progress import sweep_progress
+    from ..protocols.lpips import lpips_notice
+
     for plan in jobs.plans:
         plan.store.prepare()
     notices = [notice for plan in jobs.plans for notice in plan.notices]
     for notice in filter(None, dict.fromkeys((*notices, lpips_notice(plan.lpips for plan in jobs.plans)))):
         logger.info(notice)
-    code = jobs.launch_all()
+    total = sum(len(plan.suite.data) for plan in jobs.plans)
+    with sweep_progress(total, shown=speaks() and any(plan.progress for plan in jobs.plans)):
+        code = launched(jobs, arguments)
     failed = [job.plan for job in jobs.failed if job.plan is not None]
     for results in dict.fromkeys(plan.store.root for plan in jobs.plans):
         cells = [cell for plan in failed if plan.store.root == results for cell in without_record(plan)]
         show_results(results, [plan for plan in jobs.plans if plan.store.root == results], cells)
-    if jobs.failed:
+    if jobs.failed and speaks():
         sys.stdout.write(f"\n{jobs.failed_lines()}")
         sys.stdout.flush()
     return max(code, 1 if any(map(incomplete, jobs.outcomes)) else 0)
 
 
+def planned(config: RunConfig) -> RunPlan:
+    """The plan of a configuration."""
+    check_run(config)
+    from ..evaluation.plan import make_plan
+
+    return make_plan(config)
+
+
+def launched(jobs: Jobs[RunConfig, RunPlan, list[CellOutcome]], arguments: Sequence[str]) -> int:
+    """Run the jobs, whose plan is kept in the store from now on, with what became of it; the exit code.
+
+    Raises:
+        ValueError, OSError: of a single job.
+    """
+    from ..evaluation.plan import KeptPlans
+
+    kept = KeptPlans(jobs.plans, shlex.join(["bench", "run", *arguments]), whole=jobs.whole)
+    try:
+        code = jobs.launch_all()
+    except (ValueError, OSError) as error:
+        kept.finish([(plan, " ".join(str(error).split())) for plan in jobs.plans])
+        raise
+    except SystemExit as stop:
+        kept.finish([(plan, DEFECT) for plan in jobs.plans] if stop.code else [])
+        raise
+    kept.finish([(job.plan, job.reason) for job in jobs.failed if job.plan is not None])
+    return code
+
+
 def run_plan(plan: RunPlan) -> list[CellOutcome]:
     """Compute the cells of one job and say what became of them."""
+    from ...reports.tables.leaderboard import write_leaderboard
+    from .front.workers import run_job
+
     overrides = HydraConfig.get().overrides.task
-    outcomes = Job(plan, command=shlex.join(["bench", "run", *overrides])).run()
+    outcomes = run_job(plan, shlex.join(["bench", "run", *overrides]))
     # Sums of float32 are split among the threads, so their number can change the eighth digit of a score.
-    threads = f" with {torch.get_num_threads()} threads" if plan.numerics.device == "cpu" else ""
+    threads = f" with {worker_threads(plan.workers)} threads" if plan.numerics.device == "cpu" else ""
     for outcome in outcomes:
         waited = f"; {outcome.waited}" if outcome.waited else ""
         speed = f", {outcome.computed / outcome.seconds:.2f} images/s{threads}{waited}" if outcome.seconds else ""
@@ -121,6 +169,8 @@ def incomplete(outcomes: Sequence[CellOutcome]) -> str:
 
 def without_record(plan: RunPlan) -> list[FailedCell]:
     """The cells of a failed job that have no record: those that have one stand in the tables by it."""
+    from ...reports.tables.terminal import FailedCell
+
     cells = [plan.cell(data) for data in plan.suite.data]
     folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
     own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
@@ -133,15 +183,21 @@ def without_record(plan: RunPlan) -> list[FailedCell]:
 
 def show_results(results: Path, plans: Sequence[RunPlan], failed: Sequence[FailedCell] = ()) -> None:
     """Print the tables in which cells of these plans stand, the cells that failed, and where everything lies."""
+    from ...reports.analysis.cells import groups, read_cells
+    from ...reports.tables.leaderboard import write_leaderboard
+    from ...reports.tables.terminal import terminal_table
+
     written = write_leaderboard(results)
     ran = {(plan.suite.suite.name, plan.cell(data).id) for plan in plans for data in plan.suite.data}
     run_groups = [
         group
-        for group in groups(read_cells(results)[0])
+        for group in groups(read_cells(results, {suite for suite, _ in ran})[0])
         if any((group.suite, c.record.cell) in ran for r in group.restorers for c in r.cells.values())
     ]
     files = "\n".join(f"  {path}" for path in written)
     hint = f"  {shlex.join(['bench', 'report', '--results', str(results)])} writes tables, figures and a page from them"
     table = terminal_table(run_groups, failed, partial=any(plan.partial for plan in plans))
+    if not speaks():
+        return
     sys.stdout.write(f"\n{table}\n\nwritten:\n{files}\n{hint}\n")
     sys.stdout.flush()

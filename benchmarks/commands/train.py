@@ -6,14 +6,15 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from ...models.fit import check_fit
 from ...models.registry import check_variant, get_card
 from ...models.registry.own import with_multiple
 from ...models.weights import choose_weights
 from ..training.checks import check
 from ..training.config import RENAMED_KEYS, TRAIN_CONFIG, TrainConfig
+from .front.help import asks_for_help, help_text
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
+from .front.names import check_restorer
 
 logger = logging.getLogger("restorebench")
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError, ModelError, DataError: if an override is wrong, before anything runs, or training data are.
     """
+    if asks_for_help(arguments):
+        sys.stdout.write(help_text(COMMAND, arguments))
+        return 0
     jobs = Jobs(COMMAND, arguments, plan=checked, run=train, failure=str)
     code = jobs.launch_all()
     sys.stderr.write(jobs.failed_lines())
@@ -38,6 +42,9 @@ def main(arguments: Sequence[str]) -> int:
 def checked(config: TrainConfig) -> TrainConfig:
     """A configuration that can be trained, as far as that is known without images."""
     check(config)
+    check_restorer(config, config)
+    from ...models.fit import check_fit
+
     card = get_card(with_multiple(config.model, config.size_multiple))
     choice = choose_weights(card, check_variant(card, config.variant), config.weights, config.seed)
     check_fit(card, choice.variant, choice.info, {**choice.overrides, **config.overrides}, config.weights_key)

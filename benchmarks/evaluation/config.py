@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from omegaconf import MISSING
 
+from ...messages import nearest
+from ..errors import UserError
 from ..inference.config import NumericsConfig, RestorerConfig
 
 CONFIG_MODULE = "restorebench.conf"
 RUN_CONFIG = "run"
+Overwrite = Literal["missing", "always", "never"]
 
 
 @dataclass
@@ -46,6 +49,17 @@ class LpipsConfig:
 
 
 @dataclass
+class LogConfig:
+    """Who listens to a run beside the terminal.
+
+    Attributes:
+        tensorboard: scalars for TensorBoard, under ``<results>/.tensorboard``; needs the package ``tensorboard``.
+    """
+
+    tensorboard: bool = False
+
+
+@dataclass
 class RunConfig(NumericsConfig, RestorerConfig):
     """What ``bench run`` takes; ``conf/run.yaml`` says what each key means."""
 
@@ -70,4 +84,20 @@ class RunConfig(NumericsConfig, RestorerConfig):
     partial: bool = False
     results: str = "results"
     overwrite: str = "missing"
+    shards: Any = "auto"
+    workers: Any = "auto"
     progress: bool = True
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+def run_config(values: dict[str, Any]) -> RunConfig:
+    """A configuration from its plain data, as a plan and a record have it."""
+    parts = {"data": DataConfig, "lpips": LpipsConfig, "log": LogConfig}
+    return RunConfig(**{key: parts[key](**value) if key in parts else value for key, value in values.items()})
+
+
+def check_overwrite(value: str) -> None:
+    """UserError unless `value` says what happens to cells that are there already."""
+    known = get_args(Overwrite)
+    if value not in known:
+        raise UserError(f"unknown overwrite={value}{nearest(value, known)}; use {', '.join(known)}")

@@ -23,7 +23,7 @@ from .config import DataConfig, LpipsConfig, RunConfig
 from .fingerprint import fingerprint
 from .job import Job
 from .pipeline import Scorer, compute_rows
-from .plan import RunPlan, make_plan
+from .plan import KeptPlans, RunPlan, make_plan
 from .results import Evaluation, TaskRows, image_frame, summary_frame
 
 DEFAULT_SUITE = "5d"
@@ -115,6 +115,7 @@ def evaluate(
         lpips=LpipsConfig(weights=None if lpips is None or isinstance(lpips, bool) else _text(lpips)),
         limit=limit,
         results=_text(results) or "results",
+        workers=1,
         progress=progress,
     )
     if isinstance(model, str):
@@ -213,7 +214,10 @@ def _evaluation(plan: RunPlan, *, stored: bool) -> Evaluation:
 
 def _stored_rows(plan: RunPlan) -> list[TaskRows]:
     """Compute the cells that are missing, and read all of them."""
+    plan.store.prepare()
+    kept = KeptPlans([plan], _command(plan))
     Job(plan, command=_command(plan)).run()
+    kept.finish([])
     cells = [plan.cell(data) for data in plan.suite.data]
     folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
     return [

@@ -4,51 +4,49 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
-
-from torch import nn
 
 from ...atomic import naming
 from ...datasets.samples import TaskData
 from ...messages import one_line
-from ...models import ModelCard, WeightsInfo, build_network, create_model
-from ..environment import describe_environment
+from ...models import create_model
 from ..errors import UserError
-from ..inference.cost import cost_of
-from ..inference.foreign import contained
 from ..inference.numerics import check_dtype
 from ..inference.out_of_memory import is_out_of_memory
+from ..inference.processors import speaks
 from ..inference.runner import Runner
-from ..profiling.macs import count_macs
-from ..protocols.lpips import Lpips, LpipsChoice
-from ..store.files import IMAGES
+from ..protocols.lpips import Lpips
+from ..store.claims import described_workers
 from ..store.folders import CellBusyError, CellFolder
 from ..store.how import described, deviations
 from ..store.names import shown
-from ..store.parts import (
-    ComplexityRecord,
-    CostRecord,
-    DataRecord,
-    EnvironmentRecord,
-    LpipsRecord,
-    WeightsRecord,
-)
-from ..store.records import SCHEMA_VERSION, Record
-from ..store.rows import ImageRow, in_order, mean_rows
+from ..store.records import Record
+from ..store.rows import ImageRow, in_order
+from ..store.shards import Division, HeldShard, ShardLostError, SharedCell, shard_count
 from .cells import Cell
-from .image_files import SavedImages
-from .pipeline import Computed, Scorer, compute_rows
+from .pictures.image_files import SavedImages
+from .pictures.previews import PREVIEWS, Previews, previews_of
+from .pipeline import Computed, Scorer, Waits, compute_rows
 from .plan import RunPlan
-from .previews import PREVIEWS, Previews, previews_of
+from .progress import Progress, TensorBoardLog, sweep_progress
+from .records import Recorder
 
 logger = logging.getLogger("restorebench")
 
+LOCK_SECONDS = 1.0
+"""How long a cell's lock is waited for before the worker looks at other cells."""
+TENSORBOARD_LOGS = ".tensorboard"
+POLL_SECONDS = 0.3
+"""Between two looks at cells that others compute."""
 State = Literal["complete", "partial", "incomplete", "left alone"]
-COMPLEXITY_SIZE = (256, 256)
 
 
 @dataclass(frozen=True)
@@ -79,29 +77,81 @@ class CellOutcome:
     waited: str = ""
 
 
+@dataclass
+class Work:
+    """What this process has done about a cell.
+
+    Attributes:
+        images: computed.
+        seconds: wall time spent on them.
+        network, waits: as in `Computed`.
+        unsaved: images whose files could not be written.
+    """
+
+    images: int = 0
+    seconds: float = 0.0
+    network: float = 0.0
+    waits: Waits = field(default_factory=Waits)
+    unsaved: set[str] = field(default_factory=set)
+
+    def add(self, computed: Computed) -> None:
+        """Count what was computed of another shard."""
+        self.images, self.seconds = self.images + computed.images, self.seconds + computed.seconds
+        self.network += computed.network
+        self.waits.images += computed.waits.images
+        self.waits.scores += computed.waits.scores
+
+    @property
+    def statement(self) -> str:
+        """How long the network waited; see `Computed.statement`."""
+        return Computed(self.images, self.seconds, self.network, self.waits).statement
+
+
 class Job:
     """Runs a plan; the network is built only when some image is missing."""
 
     def __init__(self, plan: RunPlan, command: str) -> None:
         self.plan = plan
-        self.command = command
-        self._peaks: dict[tuple[int, int], tuple[float, str] | None] = {}
+        self._recorder = Recorder(plan, command, lambda: self.runner)
+        self._begun: set[str] = set()
+        self._work: defaultdict[str, Work] = defaultdict(Work)
+        self._passes_of = ""
+        self._progress = Progress(0, shown=False)
+        self._board = TensorBoardLog(plan.store.root / TENSORBOARD_LOGS) if plan.tensorboard else None
 
     def run(self) -> list[CellOutcome]:
-        """Compute all cells: first those that are free, then those that another process was computing."""
+        """Compute all cells: what is free of each, then what others were computing and have not brought to its end."""
+        cells = self.plan.suite.data
         self.plan.store.prepare()
+        with sweep_progress(len(cells), shown=self.plan.progress and speaks()) as self._progress:
+            return self._run(cells)
+
+    def _run(self, cells: Sequence[TaskData]) -> list[CellOutcome]:
         outcomes: dict[str, CellOutcome] = {}
-        busy: list[TaskData] = []
-        for data in self.plan.suite.data:
-            try:
-                outcomes[data.task.key] = self._cell(data, wait_seconds=0)
-            except CellBusyError as error:
-                logger.info("%s: later", error)
-                busy.append(data)
-        for data in busy:
-            logger.info("waiting for %s, which another process is computing", data.task.key)
-            outcomes[data.task.key] = self._cell(data, wait_seconds=-1)
-        return [outcomes[data.task.key] for data in self.plan.suite.data]
+        said: set[str] = set()
+        while len(outcomes) < len(cells):
+            for data in cells:
+                key = data.task.key
+                try:
+                    if key not in outcomes:
+                        outcomes[key] = self._cell(data)
+                        self._progress.finished()
+                except CellBusyError as error:
+                    if key not in said:
+                        logger.info("%s: %s", error, "later" if len(cells) > 1 else "waiting")
+                    said.add(key)
+            if len(outcomes) < len(cells):
+                self._progress.look()
+                time.sleep(POLL_SECONDS)
+        return [outcomes[data.task.key] for data in cells]
+
+    def is_finished(self) -> bool:
+        """Whether nothing is left to compute."""
+        return self.plan.overwrite != "always" and all(self._finished(self._folder(d), d) for d in self.plan.suite.data)
+
+    def images(self) -> int:
+        """Images of all cells that have a row, whoever computed them."""
+        return sum(self._shared(self._folder(data), data).images() for data in self.plan.suite.data)
 
     @functools.cached_property
     def runner(self) -> Runner:
@@ -124,32 +174,6 @@ class Job:
                 raise
             where = f"{plan.card.name} {plan.variant} does not fit the memory of {plan.numerics.device}"
             raise UserError(f"{where} ({one_line(error)}); use device=cpu, or a smaller variant") from error
-
-    @property
-    def card(self) -> ModelCard:
-        """The card; where the checkpoint decides the network, as it holds for this checkpoint."""
-        return self.plan.card if self.plan.card.built_from == "arguments" else self.runner.restorer.card
-
-    @functools.cached_property
-    def complexity(self) -> ComplexityRecord:
-        """Parameters and multiply-adds at 256x256; what defies counting still gets its scores."""
-        plan = self.plan
-        network: nn.Module | Callable[[], nn.Module]
-        if plan.restorer is not None:
-            network = plan.restorer
-        elif plan.card.built_from == "checkpoint":
-            network = self.runner.restorer.network
-        else:
-            network = functools.partial(build_network, plan.card.key, variant=plan.variant, **plan.overrides)
-        try:
-            with contained():
-                cost = count_macs(network, COMPLEXITY_SIZE)
-        except Exception as error:  # the network's own, of any kind
-            logger.warning("%s: multiply-adds not counted: %s", plan.card.name, one_line(error))
-            built = network if isinstance(network, nn.Module) else network()
-            parameters = sum(p.numel() for p in built.parameters() if p.requires_grad)
-            return ComplexityRecord(parameters=parameters, macs=None, statement=f"not counted: {one_line(error)}")
-        return ComplexityRecord(**dataclasses.asdict(cost))
 
     @functools.cached_property
     def lpips(self) -> Lpips | None:
@@ -190,22 +214,78 @@ class Job:
 
         return [row for row in rows if row.image not in asked or is_whole(row)]
 
-    def _cell(self, data: TaskData, wait_seconds: float) -> CellOutcome:
-        plan, cell = self.plan, self.plan.cell(data)
-        folder = plan.store.cell(cell.suite, cell.model, cell.id)
-        if plan.overwrite != "always" and self._finished(folder, data):
-            self._rename(folder, wait_seconds)
-            return self._already(folder, data)
-        if plan.overwrite == "never" and folder.begun:
-            return CellOutcome(data.task.key, "left alone", 0, len(data), 0.0)
-        with folder.claimed(wait_seconds):
-            return self._claimed_cell(cell, folder, data)
+    def _cell(self, data: TaskData) -> CellOutcome:
+        """Compute what is free of a cell, together with whoever else is at it.
 
-    def _claimed_cell(self, cell: Cell, folder: CellFolder, data: TaskData) -> CellOutcome:
-        if self.plan.overwrite != "always":
-            if self._finished(folder, data):  # another process may have finished it before the lock was ours
+        Raises:
+            CellBusyError: the rest is being computed by others.
+        """
+        folder = self._folder(data)
+        if self.plan.overwrite != "always" and self._finished(folder, data):
+            self._rename(folder)
+            return self._already(folder, data)
+        held: HeldShard | None = None
+        self._passes_of = ""
+        try:
+            while True:
+                with folder.claimed(-1 if held else LOCK_SECONDS):
+                    before, held = held, None
+                    try:
+                        step = self._step(folder, data, before)
+                    finally:
+                        if before is not None:
+                            before.release()
+                if isinstance(step, CellOutcome):
+                    return step
+                held = step
+                self._compute(folder, data, held)
+        finally:
+            if held is not None:
+                held.release()
+
+    def _step(self, folder: CellFolder, data: TaskData, held: HeldShard | None) -> HeldShard | CellOutcome:
+        """What to do next about a cell, whose lock is held: a shard to compute, or what became of the cell.
+
+        Args:
+            folder, data: of the cell.
+            held: the shard that was computed just now.
+
+        Raises:
+            CellBusyError: nothing is free, and others still compute.
+        """
+        shared = self._shared(folder, data)
+        division, workers = shared.division(), shared.workers()
+        ours = division is not None and shared.fits(division) and bool(workers or self._is_ours(division.started))
+        if (division is None and workers) or (division is not None and workers and not ours):
+            raise CellBusyError(f"{folder.path} is being computed by {described_workers(workers)}")
+        if division is not None and ours:
+            self._begun.add(division.started)
+            if held is not None and not held.lost:
+                held.finish()
+            shard = shared.claim(division)
+            if shard is not None:
+                return shard
+            if not shared.is_computed(division):
+                raise CellBusyError(f"{folder.path} is being computed by {described_workers(shared.workers())}")
+            lacking = shared.lacks(division)
+            if not lacking:
+                return self._joined(shared, division, folder, data)
+            logger.warning("%s: %d rows were damaged meanwhile; they are computed again", folder.path, len(lacking))
+        if division is not None:
+            shared.fold()
+        return self._divided(shared, folder, data)
+
+    def _divided(self, shared: SharedCell, folder: CellFolder, data: TaskData) -> HeldShard | CellOutcome:
+        """Begin with a cell that nobody computes, unless nothing of it is missing."""
+        plan, cell = self.plan, self.plan.cell(data)
+        if self._is_of_this_sweep(folder):  # others finished it meanwhile; what failed there would fail again
+            return self._already(folder, data)
+        if plan.overwrite == "never" and folder.begun and not self._finished(folder, data):
+            return CellOutcome(data.task.key, "left alone", 0, len(data), 0.0)
+        if plan.overwrite != "always":
+            if self._finished(folder, data):
                 return self._already(folder, data)
-            twin = self.plan.store.twin(
+            twin = plan.store.twin(
                 cell.suite, cell.model, cell.id, lambda other: other.complete and self._finished(other, data)
             )
             if twin is not None:
@@ -214,27 +294,82 @@ class Job:
         folder.set_aside_damage()
         keep = self._kept(folder, data)
         kept = {row.image for row in keep}
-        missing = [name for name in self.plan.names(data) if name not in kept]
-        started = datetime.now(UTC)
-        folder.begin(keep)
-        computed, unsaved = Computed(0, 0.0), 0
-        if missing:
-            previews = self._previews(folder, data)
-            scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data), previews)
+        missing = [name for name in plan.names(data) if name not in kept]
+        division = shared.open(keep, missing, shard_count(plan.shards, len(missing), plan.workers))
+        self._begun.add(division.started)
+        return (shared.claim(division) if missing else None) or self._joined(shared, division, folder, data)
+
+    def _compute(self, folder: CellFolder, data: TaskData, shard: HeldShard) -> None:
+        """Compute the images of a shard."""
+        previews = self._previews(folder, data)
+        scorer = Scorer(self.plan.protocol, self.lpips, self._images(folder, data), previews)
+        work = self._work[data.task.key]
+        if self._passes_of != data.task.key:
             self.runner.forget_passes()
-            with naming(folder.path / IMAGES):
-                computed = compute_rows(folder, data, missing, self.runner, scorer, progress=self.plan.progress)
-            lacking = scorer.unsaved.names
-            unsaved = len({*lacking["restored image"], *(lacking["preview"] if previews.insisted else ())})
+            self._passes_of = data.task.key
+        shard.begin()
+        title, shared = self._title(data), self._shared(folder, data)
+        self._progress.cell(title, len(shared.names), lambda: shared.done(shard.division))
+        numbers = {name: number for number, name in enumerate(data.names)}
+
+        def heard(row: ImageRow) -> None:
+            self._progress.row(row)
+            if self._board is not None:
+                self._board.image(title, numbers[row.image], row)
+
+        try:
+            with naming(shard.path):
+                computed = compute_rows(
+                    *(shard, data, shard.names, self.runner, scorer),
+                    progress=False,
+                    workers=self.plan.workers,
+                    listener=heard,
+                )
+        except ShardLostError as error:
+            logger.warning("%s", error)
+            return
+        work.add(computed)
+        lacking = scorer.unsaved.names
+        work.unsaved |= {*lacking["restored image"], *(lacking["preview"] if previews.insisted else ())}
+
+    def _joined(self, shared: SharedCell, division: Division, folder: CellFolder, data: TaskData) -> CellOutcome:
+        """The finished cell, whose last shard has come in."""
         rows = folder.rows()
-        record = self._record(cell, data, rows, computed, started)
+        computed, timed = Computed(*shared.work()), self._passes_of == data.task.key
+        record = self._recorder.record(self.plan.cell(data), data, rows, computed, division.started, timed=timed)
         folder.finish(record, data.names)
-        otherwise = described(deviations(rows, self.plan.numerics.tile))
-        state, seconds, failure = self._state(rows, data), computed.seconds, ""
-        if record.failures:
-            failure = f"{len(record.failures)} images failed, first {': '.join(map(shown, record.failures[0]))}"
-        counts = (computed.images, len(data), seconds, unsaved)
-        return CellOutcome(data.task.key, state, *counts, otherwise, failure, computed.statement)
+        shared.close()
+        if self._board is not None:
+            self._board.cell(self._title(data), rows)
+        return self._already(folder, data)
+
+    def _title(self, data: TaskData) -> str:
+        return f"{self.plan.card.name} {self.plan.variant} {data.task.key}"
+
+    def _folder(self, data: TaskData) -> CellFolder:
+        cell = self.plan.cell(data)
+        return self.plan.store.cell(cell.suite, cell.model, cell.id)
+
+    def _shared(self, folder: CellFolder, data: TaskData) -> SharedCell:
+        plan, names, lpips = self.plan, self.plan.names(data), self.plan.lpips
+        previews = self._previews(folder, data)
+        wanted = [
+            *(names, plan.save_images, sorted(previews.names), previews.insisted, plan.overwrite == "always"),
+            None if lpips is None else (lpips.label, lpips.insisted),
+        ]
+        digest = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
+        model, suite = plan.card.name, plan.suite.suite.name
+        worker = {"suite": suite, "model": model, "task": data.task.key, "device": plan.numerics.device}
+        return SharedCell(folder, digest, names, worker)
+
+    def _is_ours(self, started: str) -> bool:
+        """Whether what was begun at that time belongs to the sweep that this worker is one of."""
+        since = self.plan.since
+        return started in self._begun or (since is not None and datetime.fromisoformat(started) >= since)
+
+    def _is_of_this_sweep(self, folder: CellFolder) -> bool:
+        cell = folder.checked()
+        return cell is not None and self._is_ours(cell.record.started)
 
     def _state(self, rows: Sequence[ImageRow], data: TaskData) -> State:
         scored = {row.image for row in rows if row.status == "ok"}
@@ -254,17 +389,26 @@ class Job:
         return self._already(folder, data)
 
     def _already(self, folder: CellFolder, data: TaskData) -> CellOutcome:
-        """The outcome of a cell whose images need nothing; what the user calls its weights is brought up to date."""
-        rows = folder.rows()
-        otherwise = described(deviations(rows, self.plan.numerics.tile))
-        return CellOutcome(data.task.key, self._state(rows, data), 0, len(data), 0.0, otherwise=otherwise)
+        """The outcome of a cell whose images need nothing more."""
+        rows, work = folder.rows(), self._work[data.task.key]
+        failed = [(row.image, row.message) for row in rows if row.status == "failed"]
+        return CellOutcome(
+            task=data.task.key,
+            state=self._state(rows, data),
+            computed=work.images,
+            expected=len(data),
+            seconds=work.seconds,
+            unsaved=len(work.unsaved),
+            otherwise=described(deviations(rows, self.plan.numerics.tile)),
+            failure=f"{len(failed)} images failed, first {': '.join(map(shown, failed[0]))}" if failed else "",
+        )
 
-    def _rename(self, folder: CellFolder, wait_seconds: float) -> None:
+    def _rename(self, folder: CellFolder) -> None:
         """Bring label and group of a finished cell up to date, for which nothing is computed."""
         cell = folder.checked()
         if cell is None or self._renamed(cell.record) is None:
             return
-        with folder.claimed(wait_seconds):
+        with folder.claimed(-1):
             cell = folder.checked()
             renamed = None if cell is None else self._renamed(cell.record)
             if renamed is not None:
@@ -279,75 +423,3 @@ class Job:
             group=plan.group or weights.group,
         )
         return None if named == weights else dataclasses.replace(record, weights=named)
-
-    def _record(
-        self, cell: Cell, data: TaskData, rows: Sequence[ImageRow], computed: Computed, started: datetime
-    ) -> Record:
-        plan = self.plan
-        scored = [row for row in rows if row.status == "ok"]
-        return Record(
-            schema_version=SCHEMA_VERSION,
-            cell=cell.id,
-            suite=cell.suite,
-            suite_tasks=cell.suite_tasks,
-            task=cell.task.name,
-            dataset=cell.task.dataset,
-            sigma=cell.task.sigma,
-            model=cell.model,
-            title=self.card.title,
-            variant=cell.variant,
-            overrides=cell.overrides,
-            provenance=plan.weights.provenance,
-            weights=weights_record(plan.weights, self.card, plan.group),
-            protocol=str(plan.protocol),
-            lpips=lpips_of(scored, plan.protocol.lpips_backbone, self.plan.lpips),
-            identity=cell.identity(),
-            data=DataRecord(description=data.description, licence=data.licence),
-            expected=len(data),
-            scored=len(scored),
-            failures=tuple((row.image, row.message) for row in rows if row.status == "failed"),
-            means=mean_rows(scored),
-            complexity=self.complexity,
-            config=plan.config,
-            environment=EnvironmentRecord(**describe_environment(plan.numerics.device)),
-            command=self.command,
-            started=started.isoformat(timespec="seconds"),
-            finished=datetime.now(UTC).isoformat(timespec="microseconds"),
-            seconds=computed.seconds,
-            computed=computed.images,
-            cost=self._cost() if computed.images else None,
-        )
-
-    def _cost(self) -> CostRecord | None:
-        """What the cell's passes took; memory is measured by one pass more, once for each size of image."""
-        passes = self.runner.passes()
-        business = self.runner.business()
-        cost = cost_of(passes, None, business)
-        if cost is not None and self.plan.numerics.tile is None:
-            if cost.size not in self._peaks:
-                self._peaks[cost.size] = self.runner.peak_memory(cost.size)
-            cost = cost_of(passes, self._peaks[cost.size], business)
-        return None if cost is None else CostRecord(**dataclasses.asdict(cost))
-
-
-def lpips_of(scored: Sequence[ImageRow], backbone: str, choice: LpipsChoice | None) -> LpipsRecord:
-    """What the record says of LPIPS: its backbone, and the weights by which every row has it."""
-    known = choice is not None and bool(choice.label) and bool(scored)
-    same = known and choice is not None and all(row.lpips_by == choice.label for row in scored)
-    return LpipsRecord(backbone=backbone, weights=choice.sha256 if same and choice is not None else None)
-
-
-def weights_record(weights: WeightsInfo, card: ModelCard, group: str = "") -> WeightsRecord:
-    """What the record says of weights, and of the network that they are for."""
-    return WeightsRecord(
-        kind=weights.kind,
-        path=None if weights.path is None else str(weights.path),
-        sha256=weights.sha256,
-        provenance=weights.provenance,
-        description=weights.description,
-        training=None if weights.training is None else dict(weights.training),
-        label=weights.label,
-        group=group,
-        key=weights.key,
-        reconstructed=card.network_provenance == "reconstructed",
-    )

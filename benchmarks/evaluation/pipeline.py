@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,21 +23,19 @@ from tqdm import tqdm
 from ...datasets.samples import TaskData
 from ...messages import one_line, text_of
 from ..inference.foreign import contained
+from ..inference.processors import loader_count
 from ..inference.runner import Runner
 from ..protocols.lpips import Lpips
 from ..protocols.pairs import Packed, Pair
 from ..protocols.protocol import Protocol, Scores, scores_read
 from ..store.rows import ImageRow
-from .image_files import SavedImages
-from .previews import Previews
+from .pictures.image_files import SavedImages
+from .pictures.previews import Previews
 
 logger = logging.getLogger("restorebench")
 
-LOADERS = 2
-"""Threads that decode while the network runs on the same processors."""
-MOST_LOADERS = 16
-"""Threads that may decode for a network that runs elsewhere: as many as it takes that it does not wait."""
-PREFETCHED = 4
+PREFETCHED = 2
+"""Images that wait for the network beside those that a loader thread has in hand."""
 SCORED_BEHIND = 3
 """Images that may wait for their scores while the network goes on."""
 CPU = torch.device("cpu")
@@ -112,16 +109,15 @@ class Computed:
 
 
 class Lookahead:
-    """How many images are decoded ahead: twice as many whenever the network had to wait for one, up to a limit.
+    """How many images are decoded ahead: for a network that runs elsewhere twice as many whenever it had to wait for
+    one, up to the number of threads.
 
     On a CPU decoding takes the processors that the network needs, so that there are always the same few.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        elsewhere = device.type != "cpu"
-        self.threads = min(MOST_LOADERS, max(LOADERS, os.cpu_count() or 1)) if elsewhere else LOADERS
-        self.images = PREFETCHED
-        self._most = max(PREFETCHED, self.threads)
+    def __init__(self, device: torch.device, loaders: int) -> None:
+        self.threads, self.images = loaders, loaders + PREFETCHED
+        self._most = self.images if device.type == "cpu" else max(self.images, 2 * loaders)
 
     def waited(self) -> None:
         """The network had to wait for an image."""
@@ -211,12 +207,23 @@ def failed(name: str, error: Exception) -> ImageRow:
     return ImageRow(image=name, status="failed", message=f"{type(error).__name__}: {text_of(error)}")
 
 
+@contextlib.contextmanager
+def threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads; where the block is left early, what has not begun is dropped."""
+    pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def loaded(
     data: TaskData,
     indices: Sequence[int],
     protocol: Protocol,
     device: torch.device = CPU,
     waits: Waits | None = None,
+    loaders: int = 2,
 ) -> Iterator[tuple[int, Loaded]]:
     """Samples as the protocol feeds them, in order, prepared by threads while the caller works on earlier ones.
 
@@ -229,6 +236,7 @@ def loaded(
         protocol: prepares them.
         device: that they are for.
         waits: counts the seconds in which the next one is not ready.
+        loaders: threads.
     """
     waits = waits or Waits()
 
@@ -240,7 +248,7 @@ def loaded(
         except Exception as error:  # decoders and degradations of other packages can raise anything
             return error
 
-    ahead = Lookahead(device)
+    ahead = Lookahead(device, loaders)
 
     def result(future: Future[Loaded]) -> Loaded:
         if future.done():
@@ -249,7 +257,7 @@ def loaded(
         with waits.timed("images"):
             return future.result()
 
-    with ThreadPoolExecutor(max_workers=ahead.threads, thread_name_prefix="loader") as pool:
+    with threads(ahead.threads, "loader") as pool:
         waiting: deque[tuple[int, Future[Loaded]]] = deque()
         for index in indices:
             waiting.append((index, pool.submit(prepare, index)))
@@ -310,7 +318,7 @@ def restored_rows(
 ) -> Iterator[ImageRow]:
     """Rows in order; each comes as soon as its scores are there and the network has been given the next images."""
     device = torch.device(runner.numerics.device)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer") as pool:
+    with threads(1, "scorer") as pool:
         work_alone(pool)
         waiting: deque[ImageRow | Future[ImageRow]] = deque()
         for group in groups:
@@ -352,9 +360,26 @@ def result_of(row: ImageRow | Future[ImageRow]) -> ImageRow:
 
 
 def compute_rows(
-    folder: RowSink, data: TaskData, names: Sequence[str], runner: Runner, scorer: Scorer, *, progress: bool
+    folder: RowSink,
+    data: TaskData,
+    names: Sequence[str],
+    runner: Runner,
+    scorer: Scorer,
+    *,
+    progress: bool,
+    workers: int = 1,
+    listener: Callable[[ImageRow], None] | None = None,
 ) -> Computed:
-    """Compute and append the rows of `names`; an image whose row is there is finished, saved image included."""
+    """Compute and append the rows of `names`; an image whose row is there is finished, saved image included.
+
+    Args:
+        folder: gets the rows.
+        data, names: the images.
+        runner, scorer: what happens to them.
+        progress: whether to show a bar.
+        workers: processes of this host that share its processors with this one.
+        listener: is told every row.
+    """
     positions = {name: index for index, name in enumerate(data.names)}
     indices = [positions[name] for name in names]
     started = time.perf_counter()
@@ -365,7 +390,7 @@ def compute_rows(
         runner.numerics.switched(),
         tqdm(total=len(names), desc=data.task.key, unit="image", leave=False, disable=not progress or None) as bar,
     ):
-        images = loaded(data, indices, scorer.protocol, device, waits)
+        images = loaded(data, indices, scorer.protocol, device, waits, loader_count(workers))
         groups = batched(images, runner.numerics.batch_limit)
         for row in restored_rows(groups, data.names, runner, scorer, waits):
             folder.append(row)
@@ -376,6 +401,8 @@ def compute_rows(
                 total, done = total + row.psnr, done + 1
                 bar.set_postfix_str(f"PSNR {total / done:.2f} dB", refresh=False)
             bar.update()
+            if listener is not None:
+                listener(row)
     seconds = time.perf_counter() - started
     # A GPU's clock sees only passes over whole images; tiles are restored while the host stands by.
     own_clock = device.type == "cuda" and whole

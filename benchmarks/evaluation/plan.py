@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from ...datasets.folder import folder_suite
 from ...datasets.samples import TaskData
 from ...datasets.suites import ResolvedSuite, Source, resolve
-from ...messages import nearest
 from ...models import ModelCard, WeightsInfo, get_card
 from ...models.fit import check_fit
 from ...models.registry.own import with_multiple
@@ -19,16 +20,19 @@ from ...models.weights import WeightsChoice, choose_weights
 from ..errors import UserError
 from ..inference.config import numerics_of
 from ..inference.numerics import Numerics, check_tile
+from ..inference.processors import worker_count
 from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol
 from ..store.folders import Store
+from ..store.plans import PlannedCell, PlannedJob, SweepPlan
+from ..store.records import previews_key
 from .cells import Cell
-from .config import RunConfig
-from .image_files import ImageFormat, image_format
-from .previews import preview_count
+from .config import Overwrite, RunConfig, check_overwrite
+from .pictures.image_files import ImageFormat, image_format
+from .pictures.previews import preview_count
+from .progress import check_tensorboard
 
-Overwrite = Literal["missing", "always", "never"]
 DEFAULT_SUITE = "5d"
 """What is run where ``tasks`` is not given; images of the user's own are then one task, ``OWN_TASK``."""
 OWN_TASK = "restore"
@@ -51,10 +55,15 @@ class RunPlan:
             image that was computed without being saved counts as missing.
         previews: of how many images of each set small pictures are kept for reports (see `previews.previews_of`).
         overwrite: what happens to cells that are there already.
+        tensorboard: whether scalars are written for TensorBoard.
         group: name that several weights of one network share; empty for none.
         limit: only so many images of each task, the first ones; None for all.
         partial: whether the table at the end averages what was scored.
         progress: whether to show a bar.
+        shards: into how many a cell's images are divided; None: by their number.
+        workers: processes of this host that compute the job.
+        since: when the sweep began that this process is a worker of: what others of its workers have computed since is
+            never computed again, whatever `overwrite` says. None: it is no worker of one.
         restorer: the restorer itself where a script gave it; None: it is made from the name when it is needed.
     """
 
@@ -73,6 +82,10 @@ class RunPlan:
     previews: int | str
     overwrite: Overwrite
     progress: bool
+    shards: int | None = None
+    workers: int = 1
+    since: datetime | None = None
+    tensorboard: bool = False
     group: str = ""
     limit: int | None = None
     partial: bool = False
@@ -104,6 +117,67 @@ class RunPlan:
             numerics=self.numerics,
             source=None if self.card.source is None else self.card.source.identity(),
         )
+
+
+class KeptPlans:
+    """The plans of one command line in the stores that its jobs write to."""
+
+    def __init__(self, plans: Sequence[RunPlan], command: str, *, whole: bool = True) -> None:
+        """Write them.
+
+        Args:
+            plans: of all jobs.
+            command: as it was typed.
+            whole: whether it asks for no others.
+
+        Raises:
+            UserError: a store has something else in the place of the folder of plans.
+        """
+        self._jobs: dict[Path, list[RunPlan]] = {}
+        for plan in plans:
+            self._jobs.setdefault(plan.store.root, []).append(plan)
+        self._kept = {
+            root: SweepPlan(command=command, jobs=tuple(map(planned_job, jobs)), whole=whole)
+            for root, jobs in self._jobs.items()
+        }
+        for root, kept in self._kept.items():
+            kept.write(root)
+
+    def finish(self, failures: Sequence[tuple[RunPlan, str]]) -> None:
+        """Note that the command has come to its end, and which jobs have not, and why."""
+        reasons: Mapping[int, str] = {id(plan): reason for plan, reason in failures}
+        for root, jobs in self._jobs.items():
+            by_place = {place: reasons[id(plan)] for place, plan in enumerate(jobs) if id(plan) in reasons}
+            self._kept[root].finished(by_place).write(root)
+
+
+def planned_job(plan: RunPlan) -> PlannedJob:
+    """What a job is to do."""
+    cells = [(data, plan.cell(data)) for data in plan.suite.data]
+    own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
+    return PlannedJob(
+        restorer=f"{plan.card.title} ({plan.variant}{own})",
+        protocol=str(plan.protocol),
+        config=plan.config,
+        cells=tuple(
+            PlannedCell(
+                suite=cell.suite,
+                model=cell.model,
+                cell=cell.id,
+                task=data.task.key,
+                previews=previews_key(cell.identity()),
+                asked=len(plan.names(data)),
+                images=len(data),
+            )
+            for data, cell in cells
+        ),
+    )
+
+
+def restricted(plan: RunPlan, cells: set[str]) -> RunPlan:
+    """The plan with only those of its tasks whose cells have these ids."""
+    data = tuple(each for each in plan.suite.data if plan.cell(each).id in cells)
+    return replace(plan, suite=replace(plan.suite, data=data))
 
 
 def crop_size(value: object) -> int | Literal["full"]:
@@ -209,6 +283,19 @@ def checked_limit(limit: int | None) -> int | None:
     return limit
 
 
+def checked_shards(value: object) -> int | None:
+    """``shards=``: a number of parts, or None for ``auto``.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if value == "auto":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise UserError(f"shards={value}: give a number of parts, 1 or more, or auto")
+
+
 def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
     """Resolve every name of a configuration.
 
@@ -228,13 +315,13 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         choice = replace(choice, info=info)
     else:
         card, choice = restorer.card, WeightsChoice(restorer.variant, restorer.weights, restorer.overrides)
-    if config.overwrite not in get_args(Overwrite):
-        choices = ", ".join(get_args(Overwrite))
-        raise UserError(
-            f"unknown overwrite={config.overwrite}{nearest(config.overwrite, get_args(Overwrite))}; use {choices}"
-        )
+    check_overwrite(config.overwrite)
+    shards = checked_shards(config.shards)
     suite, protocol = chosen_images(config), get_protocol(config.protocol)
     check_tasks(suite, protocol)
+    numerics = numerics_of(
+        config, card, tile=check_tile(config.tile), batch=config.batch, cuda_graphs=config.cuda_graphs
+    )
     return RunPlan(
         config=asdict(config),
         card=card,
@@ -244,15 +331,16 @@ def make_plan(config: RunConfig, restorer: Restorer | None = None) -> RunPlan:
         seed=config.seed,
         suite=suite,
         protocol=protocol,
-        numerics=numerics_of(
-            config, card, tile=check_tile(config.tile), batch=config.batch, cuda_graphs=config.cuda_graphs
-        ),
+        numerics=numerics,
         store=Store(Path(config.results).expanduser()),
         lpips=choose_lpips(config.metrics, config.lpips.weights, protocol.lpips_backbone),
         save_images=image_format(config.save_images),
         previews=preview_count(config.previews),
         overwrite=cast("Overwrite", config.overwrite),
         progress=config.progress,
+        shards=shards,
+        workers=worker_count(config.workers, numerics.device),
+        tensorboard=check_tensorboard(config.log.tensorboard),
         group=checked_group(config.group, choice.info),
         limit=checked_limit(config.limit),
         partial=config.partial or config.limit is not None,

@@ -18,7 +18,7 @@ from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import Lpips, choose_lpips
 from ..protocols.placement import find
 from ..protocols.protocol import Protocol, Scores
-from .image_files import read_restored
+from .pictures.image_files import read_restored
 from .scoring import AUTO, ScoredPair, check_place, means, offset_of, score_arrays, scored
 
 LEVEL_TOLERANCE = 0.02

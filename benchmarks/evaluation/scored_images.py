@@ -45,10 +45,10 @@ from ..store.parts import (
 from ..store.records import SCHEMA_VERSION, Record
 from ..store.rows import ImageRow, mean_rows
 from .config import RunConfig
-from .image_files import READABLE, file_names, read_restored
+from .pictures.image_files import READABLE, file_names, read_restored
+from .pictures.previews import Previews, previews_of
 from .pipeline import failed
 from .plan import OWN_TASK, check_tasks, chosen_images
-from .previews import Previews, previews_of
 from .scoring import image_names
 
 IMAGES = "images"

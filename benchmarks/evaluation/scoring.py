@@ -26,7 +26,7 @@ from ..protocols.lpips import Lpips
 from ..protocols.placement import RULES, Offset, Places, Size, common_rule, find, nested, rule_offset, sizes
 from ..protocols.protocol import Protocol, Scores, mean_psnr
 from ..protocols.scale import overshoot
-from .image_files import READABLE, read_restored
+from .pictures.image_files import READABLE, read_restored
 
 WORKERS = 2
 MOST_AHEAD = 4

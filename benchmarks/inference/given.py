@@ -71,7 +71,7 @@ def given_restorer(network: nn.Module, name: str, weights: WeightsInfo | None = 
         year=0,
         code_licence=NOT_KNOWN,
         weights_licence=NOT_KNOWN,
-        dtypes=tuple(DTYPES),
+        dtypes=DTYPES,
     )
     return GivenRestorer(network, card, variant, info)
 

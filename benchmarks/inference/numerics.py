@@ -1,4 +1,4 @@
-"""Device, dtype and the options that trade digits for speed."""
+"""Device, dtype and the options that trade digits for speed; torch is imported by what asks it, not for names."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-
 from ...messages import unknown
 from ..errors import UserError
 
@@ -16,7 +14,10 @@ AUTO_BATCH = 8
 AUTO_PIXELS = 2**21
 """Most images, and most pixels of them together, that ``batch=auto`` puts into one batch; memory that does not suffice
 for it splits the batch again."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = ("float32", "bfloat16", "float16")
+"""Names of the torch dtypes in which networks run."""
+KINDS = ("cpu", "cuda", "mps")
+"""Kinds of devices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,11 @@ class Numerics:
     batch: int | Literal["auto"] = 1
     cuda_graphs: bool = False
 
+    @property
+    def kind(self) -> str:
+        """``cpu``, ``cuda`` or ``mps``."""
+        return self.device.partition(":")[0]
+
     def identity(self) -> dict[str, Any]:
         """The part that enters a cell's id; of the device only its kind.
 
@@ -52,7 +58,7 @@ class Numerics:
         """
         batch = {} if self.batch == 1 else {"batch": self.batch}
         return {
-            "device": torch.device(self.device).type,
+            "device": self.kind,
             "dtype": self.dtype,
             "tf32": self.tf32,
             "channels_last": self.channels_last,
@@ -68,13 +74,15 @@ class Numerics:
             return 1
         if self.batch != "auto":
             return self.batch
-        if torch.device(self.device).type != "cuda":
+        if self.kind != "cuda":
             return 1
         return max(1, min(AUTO_BATCH, AUTO_PIXELS // (shape[-2] * shape[-1])))
 
     @contextlib.contextmanager
     def switched(self) -> Iterator[None]:
         """The global TF32 switches as this run has them; they are put back afterwards."""
+        import torch
+
         before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
         try:
@@ -85,12 +93,13 @@ class Numerics:
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Inference mode under these numerics; the global TF32 switches are put back afterwards."""
-        device = torch.device(self.device)
+        import torch
+
         lower = self.dtype != "float32"
         with (
             self.switched(),
             torch.inference_mode(),
-            torch.autocast(device.type, DTYPES[self.dtype] if lower else None, enabled=lower),
+            torch.autocast(self.kind, getattr(torch, self.dtype) if lower else None, enabled=lower),
         ):
             yield
 
@@ -102,7 +111,7 @@ def resolve_batch(value: object, device: str) -> int | Literal["auto"]:
         UserError: if it is neither.
     """
     if value == "auto":
-        return "auto" if torch.device(device).type == "cuda" else 1
+        return "auto" if device.startswith("cuda") else 1
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise UserError(f"batch={value}: give a number of images, or auto")
@@ -114,7 +123,7 @@ def check_graphs(wanted: bool, device: str) -> bool:
     Raises:
         UserError: they are wanted on another one.
     """
-    if wanted and torch.device(device).type != "cuda":
+    if wanted and str(device).partition(":")[0] != "cuda":
         raise UserError(f"cuda_graphs=true needs a CUDA device, and this run is on {device}: leave it out")
     return wanted
 
@@ -130,18 +139,25 @@ def check_tile(tile: int | None) -> int | None:
     return tile
 
 
+def check_device(name: str) -> None:
+    """UserError unless `name` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``, whether or not it is here."""
+    kind, _, index = name.partition(":")
+    if name != "auto" and (kind not in KINDS or (index and not index.isdigit())):
+        raise UserError(unknown("device", name, ("auto", "cpu", "cuda", "cuda:N", "mps")))
+
+
 def resolve_device(name: str) -> str:
     """A usable device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
         UserError: if the name is no device or this machine has none of that kind.
     """
+    check_device(name)
+    import torch
+
     if name == "auto":
         return "cuda:0" if torch.cuda.is_available() else "cpu"
-    kinds = ("cpu", "cuda", "mps")
     kind, _, index = name.partition(":")
-    if kind not in kinds or (index and not index.isdigit()):
-        raise UserError(unknown("device", name, ("auto", "cpu", "cuda", "cuda:N", "mps")))
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(index or 0) >= count:

@@ -77,10 +77,12 @@ def count_macs(
         channels: channels of the input.
 
     Raises:
-        UserError: if the size is not positive, or the network branches on values and has none.
+        UserError: if the size is not positive, or the network cannot be run without values.
     """
     if min(size) < 1:
         raise UserError(f"size {size[0]}x{size[1]} is not positive; give height and width in pixels")
+    if runtime := getattr(network, "runtime", ""):
+        raise UserError(f"{runtime} runs it, not torch, which alone is counted")
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         return _count(network, (1, channels, *size))
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from ...messages import nearest
 from ..errors import UserError
 from .noise import KeyedNoise, ReseededNoise
-from .protocol import Protocol, Ssim
+from .protocol import Protocol
+from .ssim import Ssim
 
 PROMPTIR = Protocol(
     name="promptir",

@@ -9,16 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..errors import UserError
+from .ssim import K1, K2, Window
 
-Window = Literal["uniform7", "gaussian11"]
-
-K1, K2 = 0.01, 0.03
 SERIAL_ELEMENTS = 32767
 """The most elements that torch handles on the calling thread alone. On the CPU the windows are worked off in tiles of
 this size: they stay in the processor's cache, and thousands of short operations wait for no other thread, which would

@@ -2,7 +2,7 @@
 
 A protocol is data: its fields, in the order of evaluation, are the rules of the papers' evaluation code. Whatever
 changes a score is in `Protocol.describe()`, which enters the record and the cell's id. A protocol is never changed,
-only followed by a new version.
+only followed by a new version. torch is imported by what computes, so that names and conventions come without.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ...datasets.samples import Sample
 from ...datasets.tasks import SUITES
 from ..errors import RestorationError, UserError
-from . import metrics
 from .noise import KeyedNoise, ReseededNoise
-from .pairs import Packed, Pair, channels_first, next_multiple
+from .ssim import Ssim
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .pairs import Packed, Pair
 
 __all__ = [
     "GROUPS",
-    "Packed",
-    "Pair",
     "Protocol",
     "PsnrMean",
     "RestorationError",
@@ -50,25 +51,8 @@ class Scores:
     lpips: float = math.nan
 
 
-LpipsFunction = Callable[[Tensor, Tensor], float | Tensor]
+LpipsFunction: TypeAlias = "Callable[[Tensor, Tensor], float | Tensor]"
 """LPIPS of restored and clean, both (3, H, W) RGB in [0, 1]: a number, or a scalar on their device."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ssim:
-    """The SSIM of a protocol; see `metrics.ssim`."""
-
-    window: metrics.Window
-    sample_covariance: bool
-
-    def describe(self) -> str:
-        """Every convention in one line."""
-        shape, border = {"uniform7": ("uniform 7x7", 3), "gaussian11": ("Gaussian 11x11 sigma 1.5", 5)}[self.window]
-        covariance = "sample" if self.sample_covariance else "population"
-        return (
-            f"{shape} window, {covariance} covariance, K1 {metrics.K1}, K2 {metrics.K2}, mean over the image without a "
-            f"{border}-pixel border, channel mean"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +94,8 @@ class Protocol:
         Raises:
             UserError: if the sample's arrays do not fit each other or the protocol, naming the sample.
         """
+        import torch
+
         return self.pack(sample).placed(torch.device("cpu"))
 
     def pack(self, sample: Sample) -> Packed:
@@ -118,6 +104,8 @@ class Protocol:
         Raises:
             UserError: likewise.
         """
+        from .pairs import Packed, channels_first
+
         self._check(sample)
         clean = self._cropped(sample.clean)
         degraded: NDArray[Any]
@@ -142,11 +130,15 @@ class Protocol:
         Raises:
             RestorationError: if shape or dtype are wrong, or a value is not finite.
         """
+        import torch
+
         self._check_output(restored, size)
         _check_finite(torch.stack(torch.aminmax(restored)).tolist(), restored)
         return self._finished(restored, size)
 
     def _check_output(self, restored: Tensor, size: tuple[int, int]) -> None:
+        from .pairs import next_multiple
+
         height, width = size
         expected = (3, next_multiple(height, self.pad_multiple), next_multiple(width, self.pad_multiple))
         if tuple(restored.shape) != expected:
@@ -186,6 +178,10 @@ class Protocol:
             RestorationError: shape or dtype are wrong; whether values are finite, `scores_read` says.
             UserError: if the image is smaller than the SSIM window.
         """
+        import torch
+
+        from . import metrics
+
         if clean.dtype != torch.uint8 or clean.ndim != 3:
             raise UserError(f"clean must be (3, H, W) uint8, got {tuple(clean.shape)} {clean.dtype}")
         size = (clean.shape[-2], clean.shape[-1])
@@ -197,12 +193,14 @@ class Protocol:
             x, y = metrics.to_y(x), metrics.to_y(y)
         psnr = metrics.psnr(x[None], y[None], data_range=self.data_range)
         ssim = torch.full_like(psnr, math.nan) if self.ssim is None else self._similarity(x[None], y[None], self.ssim)
-        if not isinstance(distance, Tensor):
+        if not isinstance(distance, torch.Tensor):
             distance = torch.full((), distance, dtype=x.dtype, device=x.device)
         bounds = [bound.to(x.dtype) for bound in torch.aminmax(restored)]
         return torch.stack([psnr[0], ssim[0], distance.to(x.dtype), *bounds])
 
     def _similarity(self, x: Tensor, y: Tensor, ssim: Ssim) -> Tensor:
+        from . import metrics
+
         return metrics.ssim(
             x,
             y,
@@ -318,6 +316,8 @@ def _check_finite(bounds: Iterable[float], restored: Tensor) -> None:
     """Refuse an image whose smallest and largest values (`aminmax`) say that some is not finite."""
     if all(map(math.isfinite, bounds)):
         return
+    import torch
+
     wrong = int((~torch.isfinite(restored)).sum())
     kind = "NaN" if bool(torch.isnan(restored).any()) else "infinite"
     raise RestorationError(f"{wrong} of {restored.numel()} restored values are not finite ({kind})")
@@ -364,6 +364,8 @@ def _unit_levels(clean: Tensor, device: torch.device) -> Tensor:
 
     Through float64: a GPU divides by multiplying with the reciprocal, which in float32 alone gives other last digits.
     """
+    import torch
+
     if _score_dtype(device) == torch.float32:
         return clean.cpu().float().div_(255).to(device)
     return clean.to(device, torch.float64).div_(255).float().double()
@@ -371,4 +373,6 @@ def _unit_levels(clean: Tensor, device: torch.device) -> Tensor:
 
 def _score_dtype(device: torch.device) -> torch.dtype:
     """The widest floating point of the device."""
+    import torch
+
     return torch.float32 if device.type == "mps" else torch.float64

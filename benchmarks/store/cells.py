@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from .files import IMAGES, LARGEST_TABLE, RECORD, cell_folders, is_there, read_r
 from .names import is_folder_name, is_label, is_title, shown
 from .parts import cell_id, plain
 from .records import Record, read_record
-from .rows import ImageRow, RecordError, mean_rows, read_table
+from .rows import ImageRow, RecordError, Table, mean_rows, read_table
 
 ATTEMPTS = 3
 """Readings of a cell that changes while it is read: another process may be finishing it."""
@@ -62,11 +62,18 @@ def read_cell(folder: Path) -> CheckedCell:
     raise AssertionError("unreachable")
 
 
-def read_cells(results: Path) -> tuple[list[CheckedCell], list[str]]:
-    """All finished cells of a results folder that add up, in a stable order, and a line for each that is left out."""
+def read_cells(results: Path, suites: Collection[str] | None = None) -> tuple[list[CheckedCell], list[str]]:
+    """Finished cells of a results folder that add up, in a stable order, and a line for each that is left out.
+
+    Args:
+        results: the folder.
+        suites: only those of these suites; None for all.
+    """
     cells: list[CheckedCell] = []
     folders, problems = cell_folders(results)
     for folder in folders:
+        if suites is not None and folder.parent.parent.name not in suites:
+            continue
         if is_there(folder / RECORD):
             try:
                 cells.append(read_cell(folder))
@@ -89,7 +96,7 @@ def _agreeing_rows(record: Record, folder: Path) -> tuple[ImageRow, ...]:
     Raises:
         RecordError: they do not.
     """
-    for problem in (*_problems_of_names(record), *_problems_of_place(record, folder), *_problems_of_values(record)):
+    for problem in problems_of_record(record, folder):
         raise RecordError(f"{folder / RECORD}: {problem}")
     path = folder / IMAGES
     try:
@@ -98,9 +105,17 @@ def _agreeing_rows(record: Record, folder: Path) -> tuple[ImageRow, ...]:
         raise RecordError(f"{path}: is gone, though the record says {record.scored} images have scores") from error
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
-    for problem in _problems_of_table(record, data):
+    read = read_table(data, folder.name)
+    for problem in _problems_of_table(record, data, read):
         raise RecordError(f"{path}: {problem}")
-    return read_table(data, folder.name).rows
+    return read.rows
+
+
+def problems_of_record(record: Record, folder: Path) -> Iterator[str]:
+    """What does not add up in a record for itself and where it lies, in words."""
+    yield from _problems_of_names(record)
+    yield from _problems_of_place(record, folder)
+    yield from _problems_of_values(record)
 
 
 def _problems_of_names(record: Record) -> Iterator[str]:
@@ -175,9 +190,8 @@ def _problems_of_values(record: Record) -> Iterator[str]:
             yield f"{name} is no SHA-256: {digest[:80]!r}"
 
 
-def _problems_of_table(record: Record, data: bytes) -> Iterator[str]:
+def _problems_of_table(record: Record, data: bytes, read: Table) -> Iterator[str]:
     """The rows are those over which the record was written, and its counts and means are theirs."""
-    read = read_table(data, record.cell)
     yield from read.problems
     if read.cut:
         yield "ends inside a line"

@@ -7,10 +7,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...atomic import part_name
 from .rows import RecordError
 
 RECORD = "record.json"
 IMAGES = "images.csv"
+TABLE_SUFFIX = ".csv"
 LARGEST_RECORD = 16 * 2**20
 LARGEST_TABLE = 256 * 2**20
 """Bytes beyond which a file is no record, or no table of images, and is not read."""
@@ -50,6 +52,17 @@ def read_regular(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise RecordError(f"more than the {limit} bytes that are read")
     return data
+
+
+def write_unsynced(path: Path, text: str) -> None:
+    """Write a text whole, without waiting for the disk: for what means nothing after the machine has lost its power."""
+    part = path.with_name(part_name())
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def cell_folders(results: Path) -> tuple[list[Path], list[str]]:

@@ -1,8 +1,8 @@
 """The store on disk: ``results/<suite>/<model>/<cell id>/{record.json,images.csv,images/}``.
 
 Nothing half done ever looks done: rows are appended one image at a time and flushed, the record is written last and
-atomically, and a cell is computed by one process at a time, under a lock that the operating system drops when its
-holder dies, however it dies.
+atomically. Who changes a cell holds a lock that the operating system drops when its holder dies, however it dies;
+several processes that compute one cell divide its images (see `shards`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -24,7 +25,8 @@ from filelock import FileLock, Timeout
 from ...atomic import part_name, remove_parts, write_text
 from ..errors import UserError
 from .cells import CheckedCell, read_cell
-from .files import IMAGES, LARGEST_TABLE, RECORD, is_there, read_regular
+from .claims import SHARDS
+from .files import IMAGES, LARGEST_TABLE, RECORD, TABLE_SUFFIX, is_there, read_regular, write_unsynced
 from .records import Record
 from .rows import ImageRow, RecordError, in_order, read_table, table
 
@@ -140,11 +142,25 @@ class CellFolder:
             return None
 
     def rows(self) -> list[ImageRow]:
-        """Stored rows, each of which holds for itself; that others do not is said."""
+        """Stored rows, each of which holds for itself; that others do not is said.
+
+        Where shards are being computed, theirs too; an image that has two rows has the later one.
+        """
         rows, problem = self._rows()
-        if problem:
-            logger.warning("%s; its images are computed again", problem)
-        return rows
+        problems = [problem] if problem else []
+        for path in sorted((self.path / SHARDS).glob(f"*{TABLE_SUFFIX}")):
+            try:
+                read = read_table(read_regular(path, LARGEST_TABLE), self.path.name)
+            except FileNotFoundError:  # joined just now
+                continue
+            except RecordError as error:
+                problems.append(f"{path}: {error}")
+                continue
+            rows += read.rows
+            problems += [f"{path}: {each}" for each in read.problems[:1]]
+        for each in problems:
+            logger.warning("%s; its images are computed again", each)
+        return list({row.image: row for row in rows}.values())
 
     def _rows(self) -> tuple[list[ImageRow], str]:
         """Rows that hold, and the first thing in the table that does not."""
@@ -185,7 +201,7 @@ class CellFolder:
 
     @contextlib.contextmanager
     def claimed(self, wait_seconds: float = 0) -> Iterator[None]:
-        """Hold the cell's lock.
+        """Hold the cell's lock: for an instant, where the cell's images are computed in shards (see `shards`).
 
         Args:
             wait_seconds: how long to wait for a live holder; -1 for ever.
@@ -204,10 +220,18 @@ class CellFolder:
             if is_there(owner):
                 logger.info("%s: taken over from %s, which is gone", self.path, describe_owner(owner))
             me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-            write_text(owner, json.dumps(me) + "\n")
+            write_unsynced(owner, json.dumps(me) + "\n")
+            shards = self.path / SHARDS
+            if is_there(shards) and not (shards.is_dir() and all(map(_is_plain, shards.iterdir()))):
+                logger.warning("%s: no folder of files; set aside as %s", shards, _set_aside(shards))
+            shared = is_there(shards)  # then others may be writing there, on any machine
             for folder in (self.path, self.images, self.path / PREVIEWS):
-                remove_parts(folder, owned=True)
-            yield
+                remove_parts(folder, owned=not shared)
+            try:
+                yield
+            except CellBusyError:  # nothing was begun: nobody takes anything over from us
+                owner.unlink(missing_ok=True)
+                raise
             owner.unlink(missing_ok=True)
         finally:
             lock.release()
@@ -250,6 +274,14 @@ class CellFolder:
         data = read_regular(twin.path / IMAGES, LARGEST_TABLE)
         write_text(self.path / IMAGES, data.decode("utf-8"))
         write_text(self.path / RECORD, record.to_json())
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a path is an ordinary file, or gone."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def _set_aside(path: Path) -> str:

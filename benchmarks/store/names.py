@@ -28,6 +28,8 @@ def escaped(text: str) -> str:
     Backslashes, control characters, line and paragraph separators, and surrogates (bytes of a file name that are no
     UTF-8, see PEP 383) are written as Python writes them in a literal; everything else stays as it is.
     """
+    if text.isprintable() and "\\" not in text:  # so are nearly all, and looking at each character takes its time
+        return text
     return "".join(_written(character) for character in text)
 
 
@@ -55,6 +57,8 @@ def unescaped(text: str) -> str:
             raise ValueError(f"no escape: {found[0]!r}")
         return _UNESCAPED[found[3]]
 
+    if text.isprintable() and "\\" not in text:
+        return text
     result = _ESCAPE.sub(character, text)
     if escaped(result) != text:
         raise ValueError(f"not written as names are: {text[:80]!r}")

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -175,6 +175,7 @@ class EnvironmentRecord:
         device, device_name: torch's name of the device, and the product's.
         cpu_count, torch_threads: processors, and threads that torch used.
         cuda: version that torch was built for; None without.
+        runtime: what ran the network in torch's place, with its version and provider; left out where torch did.
     """
 
     versions: dict[str, str | None]
@@ -187,6 +188,7 @@ class EnvironmentRecord:
     cpu_count: int | None
     torch_threads: int
     cuda: str | None
+    runtime: str = field(default="", metadata={LEFT_OUT: ""})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,8 +233,8 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         RecordError: a field is missing or unknown, a value has another type, or is larger or deeper than any that this
             suite writes; the message names it.
     """
-    origin, arguments = get_origin(kind), get_args(kind)
-    if isinstance(kind, type) and is_dataclass(kind):
+    origin, arguments, is_part = _shape(kind)
+    if is_part:
         return _part_of(kind, value, where)
     if kind is Any:
         return _free(value, where)
@@ -243,11 +245,28 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         if len(kinds) == len(value):
             return tuple(decoded(each, item, where) for each, item in zip(kinds, value, strict=True))
     if origin is dict and isinstance(value, dict):
-        return {name: decoded(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
+        exact = _exact(arguments[1])
+        return {
+            name: item if type(item) in exact else decoded(arguments[1], item, f"{where}.{name}")
+            for name, item in value.items()
+        }
     accepted = (int, float) if kind is float else kind
     if origin is None and isinstance(value, accepted) and isinstance(value, bool) == (kind is bool):
         return _usable(value, where)
     raise RecordError(f"not a record: {where} is no {_named(kind)}: {repr(value)[:60]}")
+
+
+@functools.cache
+def _shape(kind: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Origin and arguments of a type, and whether it is a part, which are asked for each value of each record."""
+    return get_origin(kind), get_args(kind), isinstance(kind, type) and is_dataclass(kind)
+
+
+@functools.cache
+def _exact(kind: Any) -> frozenset[type]:
+    """The types of which any value is one of `kind` as it is; texts and truth values are most of a record."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return frozenset(kinds) if set(kinds) <= {str, bool, NoneType} else frozenset()
 
 
 def _usable(value: Any, where: str) -> Any:
@@ -262,8 +281,12 @@ def _free(value: Any, where: str, depth: int = 1) -> Any:
         raise RecordError(f"not a record: {where.partition('.')[0]} is nested more than {DEEPEST} levels deep")
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, part in parts:
-        _free(part, f"{where}.{name}", depth + 1)
+        if depth == DEEPEST or type(part) not in _HARMLESS:
+            _free(part, f"{where}.{name}", depth + 1)
     return _usable(value, where)
+
+
+_HARMLESS = _exact(str | bool | None)
 
 
 def _one_of(kinds: Sequence[Any], value: object, where: str) -> Any:
@@ -283,7 +306,7 @@ def _named(kind: Any) -> str:
 def _part_of(part: type[Part], values: object, where: str) -> Part:
     if not isinstance(values, dict):
         raise RecordError(f"not a record: {where or 'it'} is no object")
-    known = {each.name: each for each in fields(part)}  # type: ignore[arg-type]
+    known = _known_fields(part)  # type: ignore[arg-type]
     below = f"{where}." if where else ""
     for name in values:
         if name not in known:
@@ -292,7 +315,17 @@ def _part_of(part: type[Part], values: object, where: str) -> Part:
         if name not in values and LEFT_OUT not in each.metadata:
             raise RecordError(f"not a record: no field {below}{name}")
     kinds = _kinds(part)  # type: ignore[arg-type]
-    return part(**{name: decoded(kinds[name], value, f"{below}{name}") for name, value in values.items()})
+    return part(
+        **{
+            name: value if type(value) in _exact(kinds[name]) else decoded(kinds[name], value, f"{below}{name}")
+            for name, value in values.items()
+        }
+    )
+
+
+@functools.cache
+def _known_fields(part: type[Any]) -> dict[str, Field[Any]]:
+    return {each.name: each for each in _sorted_fields(part)}  # type: ignore[arg-type]
 
 
 @functools.cache
@@ -303,12 +336,17 @@ def _kinds(part: type[Any]) -> dict[str, Any]:
 def plain(part: Any) -> dict[str, Any]:
     """A dataclass as data for JSON, sorted by name, without the fields that are left out for their value."""
     result: dict[str, Any] = {}
-    for each in sorted(fields(part), key=lambda each: each.name):
+    for each in _sorted_fields(type(part)):  # type: ignore[arg-type]
         value = getattr(part, each.name)
         if LEFT_OUT in each.metadata and value == each.metadata[LEFT_OUT]:
             continue
         result[each.name] = plain(value) if hasattr(value, "__dataclass_fields__") else value
     return result
+
+
+@functools.cache
+def _sorted_fields(part: type[Any]) -> list[Field[Any]]:
+    return sorted(fields(part), key=lambda each: each.name)
 
 
 def cell_id(identity: Identity) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from ...datasets.training.folders import DecodedCache, FolderImages, PairedFolder, denoise_images, described_layout
 from ...datasets.training.leaf_images import LeafImages
@@ -154,13 +155,16 @@ def _is_clean(label: str) -> bool:
     return label == IDENTITY or label.startswith("denoise-")
 
 
-def prepare_leaves(mixture: Mixture) -> None:
-    """Make the generated images that are not there yet."""
+def prepare_leaves(mixture: Mixture, *, progress: bool = False) -> None:
+    """Make the generated images that are not there yet, which takes minutes; `progress` shows a bar on a terminal."""
     for images in {id(component.images): component.images for component in mixture.components}.values():
         if isinstance(images, LeafImages):
-            if not images.path.exists():
+            missing = not images.path.exists()
+            if missing:
                 logger.info("making %s (once; kept as %s)", images.identity, images.path)
-            images.prepare()
+            hidden = None if progress and missing else True
+            with tqdm(total=len(images), desc="dead leaves", unit="image", leave=False, disable=hidden) as bar:
+                images.prepare(bar.update)
 
 
 def make_batch(mixture: Mixture, request: Request, shard: Shard) -> Batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import Any, cast
 
 import torch
@@ -24,17 +26,21 @@ def make_fabric(config: TrainConfig) -> Fabric:
     Raises:
         UserError: this machine has no such device.
     """
+    # Its hints are about its own interface: that srun is there, say, or which precision it has understood.
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     kind = torch.device(resolve_device(config.device)).type
     many = config.devices * config.nodes > 1
     if kind == "cuda" and config.devices > torch.cuda.device_count():
         raise UserError(f"devices={config.devices}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return Fabric(
-        accelerator=kind,
-        devices=config.devices,
-        num_nodes=config.nodes,
-        strategy=DDPStrategy(process_group_backend="nccl" if kind == "cuda" else "gloo") if many else "auto",
-        precision=cast("Any", PRECISION_NAMES[config.dtype]),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Fabric(
+            accelerator=kind,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            strategy=DDPStrategy(process_group_backend="nccl" if kind == "cuda" else "gloo") if many else "auto",
+            precision=cast("Any", PRECISION_NAMES[config.dtype]),
+        )
 
 
 def set_globals(config: TrainConfig) -> None:

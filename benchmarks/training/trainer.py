@@ -123,11 +123,11 @@ class Trainer:
         if self.fabric.is_global_zero:
             with self.folder.claimed(self.config):
                 self.folder.clear_temporaries()
-                prepare_leaves(self.mixture)
+                prepare_leaves(self.mixture, progress=self.config.progress)
                 self.fabric.barrier()
                 return self._train()
         self.fabric.barrier()
-        prepare_leaves(self.mixture)
+        prepare_leaves(self.mixture, progress=self.config.progress)
         return self._train()
 
     # The parts of a run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,12 @@ class LeafImages:
         """What determines the images, in one line."""
         return f"dead leaves v{VERSION}, seed {self.seed}, {len(self)} images of {self.size}x{self.size}"
 
-    def prepare(self) -> None:
-        """Make the file if it is not there; one process does, the others wait for it."""
+    def prepare(self, made: Callable[[], object] | None = None) -> None:
+        """Make the file if it is not there; one process does, the others wait for it.
+
+        Args:
+            made: called after every image that is made.
+        """
         if self._pixels is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"):
@@ -55,7 +60,7 @@ class LeafImages:
                     logger.warning("%s is damaged: made anew", self.path)
                     self.path.unlink()
                 if not self.path.exists():
-                    self._write()
+                    self._write(made or (lambda: None))
                 self._pixels = np.load(self.path, mmap_mode="r")
 
     @property
@@ -81,13 +86,14 @@ class LeafImages:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def _write(self) -> None:
+    def _write(self, made: Callable[[], object]) -> None:
         shape = self._shape
         self._checksum.unlink(missing_ok=True)
         with written_whole(self.path) as part:
             array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
             for index in range(len(self)):
                 array[index] = dead_leaves(index, seed=self.seed, size=self.size)
+                made()
             array.flush()
         write_text(self._checksum, self._digest())
 

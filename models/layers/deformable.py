@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.ops import deform_conv2d
 
 from .depthwise import full_precision
-from .layout import channels_last, feature_map
+from .layout import channels_last, feature_map, length_of
 
 TAPS = 9
 """Of the 3x3 kernel."""
@@ -32,6 +32,8 @@ def deformable_convolution(x: Tensor, offsets: Tensor, mask: Tensor, weight: Ten
     dtype = torch.promote_types(x.dtype, torch.float32)
     with full_precision(x.device.type):
         x, offsets, mask, weight = (t.to(dtype) for t in (x, offsets, mask, weight))
+        if torch.compiler.is_exporting():
+            return _plain(x, offsets, mask, weight)
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             convolved: Tensor = deform_conv2d(x, offsets, weight, padding=1, mask=mask)
             return convolved
@@ -42,6 +44,25 @@ def deformable_convolution(x: Tensor, offsets: Tensor, mask: Tensor, weight: Ten
             checkpoint(_gathered, *image, weight, use_reentrant=False, preserve_rng_state=False) for image in images
         ]
         return feature_map(torch.stack(rows))
+
+
+def _plain(x: Tensor, offsets: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """The convolution tap by tap, in operators that every runtime has; for files that other programs run."""
+    height, width = x.shape[2:]
+    row = torch.arange(height, device=x.device, dtype=x.dtype)[:, None]
+    column = torch.arange(width, device=x.device, dtype=x.dtype)
+    last_row, last_column = ((length_of(axis, x) - 1).clamp_min(1).to(x.dtype) for axis in (2, 3))
+    total: Tensor | None = None
+    for tap in range(TAPS):
+        y = offsets[:, 2 * tap] + (row + (tap // 3 - 1))
+        across = offsets[:, 2 * tap + 1] + (column + (tap % 3 - 1))
+        # -1 and 1 are the middles of the outermost pixels; of a side of one pixel there is only -1.
+        grid = torch.stack((2 * across / last_column - 1, 2 * y / last_row - 1), dim=-1)
+        sampled = F.grid_sample(x, grid, padding_mode="zeros", align_corners=True) * mask[:, tap : tap + 1]
+        part = F.conv2d(sampled, weight[:, :, tap // 3, tap % 3, None, None])
+        total = part if total is None else total + part
+    assert total is not None
+    return total
 
 
 def _gathered(image: Tensor, shifts: Tensor, mask: Tensor, weight: Tensor) -> Tensor:

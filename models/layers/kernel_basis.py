@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from .triton.device import kernels_run
+
 KERNEL = 3
 """Side of the kernels in pixels."""
 TAPS = KERNEL * KERNEL
@@ -40,8 +42,9 @@ def kernel_basis_attention(
     """Filter `u` at every pixel by the mixture of kernels that `coefficients` give there.
 
     Under autocast and for half-precision input the arithmetic is float32 and the result has the dtype of `u`, in both
-    directions. The fast form keeps only its arguments for the backward pass, which computes the kernels anew; it is
-    differentiable once.
+    directions; on a GPU with Triton the factors of products are rounded to the dtype of `u`, and the sums are float32.
+    The fast form keeps only its arguments for the backward pass, which computes the kernels anew; it is differentiable
+    once.
 
     Args:
         u: features (B, C, H, W), any size and memory layout.
@@ -62,6 +65,8 @@ def kernel_basis_attention(
     if implementation not in ("fast", "reference"):
         raise ValueError(f"unknown implementation {implementation!r} of kernel basis attention: fast or reference")
     kernels, offsets = basis.flatten(0, 1), bias.flatten(0, 1)
+    if implementation == "fast" and torch.compiler.is_exporting():
+        return _plain(u, coefficients, kernels, offsets, group_channels)
     if implementation == "fast":
         fast: Tensor = _fast(u, coefficients, kernels, offsets, group_channels)
         return fast
@@ -86,6 +91,18 @@ def _reference(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor
     windows = F.unfold(u, KERNEL, padding=KERNEL // 2).view(batch, groups, group_channels * TAPS, pixels)
     filtered = (mixed @ windows.permute(0, 3, 1, 2).unsqueeze(-1)).reshape(batch, pixels, channels)
     return (filtered + mix @ offsets).transpose(1, 2).reshape(u.shape)
+
+
+def _plain(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, group_channels: int) -> Tensor:
+    """A grouped convolution by each kernel, weighed and added up: operators that every runtime has, with as many
+    multiply-adds and none of the big tensors; for files that other programs run."""
+    groups = u.shape[1] // group_channels
+    total = torch.einsum("bnhw,nc->bchw", coefficients, offsets)
+    for number, kernel in enumerate(kernels.unbind()):
+        weight = kernel.view(-1, group_channels, KERNEL, KERNEL)
+        filtered = F.conv2d(u, weight, padding=KERNEL // 2, groups=groups)
+        total = total + filtered * coefficients[:, number : number + 1]
+    return total
 
 
 @dataclass(frozen=True)
@@ -186,6 +203,26 @@ def _arithmetic(u: Tensor) -> torch.dtype:
 
 
 def _forward(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int) -> Tensor:
+    if kernels_run(u):
+        from .triton import kernel_basis
+
+        if kernel_basis.applies(u, coefficients, size):
+            return kernel_basis.forward(u, coefficients, kernels, offsets, size)
+    return _forward_in_blocks(u, coefficients, kernels, offsets, size)
+
+
+def _backward(
+    grad: Tensor, u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    if kernels_run(u):
+        from .triton import kernel_basis
+
+        if kernel_basis.applies(u, coefficients, size):
+            return kernel_basis.backward(grad, u, coefficients, kernels, offsets, size)
+    return _backward_in_blocks(grad, u, coefficients, kernels, offsets, size)
+
+
+def _forward_in_blocks(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int) -> Tensor:
     """Block by block: mix the kernels in one matrix product, and use them up while they are in cache.
 
     Every operation works on a whole block, so that threads meet a few times a block only: on a shared machine
@@ -207,7 +244,7 @@ def _forward(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, 
     return out
 
 
-def _backward(
+def _backward_in_blocks(
     grad: Tensor, u: Tensor, coefficients: Tensor, kernels: Tensor, offsets: Tensor, size: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients with respect to the four tensors; each block's kernels are mixed anew."""

@@ -5,7 +5,13 @@ A 1x1 convolution of such a view is a matrix product.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+
+def length_of(axis: int, x: Tensor) -> Tensor:
+    """Length of an axis of x as a tensor (1,): a graph that takes any size cannot compute with the number itself."""
+    return torch.arange(x.shape[axis], device=x.device)[-1:] + 1
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -13,7 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import row_strips as strips
+from .channel_products import channel_products
+from .gated_depthwise import gated_depthwise
 from .layer_norm import LayerNorm2d
+from .layout import pixel_rows, planes
 
 NORMALIZE_EPS = 1e-12
 """Smallest length by which queries and keys are divided, as in `torch.nn.functional.normalize`."""
@@ -41,6 +44,8 @@ def transposed_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -
     """
     batch, channels, height, width = v.shape
     heads = temperature.shape[0]
+    if v.is_cuda:
+        return _mixed(v, channel_attention(q, k, temperature).to(v.dtype))
     split = (batch, height * width, heads, channels // heads)
     # (B, heads, pixels, channels of a head): views of channels-last memory, so nothing is copied for one image.
     q, k, v = (t.permute(0, 2, 3, 1).reshape(split).transpose(1, 2) for t in (q, k, v))
@@ -53,6 +58,40 @@ def transposed_attention(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor) -
     attention = torch.softmax(cosine * temperature, dim=-1)
     mixed = v @ attention.to(v.dtype).transpose(2, 3)
     return mixed.transpose(1, 2).reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def channel_attention(q: Tensor, k: Tensor, temperature: Tensor) -> Tensor:
+    """The weights of `transposed_attention`, (B, heads, C/heads, C/heads) in float32, from one pass over q and k."""
+    products, *squares = channel_products(q, k, temperature.shape[0])
+    # Clamped before the root, whose slope at zero is infinite.
+    q_length, k_length = (t.clamp_min(NORMALIZE_EPS**2).sqrt() for t in squares)
+    return torch.softmax(products / (q_length.unsqueeze(-1) * k_length.unsqueeze(-2)) * temperature, dim=-1)
+
+
+def _mixed(v: Tensor, attention: Tensor) -> Tensor:
+    """Attention (B, heads, C/heads, C/heads) applied to v (B, C, H, W), in channels-last memory."""
+    batch, channels, height, width = v.shape
+    heads, each = attention.shape[1:3]
+    values = v.permute(0, 2, 3, 1).reshape(batch, height * width, heads, each).transpose(1, 2)
+    mixed = values @ attention.transpose(2, 3)
+    return mixed.transpose(1, 2).reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def mixed_and_projected(v: Tensor, attention: Tensor, project_out: nn.Conv2d) -> Tensor:
+    """The 1x1 convolution `project_out` of attention applied to v (B, C, H, W), in channels-last memory.
+
+    Both are linear in the channels: their matrices are multiplied first, so that v is read once and no map is written
+    between them.
+    """
+    height, width = v.shape[2:]
+    heads, each = attention.shape[1:3]
+    with torch.autocast(v.device.type, enabled=False):
+        weight = project_out.weight.to(attention.dtype).view(-1, heads, each)
+        matrix = torch.einsum("ohi,bhij->bohj", weight, attention).flatten(2).to(v.dtype)
+        rows = pixel_rows(v) @ matrix.transpose(1, 2)
+        if project_out.bias is not None:
+            rows = rows + project_out.bias.to(v.dtype)
+    return planes(rows, height, width)
 
 
 class MDTA(nn.Module):
@@ -70,6 +109,8 @@ class MDTA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
+        if v.is_cuda and self.project_out is not None:
+            return mixed_and_projected(v, channel_attention(q, k, self.temperature), self.project_out)
         mixed = transposed_attention(q, k, v, self.temperature)
         if self.project_out is not None:
             mixed = self.project_out(mixed)
@@ -120,8 +161,13 @@ class GDFN(nn.Module):
         self.project_out = nn.Conv2d(hidden, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        restored: Tensor = self.project_out(gelu(gate) * value)
+        hidden = self.project_in(x)
+        if hidden.is_cuda:
+            gated = gated_depthwise(hidden, self.dwconv)
+        else:
+            gate, value = self.dwconv(hidden).chunk(2, dim=1)
+            gated = gelu(gate) * value
+        restored: Tensor = self.project_out(gated)
         return restored
 
 

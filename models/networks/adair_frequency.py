@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.host import reads_are_free, vector
-from ..layers.layout import channels_last, feature_map
+from ..layers.layout import channels_last, feature_map, length_of
 from ..layers.restormer import CrossAttention
 from ..layers.zero_gradient import with_zero_gradients
 
@@ -71,6 +71,32 @@ def split(features: Tensor, boxes: list[Box]) -> tuple[Tensor, Tensor]:
     parts = [_split_one(image, box) for image, box in zip(channels_last(features), boxes, strict=True)]
     low, high = (feature_map(torch.stack(images)) for images in zip(*parts, strict=True))
     return low, high
+
+
+def plain_split(features: Tensor, halves: Tensor) -> tuple[Tensor, Tensor]:
+    """As `split`, through the Fourier domain and without conditions on values, for files that other programs run.
+
+    Args:
+        features: (B, C, H, W), real.
+        halves: rows and columns of each image's box, (B, 2), whole numbers.
+    """
+    inside: Tensor | None = None
+    for axis in range(2):
+        length = length_of(2 + axis, features)
+        index = torch.arange(features.shape[2 + axis], device=features.device)
+        frequency = torch.where(index < length - length // 2, index, index - length)
+        half = halves[:, axis, None]
+        kept = (frequency >= -half) & (frequency < half)  # (B, length)
+        inside = kept[:, None, :, None] if inside is None else inside & kept[:, None, None, :]
+    assert inside is not None
+    spectrum = torch.view_as_real(torch.fft.fft2(features))
+
+    def modulus(mask: Tensor) -> Tensor:
+        parts = torch.view_as_real(torch.fft.ifft2(torch.view_as_complex(spectrum * mask[..., None])))
+        return parts.square().sum(dim=-1).sqrt()
+
+    low = inside.to(features.dtype)
+    return modulus(low), modulus(1 - low)
 
 
 def _split_one(image: Tensor, box: Box) -> tuple[Tensor, Tensor]:
@@ -228,8 +254,19 @@ class AdaptiveFrequencyBlock(nn.Module):
         units = _units(features)
         if min(units) < 2:  # shares are below 1, so a side of one unit has no frequency
             return None
-        shares = torch.sigmoid(self.rate_conv(features.mean(dim=(2, 3), keepdim=True))).flatten(1).float()
+        shares = self._shares(features)
         return torch.stack([share * unit for share, unit in zip(shares.unbind(1), units, strict=True)], dim=1).int()
+
+    def halves_of_any_size(self, features: Tensor) -> Tensor:
+        """As `halves`, in an exported graph, which does not know the size."""
+        shares = self._shares(features)
+        return torch.stack(
+            [shares[:, axis] * (length_of(2 + axis, features) // UNIT) for axis in range(2)], dim=1
+        ).int()
+
+    def _shares(self, features: Tensor) -> Tensor:
+        """Parts (B, 2) of the rows and columns, 0 to 1."""
+        return torch.sigmoid(self.rate_conv(features.mean(dim=(2, 3), keepdim=True))).flatten(1).float()
 
     def boxes(self, features: Tensor) -> list[Box]:
         """The low frequencies of each image, read by the host."""
@@ -242,6 +279,9 @@ class AdaptiveFrequencyBlock(nn.Module):
         """What the low and the high frequencies of the image ask of the features, both (B, C, h, w)."""
         resized = F.interpolate(image, features.shape[2:], mode="bilinear")
         embedded: Tensor = self.conv1(resized)
+        if torch.compiler.is_exporting():
+            low, high = plain_split(embedded, self.halves_of_any_size(embedded))
+            return self.channel_cross_h(low, features), self.channel_cross_l(high, features)
         unread = None if reads_are_free(embedded) else self.halves(embedded)
         boxes = self.boxes(embedded) if unread is None else []
         embedded = embedded.to(torch.promote_types(embedded.dtype, torch.float32))

@@ -87,6 +87,14 @@ def _depthwise(u: Tensor, weight: Tensor) -> Tensor:
     batch, rank, height, width = u.shape
     if weight.ndim == 3:
         return F.conv2d(u, weight.unsqueeze(1), padding=1, groups=rank)
+    if torch.compiler.is_exporting():  # a convolution's groups are a constant there, and the batch is none
+        padded = F.pad(u, (1, 1, 1, 1))
+        taps = [
+            padded[:, :, row : row + height, column : column + width] * weight[:, :, row, column, None, None]
+            for row in range(3)
+            for column in range(3)
+        ]
+        return torch.stack(taps).sum(dim=0)
     # Images with kernels of their own: all (image, channel) pairs become channels of one image, in channels-last memory
     # (several times quicker on a CPU than the other layout). For one image these are views.
     channels = batch * rank

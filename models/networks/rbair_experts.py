@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..layers.depthwise import depthwise, dilated_by_phases, full_precision
 from ..layers.layer_norm import LayerNorm2d
-from ..layers.layout import pixel_rows, planes
+from ..layers.layout import length_of, pixel_rows, planes
 from ..layers.restormer import gelu
 from ..layers.row_strips import rows_of_strip, strips_pay
 
@@ -97,6 +97,8 @@ class FourierExpert(nn.Module):
 
     def filtered(self, x: Tensor) -> Tensor:
         """The expert without its residual, (B, C, H, W) in float32 or float64 -> the same shape in NCHW memory."""
+        if torch.compiler.is_exporting():
+            return self._filtered_plainly(x)
         spectrum = real_where_real(torch.fft.rfft2(x.contiguous()), x.shape[-1])
         if torch.is_grad_enabled():
             magnitude = self._apply_branch(spectrum.abs().flatten(2), self.processmag)
@@ -107,6 +109,26 @@ class FourierExpert(nn.Module):
             self._filter_(spectrum)
         filtered: Tensor = torch.fft.irfft2(spectrum, s=x.shape[-2:])
         return filtered
+
+    def _filtered_plainly(self, x: Tensor) -> Tensor:
+        """`filtered` of batches of any size without conditions, for files that other programs run."""
+        width = x.shape[-1]
+        # Whole transforms only: runtimes get the lengths of halved ones wrong.
+        spectrum = torch.view_as_real(torch.fft.fft2(x))[..., : width // 2 + 1, :]
+        row, column = (torch.arange(spectrum.shape[axis], device=x.device) for axis in (-3, -2))
+        own_rows, own_columns = (
+            (place == 0) | (2 * place == length_of(axis, x)) for place, axis in ((row, -2), (column, -1))
+        )
+        is_real = own_rows[:, None] & own_columns
+        real, imaginary = spectrum[..., 0], spectrum[..., 1].masked_fill(is_real, 0)
+        magnitude = self._apply_branch(torch.sqrt(real.square() + imaginary.square()).flatten(2), self.processmag)
+        phase = self._apply_branch(torch.atan2(imaginary, real).flatten(2), self.processpha)
+        parts = torch.stack((magnitude * phase.cos(), magnitude * phase.sin()), dim=-1).view(spectrum.shape)
+        # Every column but those that mirror themselves stands for its mirror image too; the image is the real part.
+        parts = parts * torch.where(own_columns, 1, 2)[:, None]
+        parts = F.pad(parts, (0, 0, 0, width - parts.shape[-2]))
+        restored: Tensor = torch.view_as_real(torch.fft.ifft2(torch.view_as_complex(parts)))[..., 0]
+        return restored
 
     def _filter_(self, spectrum: Tensor) -> None:
         """The same filter in place, on some rows of the spectrum at a time so that they stay in the cache."""

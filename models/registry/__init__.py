@@ -2,8 +2,9 @@
 
 A restorer is one file: a network class under ``@register(card)``. Built-in ones lie in `networks`; those of other
 packages are found through the entry-point group ``restorebench.models``. This module does not import torch, so that
-names and command lines stay quick; the networks are imported when they are first asked for. What builds them is in
-`factory`. A network that a user names by its file or module (`own`) is in no list: each time it is named, it is loaded.
+names and command lines stay quick: built-in cards are read without their networks (`cards`), each of which is imported
+when it is first asked for. What builds them is in `factory`. A network that a user names by its file or module (`own`)
+is in no list: each time it is named, it is loaded.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...messages import one_line, unknown
 from ..card import ModelCard, SizeRule, Variant
 from ..errors import ModelError
+from .cards import FoundCard, found_cards
 from .own import candidates, is_reference, loaded, multiple_of
 
 if TYPE_CHECKING:
@@ -51,9 +53,13 @@ class Registration:
 
 
 _registrations: dict[str, Registration] = {}
+_built_in: dict[str, FoundCard] = {}
+"""Restorers of `networks`; each is entered into the registrations when its network is imported."""
 _broken_plugins: dict[str, str] = {}
 """Reason by entry-point name."""
 _discovered = False
+_networks_read = False
+"""The files of `networks` are read once; plug-ins can come and go (`temporary_registry`)."""
 _discovery = threading.RLock()
 """Held during discovery only: a thread that imports a network may register it meanwhile."""
 
@@ -73,16 +79,20 @@ def register(card: ModelCard) -> Callable[[type[Network]], type[Network]]:
 
     def enter(network: type[Network]) -> type[Network]:
         _check(card, network)
+        found = _built_in.get(card.name)
+        if found is not None and found.where != _where(network):
+            raise _taken(card.name, _where(network), found.where)
         registration = Registration(card, network)
         holder = _registrations.setdefault(card.name, registration)
         if holder is not registration:
-            raise ModelError(
-                f"model name {card.name!r} of {_where(network)} is already taken by {_where(holder.network)}: "
-                "choose another name"
-            )
+            raise _taken(card.name, _where(network), _where(holder.network))
         return network
 
     return enter
+
+
+def _taken(name: str, network: str, holder: str) -> ModelError:
+    return ModelError(f"model name {name!r} of {network} is already taken by {holder}: choose another name")
 
 
 def unregister(name: str) -> None:
@@ -91,8 +101,9 @@ def unregister(name: str) -> None:
     Raises:
         ModelError: no such model.
     """
-    get_registration(name)
-    del _registrations[name]
+    get_card(name)
+    _registrations.pop(name, None)
+    _built_in.pop(name, None)
 
 
 @contextlib.contextmanager
@@ -104,13 +115,15 @@ def temporary_registry() -> Iterator[None]:
     """
     global _discovered
     _discover()
-    registrations, broken = dict(_registrations), dict(_broken_plugins)
+    registrations, built_in, broken = dict(_registrations), dict(_built_in), dict(_broken_plugins)
     _discovered = False
     try:
         yield
     finally:
         _registrations.clear()
         _registrations.update(registrations)
+        _built_in.clear()
+        _built_in.update(built_in)
         _broken_plugins.clear()
         _broken_plugins.update(broken)
         _discovered = True
@@ -119,7 +132,7 @@ def temporary_registry() -> Iterator[None]:
 def list_models() -> list[ModelCard]:
     """Cards of all restorers, built-in and plug-in, sorted by name."""
     _discover()
-    return [_registrations[name].card for name in sorted(_registrations)]
+    return [each.card for _, each in sorted(_known().items(), key=lambda item: item[0])]
 
 
 def get_card(name: str) -> ModelCard:
@@ -128,6 +141,10 @@ def get_card(name: str) -> ModelCard:
     Raises:
         ModelError: no such model.
     """
+    if name not in _registrations and not is_reference(name):
+        _discover()
+        if name in _built_in:
+            return _built_in[name].card  # without its network
     return get_registration(name).card
 
 
@@ -141,13 +158,28 @@ def get_registration(name: str) -> Registration:
         return own_network(name)
     if name not in _registrations:
         _discover()
+        if name in _built_in:
+            _open(_built_in[name])
     if name in _registrations:
         return _registrations[name]
     if name in _broken_plugins:
         raise ModelError(f"model {name!r} cannot be used: its {_broken_plugins[name]}")
     if name.endswith(".py"):
         raise ModelError(f"which network of {name}? write {name}:NAME{candidates(Path(name).expanduser())}")
-    raise ModelError(unknown("model", name, sorted(_registrations)))
+    raise ModelError(unknown("model", name, sorted(_known())))
+
+
+def _known() -> dict[str, Registration | FoundCard]:
+    return {**_built_in, **_registrations}
+
+
+def _open(found: FoundCard) -> None:
+    """Import the network of a built-in restorer and enter it."""
+    module = _import(import_module, found.module)
+    # What was imported before, inside a temporary registry say, does not register again.
+    with _discovery:
+        network = getattr(module, found.network)
+        _registrations.setdefault(found.card.name, Registration(found.card, network))
 
 
 def own_network(reference: str) -> Registration:
@@ -196,10 +228,12 @@ def own_network(reference: str) -> Registration:
             f"{where}: its name takes other letters than a-z; give it a card, or NAME = {source.name} there"
         )
     check_names(card)
-    if card.name in before:
+    if card.name in _known():
+        holder = _known()[card.name]
+        place = holder.where if isinstance(holder, FoundCard) else _where(holder.network)
         raise ModelError(
-            f"{where} is called like a registered model, {card.name!r} of {_where(before[card.name].network)}: rename"
-            " it, or give it a card with another name"
+            f"{where} is called like a registered model, {card.name!r} of {place}: rename it, or give it a card with"
+            " another name"
         )
     if card.built_from == "checkpoint" and not hasattr(network, "from_checkpoint"):
         raise ModelError(f"card {card.name!r} is built from checkpoints, and {where} lacks from_checkpoint")
@@ -290,18 +324,33 @@ def _check(card: ModelCard, network: type[nn.Module]) -> None:
 
 
 def _discover() -> None:
-    """Import every module of `networks`, then the plug-ins; once per process."""
-    global _discovered
+    """Read the cards of `networks`, then import the plug-ins; once per process."""
+    global _discovered, _networks_read
     with _discovery:
         if _discovered:
             return
         package = import_module("..networks", __package__)
-        for module in pkgutil.iter_modules(package.__path__):
-            _import(import_module, f"{package.__name__}.{module.name}")
+        for folder in package.__path__ if not _networks_read else ():
+            for module in pkgutil.iter_modules([folder]):
+                _find(f"{package.__name__}.{module.name}", Path(folder))
+        _networks_read = True
         _discovered = True  # before the plug-ins: one that lists the models while it is imported must not start again
         for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP):
             if entry_point.name not in _broken_plugins:  # why it is left out has been said
                 _load_plugin(entry_point)
+
+
+def _find(module: str, folder: Path) -> None:
+    """Enter what a file of `networks` registers: by its cards alone where they can be read."""
+    cards = found_cards(module, folder / f"{module.rpartition('.')[2]}.py")
+    if cards is None:
+        _import(import_module, module)
+        return
+    for found in cards:
+        holder = _registrations.get(found.card.name)
+        if holder is not None and _where(holder.network) != found.where:
+            raise _taken(found.card.name, found.where, _where(holder.network))
+        _built_in[found.card.name] = found
 
 
 def _load_plugin(entry_point: metadata.EntryPoint) -> None:
@@ -314,11 +363,11 @@ def _load_plugin(entry_point: metadata.EntryPoint) -> None:
         logger.warning("model %r is left out: its %s", entry_point.name, reason)
 
 
-def _import(load: Callable[..., Any], *arguments: str) -> None:
-    """Call `load`; if it fails, take back what it had registered, so that no half of a module stays."""
+def _import(load: Callable[..., Any], *arguments: str) -> Any:
+    """What `load` gives; if it fails, what it had registered is taken back, so that no half of a module stays."""
     before = set(_registrations)
     try:
-        load(*arguments)
+        return load(*arguments)
     except BaseException:
         for name in set(_registrations) - before:
             del _registrations[name]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ...benchmarks.store import cells as store
 from ...benchmarks.store.parts import plain
 from ...benchmarks.store.records import ImageRow, Record, preview_name, previews_key
+from ...messages import nearest
+from ..errors import ReportError
 from ..escape import file_stem
 from .leaderboard import RestorerRecords, by_restorer, comparable
 from .scoreboard import Scoreboard
@@ -64,7 +66,7 @@ class RestorerResult:
 
     Attributes:
         label: its name in tables and figures, different from all others of the group.
-        records: its records, with their leaderboard's rows.
+        records: what its leaderboard's rows say.
         cells: its cells by the key of their task.
     """
 
@@ -75,7 +77,7 @@ class RestorerResult:
     @property
     def record(self) -> Record:
         """A record, for what all of them share."""
-        return self.records.first
+        return next(iter(self.cells.values())).record
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,9 +134,9 @@ class Group:
         return file_stem(f"{self.suite}-{self.datasets}-{self.protocol.replace('@', '-v')}")
 
 
-def read_cells(results: Path) -> tuple[list[StoredCell], list[str]]:
-    """All cells of a results folder that add up, and one line for each that is left out."""
-    cells, problems = store.read_cells(results)
+def read_cells(results: Path, suites: Collection[str] | None = None) -> tuple[list[StoredCell], list[str]]:
+    """Cells of a results folder that add up, and one line for each that is left out; only of `suites`, if given."""
+    cells, problems = store.read_cells(results, suites)
     return [StoredCell(cell.record, cell.rows, results, cell.folder) for cell in cells], problems
 
 
@@ -161,27 +163,49 @@ def stems(several: Sequence[Group]) -> list[str]:
     return names
 
 
+def chosen(group: Group, rows: Sequence[str] | None) -> Group:
+    """The group with the restorers that are asked for, in that order, the input first.
+
+    Args:
+        group: all that was measured.
+        rows: names in the registry, each for all its rows, or labels of single rows or of their weights; None for all.
+
+    Raises:
+        ReportError: a name that the group does not have.
+    """
+    if rows is None:
+        return group
+    known = sorted({name for restorer in group.restorers for name in restorer.names})
+    for name in rows:
+        if name not in known:
+            hint = nearest(name, known) or f"; there are {', '.join(known)}"
+            raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
+    ordered = dict.fromkeys(place for name in rows for place, c in enumerate(group.restorers) if name in c.names)
+    picked = [group.restorers[place] for place in ordered]
+    return replace(group, restorers=tuple(sorted(picked, key=lambda restorer: not restorer.is_input)))
+
+
+def knows_row(group: Group, name: str) -> bool:
+    """Whether a group has a restorer of that name or label."""
+    return any(name in restorer.names for restorer in group.restorers)
+
+
 def _restorers(
     members: Sequence[RestorerRecords], by_place: dict[tuple[str, str], StoredCell]
 ) -> tuple[RestorerResult, ...]:
-    labels = _labels(members)
-    results = [
-        RestorerResult(
-            label, member, {key: by_place[record.suite, record.cell] for key, record in member.records.items()}
-        )
-        for label, member in zip(labels, members, strict=True)
-    ]
+    cells = [{key: by_place[facts.suite, facts.cell] for key, facts in member.cells.items()} for member in members]
+    labels = _labels([(member, next(iter(its.values())).record) for member, its in zip(members, cells, strict=True)])
+    results = [RestorerResult(*each) for each in zip(labels, members, cells, strict=True)]
     return tuple(sorted(results, key=lambda restorer: (not restorer.is_input, restorer.label)))
 
 
-def _labels(members: Sequence[RestorerRecords]) -> list[str]:
+def _labels(members: Sequence[tuple[RestorerRecords, Record]]) -> list[str]:
     """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart.
 
     What a reader must not overlook stands in the name: the label of a weights file of unknown origin, ``untrained``.
     """
 
-    def parts(member: RestorerRecords) -> list[str]:
-        record = member.first
+    def parts(member: RestorerRecords, record: Record) -> list[str]:
         numerics = plain(record.identity.numerics)
         own = YOURS if record.provenance == YOURS and record.variant != YOURS else ""
         remarks = [record.variant, own, member.label, "untrained" if record.provenance == "untrained" else ""]
@@ -192,7 +216,7 @@ def _labels(members: Sequence[RestorerRecords]) -> list[str]:
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
         return [name, source, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
 
-    rows = [parts(member) for member in members]
+    rows = [parts(*member) for member in members]
     labels: list[str] = []
     for row in rows:
         rivals = [other for other in rows if other[0] == row[0] and other is not row]

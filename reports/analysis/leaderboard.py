@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from ...benchmarks.store.parts import plain
+from ...benchmarks.store.facts import CellFacts
 from ...benchmarks.store.records import Means, Record
 from ..escape import csv_cell
-from .restoration import OTHERWISE
+from .restoration import OTHERWISE, otherwise_text
 
 _TEXTS = (
     *("suite", "task", "dataset", "model", "variant", "provenance", "weights", "protocol"),
@@ -86,56 +85,55 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 @dataclass(frozen=True)
 class RestorerRecords:
-    """All cells of one restorer under one set of conditions on one suite."""
+    """All cells of one restorer under one set of conditions on one suite, by the key of their task."""
 
     suite: str
     tasks: tuple[str, ...]
-    records: dict[str, Record]
+    cells: dict[str, CellFacts]
 
     @property
-    def first(self) -> Record:
-        """One of the records, for what they all share."""
-        return next(iter(self.records.values()))
+    def first(self) -> CellFacts:
+        """One of the cells, for what they all share."""
+        return next(iter(self.cells.values()))
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Its lines of the leaderboard (`restorer_rows`)."""
+        return restorer_rows(self)
 
     @property
     def label(self) -> str:
         """What the user calls the weights file, as it was said last; empty where nothing was said."""
-        return next((record.weights.label for record in self._latest if record.weights.label), "")
+        return next((cell.label for cell in self._latest if cell.label), "")
 
     @property
     def group(self) -> str:
         """Name that several weights of one network share, as it was said last; empty where nothing was said."""
-        return next((record.weights.group for record in self._latest if record.weights.group), "")
+        return next((cell.group for cell in self._latest if cell.group), "")
 
     @property
-    def _latest(self) -> list[Record]:
-        return sorted(self.records.values(), key=lambda record: record.finished, reverse=True)
+    def _latest(self) -> list[CellFacts]:
+        return sorted(self.cells.values(), key=lambda cell: cell.finished, reverse=True)
 
     @property
     def complete(self) -> bool:
         """Whether every task of the suite is there, whole, with a finite score."""
         return all(
-            key in self.records and self.records[key].complete and self.records[key].means.psnr is not None
+            key in self.cells and self.cells[key].complete and self.cells[key].means.psnr is not None
             for key in self.tasks
         )
 
 
-def conditions(record: Record) -> str:
-    """What the cells of one table row share, as a key: the identity less the task and its images.
-
-    The revision of network code is left out: of two revisions, the later computation stands. So is the hash of images
-    that another tool restored: each task has its own, and of two lots of one task the one stored last stands.
-    """
-    apart = {"task", "data", "revision"} | ({"weights"} if record.provenance == "images" else set())
-    shared = {name: value for name, value in plain(record.identity).items() if name not in apart}
-    return json.dumps([record.suite, record.suite_tasks, shared], sort_keys=True)
+def known(cell: Record | CellFacts) -> CellFacts:
+    """The facts of a cell, of which its record may be given."""
+    return cell if isinstance(cell, CellFacts) else CellFacts.of(cell)
 
 
-def by_restorer(records: Iterable[Record]) -> list[RestorerRecords]:
-    """Group records by restorer and conditions; of several cells for one place the one finished last is taken."""
-    grouped: dict[str, dict[str, Record]] = {}
-    for record in sorted(records, key=lambda record: (record.finished, record.cell)):
-        grouped.setdefault(conditions(record), {})[record.task_key] = record
+def by_restorer(cells: Iterable[Record | CellFacts]) -> list[RestorerRecords]:
+    """Group cells by restorer and conditions; of several cells for one place the one finished last is taken."""
+    grouped: dict[str, dict[str, CellFacts]] = {}
+    for cell in sorted(map(known, cells), key=lambda cell: (cell.finished, cell.cell)):
+        grouped.setdefault(cell.conditions, {})[cell.task_key] = cell
     result = [
         RestorerRecords(next(iter(group.values())).suite, next(iter(group.values())).suite_tasks, group)
         for group in grouped.values()
@@ -154,90 +152,98 @@ def by_restorer(records: Iterable[Record]) -> list[RestorerRecords]:
 
 def comparable(several: Iterable[RestorerRecords]) -> list[list[RestorerRecords]]:
     """Restorers that may be ranked together: same suite, tasks and protocol, and, task by task, the same images."""
-    bundles: list[tuple[tuple[str, tuple[str, ...], str], dict[str, Any], list[RestorerRecords]]] = []
+    bundles: dict[tuple[str, tuple[str, ...], str], list[tuple[dict[str, str], list[RestorerRecords]]]] = {}
+    ordered: list[list[RestorerRecords]] = []
     for restorer in several:
-        place = (restorer.suite, restorer.tasks, restorer.first.protocol)
-        images = {key: record.identity.data for key, record in restorer.records.items()}
-        for known, shared, members in bundles:
-            if known == place and all(shared.get(key, digest) == digest for key, digest in images.items()):
+        images = {key: cell.data for key, cell in restorer.cells.items()}
+        alike = bundles.setdefault((restorer.suite, restorer.tasks, restorer.first.protocol), [])
+        for shared, members in alike:
+            if all(shared.get(key, digest) == digest for key, digest in images.items()):
                 members.append(restorer)
                 shared.update(images)
                 break
         else:
-            bundles.append((place, images, [restorer]))
-    return [members for _, _, members in bundles]
+            alike.append((images, [restorer]))
+            ordered.append(alike[-1][1])
+    return ordered
 
 
-def weights_label(record: Record) -> str:
+def weights_label(cell: Record | CellFacts) -> str:
     """Short name of the weights: beginning of their hash with the label of a file that has one, ``untrained`` with its
     seed, or ``none`` (with a seed for the user's own network, for the input without)."""
-    digest = record.weights.sha256
+    if isinstance(cell, Record):
+        digest, label, seed = cell.weights.sha256, cell.weights.label, cell.identity.seed
+    else:
+        digest, label, seed = cell.weights, cell.label, cell.seed
     if digest:
-        return f"{str(digest)[:12]} {record.weights.label}".rstrip()
-    if record.provenance == "yours":
-        return f"none (seed {record.identity.seed})"
-    return f"untrained (seed {record.identity.seed})" if record.provenance == "untrained" else "none"
+        return f"{digest[:12]} {label}".rstrip()
+    if cell.provenance == "yours":
+        return f"none (seed {seed})"
+    return f"untrained (seed {seed})" if cell.provenance == "untrained" else "none"
 
 
-def cell_status(record: Record) -> str:
+def cell_status(facts: CellFacts) -> str:
     """``complete``, ``partial`` (others of its images were never asked for), ``incomplete`` (some failed) or ``failed``
     (no image has scores)."""
-    if record.complete:
+    if facts.complete:
         return COMPLETE
-    if record.failures and not record.scored:
+    if facts.failed and not facts.scored:
         return FAILED
-    return PARTIAL if record.not_asked and not record.failures else INCOMPLETE
+    return PARTIAL if facts.not_asked and not facts.failed else INCOMPLETE
 
 
-def cell_row(record: Record, otherwise: str = "", *, partial: bool = False) -> Row:
+def cell_row(cell: Record | CellFacts, otherwise: str = "", *, partial: bool = False) -> Row:
     """The leaderboard's line for a cell.
 
     Args:
-        record: of the cell.
-        otherwise: how images were restored that did not go as asked (`restoration.otherwise`).
+        cell: its record or facts.
+        otherwise: how images were restored that did not go as asked (`restoration.otherwise`); facts know it.
         partial: give the means over what was scored where images are missing, too.
     """
-    notes = []
-    if record.not_asked:
-        tried = record.scored + len(record.failures)
-        notes.append(f"partial: only {tried} of {record.expected} images were asked for")
-    if record.failures:
-        name, reason = record.failures[0]
-        of = record.expected - record.not_asked
-        notes.append(f"{len(record.failures)} of {of} images failed, first {name}: {reason}")
-    if partial and record.scored < record.expected and record.means.psnr is not None:
-        notes.append(f"mean over the {record.scored} of {record.expected} images with scores")
-    if record.means.infinite:
-        notes.append(f"{record.means.infinite} restored images equal the clean ones (infinite PSNR, not in the mean)")
-    notes += [otherwise] if otherwise else []
-    means = record.means if record.complete or partial else NO_MEANS
+    facts = known(cell)
+    means = facts.means if facts.complete or partial else NO_MEANS
     return Row(
-        suite=record.suite,
-        task=record.task,
-        dataset=record.dataset,
-        sigma=record.sigma,
-        model=record.model,
-        variant=record.variant,
-        provenance=record.provenance,
-        weights=weights_label(record),
-        protocol=record.protocol,
-        images=record.scored,
+        suite=facts.suite,
+        task=facts.task,
+        dataset=facts.dataset,
+        sigma=facts.sigma,
+        model=facts.model,
+        variant=facts.variant,
+        provenance=facts.provenance,
+        weights=weights_label(facts),
+        protocol=facts.protocol,
+        images=facts.scored,
         psnr=means.psnr,
         ssim=means.ssim,
-        lpips_alex=means.lpips if record.lpips.backbone == "alex" else None,
-        lpips_vgg=means.lpips if record.lpips.backbone == "vgg" else None,
+        lpips_alex=means.lpips if facts.backbone == "alex" else None,
+        lpips_vgg=means.lpips if facts.backbone == "vgg" else None,
         input_psnr=means.input_psnr,
         input_ssim=means.input_ssim,
-        params=record.complexity.parameters,
-        macs_256=record.complexity.multiply_adds,
-        fft_macs_256=record.complexity.fourier_multiply_adds,
-        dtype=record.identity.numerics.dtype,
-        device=record.identity.numerics.device,
-        device_name=record.environment.device_name,
-        status=cell_status(record),
-        note="; ".join(notes),
-        cell=record.cell,
+        params=facts.parameters,
+        macs_256=facts.macs,
+        fft_macs_256=facts.fft_macs,
+        dtype=facts.dtype,
+        device=facts.device,
+        device_name=facts.device_name,
+        status=cell_status(facts),
+        note="; ".join(_notes(facts, otherwise, partial=partial)),
+        cell=facts.cell,
     )
+
+
+def _notes(facts: CellFacts, otherwise: str, *, partial: bool) -> list[str]:
+    notes = []
+    if facts.not_asked:
+        notes.append(f"partial: only {facts.scored + facts.failed} of {facts.expected} images were asked for")
+    if facts.failed:
+        name, reason = facts.first_failure
+        of = facts.expected - facts.not_asked
+        notes.append(f"{facts.failed} of {of} images failed, first {name}: {reason}")
+    if partial and facts.scored < facts.expected and facts.means.psnr is not None:
+        notes.append(f"mean over the {facts.scored} of {facts.expected} images with scores")
+    if facts.means.infinite:
+        notes.append(f"{facts.means.infinite} restored images equal the clean ones (infinite PSNR, not in the mean)")
+    return [*notes, *filter(None, [otherwise or otherwise_text(facts.otherwise)])]
 
 
 def mean_or_none(values: Sequence[float | None]) -> float | None:
@@ -255,7 +261,7 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row], *, partial: bool
         partial: average the tasks that have a mean, which the note says.
     """
     datasets = sorted({key.partition("@")[2] for key in restorer.tasks})
-    states = {key: cell_status(record) for key, record in restorer.records.items()}
+    states = {key: cell_status(cell) for key, cell in restorer.cells.items()}
     missing = [key for key in restorer.tasks if states.get(key, INCOMPLETE) in (INCOMPLETE, FAILED)]
     halves = [key for key in restorer.tasks if states.get(key) == PARTIAL]
     averaged = [row for row in rows if row.psnr is not None] if partial and not restorer.complete else []
@@ -267,7 +273,7 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row], *, partial: bool
         f"with images {OTHERWISE} in {', '.join(others)}" if others else "",
     ]
     values = {
-        **asdict(rows[0]),
+        **vars(rows[0]),
         "task": AVERAGE,
         "dataset": "+".join(datasets),
         "sigma": None,
@@ -284,32 +290,26 @@ def average_row(restorer: RestorerRecords, rows: Sequence[Row], *, partial: bool
 
 def _over(rows: Sequence[Row], restorer: RestorerRecords) -> str:
     images = sum(row.images for row in rows)
-    known = sum(restorer.records[key].expected for key in restorer.tasks if key in restorer.records)
-    return f"mean over {len(rows)} of {len(restorer.tasks)} tasks, {images} of the {known} images of those run"
+    expected = sum(restorer.cells[key].expected for key in restorer.tasks if key in restorer.cells)
+    return f"mean over {len(rows)} of {len(restorer.tasks)} tasks, {images} of the {expected} images of those run"
 
 
-def restorer_rows(restorer: RestorerRecords, otherwise: Mapping[str, str] | None = None) -> list[Row]:
-    """The lines of a restorer: its tasks in the suite's order, then the average where the suite has several tasks.
-
-    Args:
-        restorer: its records.
-        otherwise: by cell, how images were restored that did not go as asked.
-    """
-    records = [restorer.records[key] for key in restorer.tasks if key in restorer.records]
-    rows = [cell_row(record, (otherwise or {}).get(record.cell, "")) for record in records]
+def restorer_rows(restorer: RestorerRecords) -> list[Row]:
+    """The lines of a restorer: its tasks in the suite's order, then the average where the suite has several tasks."""
+    rows = [cell_row(restorer.cells[key]) for key in restorer.tasks if key in restorer.cells]
     if len(restorer.tasks) > 1:
         rows.append(average_row(restorer, rows))
     return rows
 
 
-def leaderboard(records: Iterable[Record], otherwise: Mapping[str, str] | None = None) -> list[Row]:
-    """All lines, grouped by suite, data, protocol and restorer; `otherwise` as of `restorer_rows`."""
-    return [row for restorer in by_restorer(records) for row in restorer_rows(restorer, otherwise)]
+def leaderboard(cells: Iterable[Record | CellFacts]) -> list[Row]:
+    """All lines, grouped by suite, data, protocol and restorer."""
+    return [row for restorer in by_restorer(cells) for row in restorer.rows]
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write the leaderboard with every digit; missing values are empty, LPIPS that is not available is ``n/a``."""
-    frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+    frame = pd.DataFrame({name: [getattr(row, name) for row in rows] for name in COLUMNS}, columns=list(COLUMNS))
     for name in ("sigma", "params", "macs_256", "fft_macs_256"):
         frame[name] = frame[name].astype("Int64")
     for name in ("lpips_alex", "lpips_vgg"):

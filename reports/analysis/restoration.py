@@ -7,6 +7,7 @@ against scores of images that were restored as asked.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ def deviations(cell: StoredCell) -> dict[str, str]:
 
 def otherwise(cell: StoredCell) -> str:
     """``restored otherwise than asked: 3 images in tiles of 512, 1 image on the CPU``; empty where none was."""
-    counts = Counter(deviations(cell).values()).most_common()
+    return otherwise_text(Counter(deviations(cell).values()).most_common())
+
+
+def otherwise_text(counts: Sequence[tuple[str, int]]) -> str:
+    """`otherwise` of numbers of images by how, the most frequent first."""
     words = [f"{n} image{'s' * (n != 1)} {'on the CPU' if how == 'cpu' else f'in {how}'}" for how, n in counts]
     return f"{OTHERWISE}: {', '.join(words)}" if words else ""

@@ -11,9 +11,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...messages import nearest
-from ..analysis.cells import Group, stems
+from ..analysis.cells import Group, chosen, knows_row, stems
 from ..analysis.costs import AXES
-from ..analysis.selection import chosen, knows_row
 from ..errors import ReportError
 from .costs import draw_costs
 from .keys import group_key, keep, kept, strip_key

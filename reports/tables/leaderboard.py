@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files as files_of
 from pathlib import Path
 
-from tabulate import tabulate
-
 from ...atomic import write_text, written_whole
+from ...benchmarks.store.index import Index
 from ..analysis.leaderboard import (
     AVERAGE,
     NOT_AVAILABLE,
@@ -16,15 +19,26 @@ from ..analysis.leaderboard import (
     Row,
     by_restorer,
     comparable,
-    leaderboard,
-    restorer_rows,
     write_csv,
 )
-from ..analysis.restoration import otherwise
-from ..analysis.vetting import stored_cells
-from ..escape import markdown as in_markdown
+from ..analysis.vetting import oddity
+from ..escape import markdown as markdown_text
 from ..escape import visible
 from .numbers import MISSING, number, scaled, task_label
+
+TABLE, TEXT = "leaderboard.csv", "leaderboard.md"
+HEADERS = (
+    *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
+    *("params (M)", "MACs 256 without FFT (G)", "dtype", "device", "cell"),
+)
+"""Columns of the Markdown table; after the ninth stands LPIPS with its backbone."""
+RIGHT = range(4, 12)
+"""Places of the columns that are aligned to the right, LPIPS counted."""
+SOURCES = ("benchmarks/store", "reports/analysis", "reports/tables", "reports")
+"""Folders whose files decide what facts and leaderboard say."""
+
+in_markdown = functools.lru_cache(maxsize=4096)(markdown_text)
+"""Kept, since most texts of a leaderboard are those of the line above."""
 
 logger = logging.getLogger("restorebench")
 
@@ -32,50 +46,55 @@ logger = logging.getLogger("restorebench")
 def write_leaderboard(results: Path, output: Path | None = None) -> list[Path]:
     """Derive ``leaderboard.csv`` and ``leaderboard.md`` from the records of a results folder; their paths.
 
+    Only cells that changed since the last time are read (`benchmarks.store.index`), and where none has, and the two
+    files are as they were written, they stay.
+
     Args:
-        results: the store.
+        results: the store, which is only read where `output` is another folder.
         output: another folder to write them to; it exists.
     """
-    cells, problems = stored_cells(results)
-    records = [cell.record for cell in cells]
-    notes = {cell.record.cell: text for cell in cells if (text := otherwise(cell))}
     output = output or results
-    for problem in problems:
+    index = Index(results, code=made_by(), vet=oddity, writes=output == results)
+    found = index.find()
+    for problem in found.problems:
         logger.warning("left out of the leaderboard: %s", visible(problem))
-    table = output / "leaderboard.csv"
-    with written_whole(table) as part:
-        write_csv(leaderboard(records, notes), part)
-    text = "# Leaderboard\n\n" + markdown(by_restorer(records), notes)
-    return [table, write_text(output / "leaderboard.md", text)]
+    files = {name: output / name for name in (TABLE, TEXT)}
+    if output == results and found.unchanged and index.up_to_date(files):
+        return list(files.values())
+    entries = by_restorer(found.facts)
+    with written_whole(files[TABLE]) as part:
+        write_csv([row for restorer in entries for row in restorer.rows], part)
+    write_text(files[TEXT], "# Leaderboard\n\n" + markdown(entries))
+    index.save(files)
+    return list(files.values())
 
 
-def markdown(entries: Sequence[RestorerRecords], others: Mapping[str, str] | None = None) -> str:
-    """One Markdown table per group of rows that may be compared: same suite, images and protocol.
+@functools.cache
+def made_by() -> str:
+    """What tells an index of other code apart: a hash of the sources that make facts and leaderboard."""
+    digest = hashlib.sha256(version("pandas").encode())
+    root = __package__.removesuffix(".reports.tables")
+    for folder in SOURCES:
+        package = files_of(f"{root}.{folder.replace('/', '.')}")
+        for path in sorted(
+            (path for path in package.iterdir() if path.name.endswith(".py")), key=lambda path: path.name
+        ):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
-    Args:
-        entries: the restorers.
-        others: by cell, how images were restored that did not go as asked.
-    """
+
+def markdown(entries: Sequence[RestorerRecords]) -> str:
+    """One Markdown table per group of rows that may be compared: same suite, images and protocol."""
     parts = []
     for group in comparable(entries):
         suite, tasks, protocol = group[0].suite, group[0].tasks, group[0].first.protocol
-        rows = [row for restorer in group for row in restorer_rows(restorer, others)]
+        rows = [row for restorer in group for row in restorer.rows]
         datasets = "+".join(sorted({key.partition("@")[2] for key in tasks}))
         title = f"Suite {suite} on {datasets}, protocol {protocol}"
         order = {key.partition("@")[0]: index for index, key in enumerate(tasks)}
         rows.sort(key=lambda row: position(row, order))
-        backbone = str(group[0].first.lpips.backbone)  # the protocol's, so it is the same in all of them
-        body = tabulate(
-            [markdown_cells(row) for row in rows],
-            headers=[
-                *("task", "model", "variant", "weights", "images", "input PSNR", "PSNR (dB)", "gain", "SSIM"),
-                f"lpips_{in_markdown(backbone)}",
-                *("params (M)", "MACs 256 without FFT (G)", "dtype", "device", "cell"),
-            ],
-            tablefmt="github",
-            disable_numparse=True,
-            colalign=("left",) * 4 + ("right",) * 8 + ("left",) * 3,
-        )
+        backbone = str(group[0].first.backbone)  # the protocol's, so it is the same in all of them
+        body = aligned([(*HEADERS[:9], f"lpips_{in_markdown(backbone)}", *HEADERS[9:]), *map(markdown_cells, rows)])
         notes = [
             f"- {in_markdown(f'{task_label(row.task, row.sigma)}, {row.model}: {row.note}')}"
             for row in rows
@@ -83,6 +102,20 @@ def markdown(entries: Sequence[RestorerRecords], others: Mapping[str, str] | Non
         ]
         parts.append("\n".join([f"### {in_markdown(title)}", "", body, *notes]))
     return "\n\n".join(parts) + "\n" if parts else "No finished cells yet.\n"
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are aligned in the text too; the first line is its head.
+
+    The same text as that of `tabulate` in its format ``github``, which takes most of the time of a large leaderboard.
+    """
+    widths = [max(len(cells[0]) + 2, *map(len, cells)) for cells in zip(*lines, strict=True)]
+    pads = [str.rjust if place in RIGHT else str.ljust for place in range(len(widths))]
+    text = [
+        f"| {' | '.join([pad(cell, width) for pad, cell, width in zip(pads, cells, widths, strict=True)])} |"
+        for cells in lines
+    ]
+    return "\n".join([text[0], f"|{'|'.join('-' * (width + 2) for width in widths)}|", *text[1:]])
 
 
 def position(row: Row, order: dict[str, int]) -> tuple[int, float, str, str]:

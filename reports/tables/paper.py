@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..analysis.captions import conditions, restorers_shown
-from ..analysis.cells import Group
+from ..analysis.cells import Group, chosen
 from ..analysis.scoreboard import RESAMPLES, SIGNIFICANT, TEST
-from ..analysis.selection import chosen
 from ..errors import ReportError
 from ..marks import SENTENCE
 from ..published.by_hand import HandRow, check_tasks

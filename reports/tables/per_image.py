@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from ...messages import nearest
 from ..analysis.captions import conditions, task_label
-from ..analysis.cells import Group, RestorerResult
-from ..analysis.selection import chosen
+from ..analysis.cells import Group, RestorerResult, chosen
 from ..errors import ReportError
 from ..escape import file_stem
 from ..published.metrics import HEADS, Metric

@@ -17,12 +17,14 @@ from restorebench.models import (
     Restorer,
     Variant,
     create_model,
+    get_card,
     register,
     save_weights,
 )
 from restorebench.models import weights as selection
 from restorebench.models.checkpoints.writing import read_metadata
 from restorebench.models.files import file_sha256
+from restorebench.models.fit import check_fit
 from restorebench.models.weights import bundled_path, weights_folder
 
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -322,3 +324,12 @@ def test_a_damaged_checkpoint_in_the_folder_is_an_error_not_a_fallback(toy: Mode
     (weights_folder / "first.pth").write_bytes(b"half a file")
     with pytest.raises(ModelError, match=r"first\.pth is not a checkpoint"):
         create_model("toy")
+
+
+def test_a_file_that_does_not_fit_is_refused_every_time_it_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "noise.pth").write_bytes(bytes(range(256)) * 8)
+    card = get_card("kbnet")
+    choice = selection.choose_weights(card, "tiny", tmp_path / "noise.pth", 0)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="not a checkpoint that can be read safely"):
+            check_fit(card, "tiny", choice.info, {})

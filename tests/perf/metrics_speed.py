@@ -17,7 +17,8 @@ import skimage.data
 import torch
 from skimage.metrics import structural_similarity
 
-from restorebench.benchmarks.protocols.metrics import Window, ssim
+from restorebench.benchmarks.protocols.metrics import ssim
+from restorebench.benchmarks.protocols.ssim import Window
 
 CASES: dict[Window, dict[str, object]] = {
     "uniform7": {},

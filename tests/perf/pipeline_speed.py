@@ -27,7 +27,7 @@ from restorebench.benchmarks.evaluation.pipeline import Scorer, compute_rows, lo
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
 from restorebench.benchmarks.protocols.catalogue import get_protocol
-from restorebench.benchmarks.protocols.protocol import Pair
+from restorebench.benchmarks.protocols.pairs import Pair
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.datasets import folder_suite
 from restorebench.datasets.samples import TaskData

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("models", "benchmarks", "datasets", "reports", "conf")
+KINDS = {".py", ".yaml", ".csv", ".safetensors", ".typed", ".js", ".css", ".html", ".txt", ".md"}
+"""Of files in the wheel: sources, configurations, tables of papers, bundled weights, the page. No images."""
 TYPED = ("models", "benchmarks", "datasets", "reports")
 """Packages with hints that a user's type checker may trust (PEP 561)."""
 
@@ -61,12 +65,48 @@ def test_the_wheel_holds_every_module_and_configuration(distributions: Path) -> 
     assert not any(name.startswith(("models/", "tests/", "datasets/")) for name in names)
 
 
+def test_the_wheel_holds_no_images_and_no_tests(distributions: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    members = zipfile.ZipFile(wheel).infolist()
+    assert {Path(member.filename).suffix for member in members} <= KINDS | {""}
+    assert not [
+        member.filename for member in members if re.search(r"(^|/)tests?(/|$)|/test_|/conftest", member.filename)
+    ]
+    unnamed = {Path(member.filename).name for member in members if not Path(member.filename).suffix}
+    assert unnamed <= {"LICENSE", "METADATA", "RECORD", "WHEEL"}
+    weights = {member.filename for member in members if member.filename.endswith(".safetensors")}
+    assert {Path(name).parent.as_posix() for name in weights} == {"restorebench/models/bundled"}
+    rest = sum(member.file_size for member in members if member.filename not in weights)
+    assert rest < 6 * 2**20, f"{rest} bytes besides the weights"
+
+
+def test_the_version_comes_from_one_place_and_the_changelog_has_it(distributions: Path) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    (wheel,) = distributions.glob("*.whl")
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    assert f"\nVersion: {version}\n" in archive.read(metadata).decode()
+    written = [
+        name
+        for name in archive.namelist()
+        if name.endswith(".py")
+        and re.search(rf"version[^\n]*= *[\"']{re.escape(version)}[\"']", archive.read(name).decode())
+    ]
+    assert written == []
+    headings = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    released = version.partition(".dev")[0]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ \((unreleased|\d{4}-\d{2}-\d{2})\)", heading) for heading in headings)
+    assert headings[0].startswith(f"{released} (")
+    assert headings[0].endswith("(unreleased)") == (".dev" in version)
+
+
 def test_the_sdist_holds_the_sources(distributions: Path) -> None:
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert sources(".py", ".yaml", ".safetensors", ".typed") <= names
-    assert {"README.md", "LICENSE", "pyproject.toml"} <= names
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "docs/", "results/"))]
 
 
 def test_the_installed_wheel_runs_the_main_job(distributions: Path, tmp_path: Path) -> None:

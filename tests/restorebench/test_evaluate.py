@@ -18,7 +18,7 @@ import restorebench
 from restorebench import DataError, Evaluation, UserError
 from restorebench.datasets.suites import resolve
 
-from ..benchmarks.command_line import bench
+from ..benchmarks.command_line import bench_forked
 from .networks import Blend, FailsWhereDark, Scaled, Sharpened
 
 pytestmark = pytest.mark.slow
@@ -42,11 +42,9 @@ def identity() -> Evaluation:
 def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of ``bench run`` for the identity and a tiny network."""
     folder = tmp_path_factory.mktemp("command")
-    for model in ("identity", "rbair"):
-        done = bench(
-            "run", f"model={model}", "tasks=5d", "data.size=64", "device=cpu", "metrics=[psnr,ssim]", cwd=folder
-        )
-        assert done.returncode == 0, done.stderr
+    more = ("tasks=5d", "data.size=64", "device=cpu", "metrics=[psnr,ssim]")
+    done = bench_forked(*(("run", f"model={model}", *more) for model in ("identity", "rbair")), cwd=folder)
+    assert done.returncode == 0, done.stderr
     return folder / "results"
 
 
@@ -107,7 +105,7 @@ def test_stored_cells_are_those_of_bench_run_which_then_has_nothing_to_do(comman
     evaluation = restorebench.evaluate("identity", "5d", results=store, **SMALL)
     assert cells(store, "identity") == cells(command, "identity")
     assert evaluation.store == store
-    done = bench("run", "model=identity", "tasks=5d", "data.size=64", "device=cpu", cwd=tmp_path)
+    done = bench_forked(("run", "model=identity", "tasks=5d", "data.size=64", "device=cpu"), cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr.count("complete, 0 of 8 images computed now") == 5
     assert (store / "leaderboard.csv").is_file()
@@ -118,7 +116,7 @@ def test_stored_cells_are_those_of_bench_run_which_then_has_nothing_to_do(comman
 def test_the_recorded_command_repeats_the_cells(tmp_path: Path) -> None:
     restorebench.evaluate("identity", "deblur", results=tmp_path / "a", **SMALL)
     record = json.loads(next((tmp_path / "a").glob("*/*/*/record.json")).read_text())
-    done = bench(*record["command"].replace(str(tmp_path / "a"), "b").split()[1:], cwd=tmp_path)
+    done = bench_forked(record["command"].replace(str(tmp_path / "a"), "b").split()[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert next((tmp_path / "b").glob("*/*/*/record.json")).parent.name == record["cell"]
 
@@ -200,7 +198,7 @@ def test_a_stored_module_stands_in_the_leaderboard_and_in_no_others_cell(tmp_pat
     assert frame["weights"].nunique() == len(networks)
     assert sorted(frame["psnr"]) == pytest.approx(sorted(scores), abs=1e-12)
     assert set(frame["provenance"]) == {"foreign"}
-    done = bench("report", "--results", str(tmp_path), cwd=tmp_path)
+    done = bench_forked(("report", "--results", str(tmp_path)), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     leaderboard = pd.read_csv(tmp_path / "leaderboard.csv")
     assert (leaderboard["model"] == "mine").sum() == len(networks)

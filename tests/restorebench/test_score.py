@@ -15,7 +15,7 @@ from PIL import Image
 import restorebench
 from restorebench import UserError
 
-from ..benchmarks.command_line import bench
+from ..benchmarks.command_line import bench_forked
 
 pytestmark = pytest.mark.slow
 
@@ -68,8 +68,8 @@ def test_folders_score_as_bench_score_does(folders: Path) -> None:
         scores = restorebench.score(
             folders / "restored", folders / "clean", protocol=protocol, degraded=folders / "degraded"
         )
-        done = bench(
-            *("score", "--pred", "restored", "--clean", "clean", "--protocol", protocol, "--json"), cwd=folders
+        done = bench_forked(
+            ("score", "--pred", "restored", "--clean", "clean", "--protocol", protocol, "--json"), cwd=folders
         )
         theirs = json.loads(done.stdout)
         (means,) = theirs["protocols"]

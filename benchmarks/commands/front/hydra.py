@@ -12,7 +12,7 @@ import logging
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from typing import Any, Generic, TypeVar
 
 from hydra import compose, initialize_config_module
@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ....messages import nearest
 from ...errors import UserError
 from ...evaluation.config import CONFIG_MODULE
+from .launchers import GROUP, check_installed, check_keys, launcher_typed, no_launcher_key, without_launcher
 from .quoting import escaped_interpolation, quoted_form, quoted_words
 
 logger = logging.getLogger("restorebench")
@@ -45,11 +46,15 @@ class Composed(Generic[Schema]):
         configs: the configuration of every job.
         only_shown: Hydra is asked to show something (``--help``, ``--cfg``), not to run.
         options: the command line as Hydra has to see it, its overrides quoted.
+        words: overrides of every job, without those that say where it runs.
+        launcher: that is to run the jobs; "" for none: one after the other, here.
     """
 
     configs: list[Schema]
     only_shown: bool
     options: argparse.Namespace
+    words: list[tuple[str, ...]] = field(default_factory=list)
+    launcher: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,24 @@ class HydraCommand(Generic[Schema]):
         Raises:
             UserError: if one cannot be composed.
         """
-        ConfigStore.instance().store(name=f"{self.name}_schema", node=self.schema)
+        # Where a job runs is no part of what it does: the key stands beside those of the schema.
+        composed = make_dataclass(self._dataclass.__name__, [(GROUP, Any, None)], bases=(self._dataclass,))
+        ConfigStore.instance().store(name=f"{self.name}_schema", node=composed)
         options = self.parser().parse_args(list(arguments))
+        only_shown = bool(options.help or options.hydra_help or options.cfg or options.info)
+        if not only_shown and launcher_typed(options.overrides):
+            options.multirun = True  # Hydra runs a single job here, whatever its launcher
         typed, options.overrides = (
             options.overrides,
             quoted_words(options.overrides, multirun=options.multirun),
         )
         if options.experimental_rerun is not None:
             raise UserError("--experimental-rerun is Hydra's and does not resume a run; give the same command again")
-        only_shown = bool(options.help or options.hydra_help or options.cfg or options.info)
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             try:
-                jobs = self._jobs(options.overrides, typed, multirun=options.multirun)
-                configs = [self.typed(config) for config in jobs]
+                multirun = options.multirun
+                jobs = list(self._jobs(options.overrides, typed, multirun=multirun, only_shown=only_shown))
+                configs = [self.typed(config) for _, _, config in jobs]
             except OverrideParseException as error:
                 place = str(error).splitlines()[0]
                 form = f", quoted for a shell: {quoted_form(error.override)}" if "=" in error.override else ""
@@ -100,10 +110,11 @@ class HydraCommand(Generic[Schema]):
             except MissingConfigException as error:
                 raise UserError(self._missing_config(error)) from error
             except (ConfigCompositionException, OmegaConfBaseException) as error:
-                raise UserError(self._bad_override(error)) from error
+                raise UserError(self._bad_override(error, options.overrides)) from error
             except HydraException as error:
                 raise UserError(str(error)) from error
-        return Composed(configs, only_shown, options)
+        words = [words for words, _, _ in jobs]
+        return Composed(configs, only_shown, options, words, next((launcher for _, launcher, _ in jobs), ""))
 
     def typed(self, config: DictConfig) -> Schema:
         """The resolved configuration of one job as the schema's dataclass, without Hydra's own part."""
@@ -137,12 +148,21 @@ class HydraCommand(Generic[Schema]):
         assert is_dataclass(self.schema)
         return self.schema
 
-    def _jobs(self, overrides: Sequence[str], typed: Sequence[str], *, multirun: bool) -> Iterable[DictConfig]:
+    def _jobs(
+        self, overrides: Sequence[str], typed: Sequence[str], *, multirun: bool, only_shown: bool
+    ) -> Iterable[tuple[tuple[str, ...], str, DictConfig]]:
+        """Of every job its overrides, its launcher and its configuration."""
         parser = OverridesParser.create()
         parsed = parser.parse_overrides(list(overrides))
         fixed = [o.input_line for o in parsed if o.input_line and not o.is_sweep_override()]
         swept = [o for o in parsed if o.is_sweep_override()]
+        for override in swept:
+            if str(override.key_or_group).partition(".")[0] == GROUP:
+                raise UserError(f"{override.input_line}: a sweep has one launcher, and its keys one value each")
         first = compose(self.name, overrides=fixed, return_hydra_config=True)
+        launcher = str(first.hydra.runtime.choices.get(GROUP) or "")
+        if launcher and not only_shown:
+            check_keys(launcher, first)
         multirun = multirun or first.hydra.mode == RunMode.MULTIRUN
         if swept and not multirun:
             keys = ", ".join(str(o.get_key_element()) for o in swept)
@@ -158,13 +178,14 @@ class HydraCommand(Generic[Schema]):
             for o in parser.parse_overrides(prepared) + swept
         ]
         for combination in itertools.islice(itertools.product(*choices), MOST_COMPOSED):
-            config = compose(self.name, overrides=[*(str(line) for line in combination), *fixed])
+            words = [*(str(line) for line in combination), *fixed]
+            config = compose(self.name, overrides=words)
             self._check_keys(config)
-            yield config
+            yield without_launcher(words), launcher, config
 
     def _check_keys(self, config: DictConfig) -> None:
         """Hydra's ``+key=value`` adds any key; one that nothing reads is a mistake."""
-        known = {field.name for field in fields(self._dataclass)}
+        known = {*(field.name for field in fields(self._dataclass)), GROUP}
         for key in config:
             if key not in known:
                 raise UserError(self._no_key(str(key), known))
@@ -174,7 +195,7 @@ class HydraCommand(Generic[Schema]):
             return f"{key!r} is called {self.renamed[key]!r} now; bench {self.name} --help lists the keys"
         return f"there is no {what} {key!r}{nearest(key, known)}; bench {self.name} --help lists them"
 
-    def _bad_override(self, error: Exception) -> str:
+    def _bad_override(self, error: Exception, overrides: Sequence[str]) -> str:
         """One line for a key that does not exist, or a value of the wrong type."""
         text, cause = str(error), error.__cause__
         missing = re.search(r"Could not override '([^']+)'", text)
@@ -182,6 +203,8 @@ class HydraCommand(Generic[Schema]):
             key = missing.group(1)
             if key.startswith("overrides."):
                 return f"write +{key}=... to give the network a constructor argument"
+            if key.partition(".")[0] == GROUP:
+                return no_launcher_key(key, launcher_typed(overrides))
             return self._no_key(key, self.known_keys())
         value = re.search(r"Error merging override (\S+)", text)
         if value and cause:
@@ -193,6 +216,8 @@ class HydraCommand(Generic[Schema]):
         missing = str(error.missing_cfg_file)
         group, _, choice = missing.rpartition("/")
         options = list(error.options or [])
+        if group == "hydra/launcher":
+            check_installed(choice, f"{group}={choice}")
         if not group:
             return f"there is no config {missing!r}"
         if not options:

@@ -21,7 +21,10 @@ from omegaconf import DictConfig
 from ....messages import one_line
 from ...errors import UserError
 from ...evaluation.config import CONFIG_MODULE
-from .hydra import HydraCommand, Schema
+from .hydra import MOST_COMPOSED, HydraCommand, Schema
+from .launchers import without_launcher
+from .launching import offer_to_hydra
+from .share import Share
 from .stderr import in_words, is_told, set_up_logging
 
 logger = logging.getLogger("restorebench")
@@ -46,12 +49,14 @@ class FailedJob(Generic[Plan]):
         reason: in one line.
         kind: see `Report`.
         plan: what it was to do; None where it was not planned here.
+        log: file of its messages; "" where they came to this terminal.
     """
 
     words: tuple[str, ...]
     reason: str
     kind: Kind
     plan: Plan | None
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Report:
         key: of this report.
         job: its configuration, as a text.
         words: its overrides.
+        log: file of its messages; "" where there is none.
     """
 
     jobs: str
@@ -74,18 +80,19 @@ class Report:
     key: str
     job: str = ""
     words: tuple[str, ...] = ()
+    log: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Hydra drops what its jobs return. Unpickled, as every launcher does with it, it is handed in.
-        return _handed_in, (self.jobs, self.kind, self.text, self.key, self.job, self.words)
+        return _handed_in, (self.jobs, self.kind, self.text, self.key, self.job, self.words, self.log)
 
 
 _reports: dict[str, dict[str, Report]] = {}
 """By the `Jobs` that wait for them: reports that have come back from other processes."""
 
 
-def _handed_in(jobs: str, kind: Kind, text: str, key: str, job: str, words: tuple[str, ...]) -> Report:
-    report = Report(jobs, kind, text, key, job, words)
+def _handed_in(jobs: str, kind: Kind, text: str, key: str, job: str, words: tuple[str, ...], log: str) -> Report:
+    report = Report(jobs, kind, text, key, job, words, log)
     if jobs in _reports:
         _reports[jobs][key] = report
     return report
@@ -132,7 +139,11 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         failures: what is wrong with outcomes of jobs that other processes ran, one line each.
         faults: files and folders that jobs could not read or write; the other jobs still run.
         mistakes: errors of the user that only a running job could meet; the other jobs still run.
+        whole: whether `plans` are those of all jobs; the largest sweeps are not composed to their end beforehand.
         failed: of a sweep, every job that did not come to an end, or whose outcome lacks something.
+        share: what a job in another process may take of its host; set by the launcher.
+        log: file of a job's messages; set where it runs.
+        use_gpus: whether some job may use a GPU.
     """
 
     def __init__(
@@ -163,7 +174,12 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         configs = [] if composed.only_shown else composed.configs
         self._options = composed.options
         self._planned = {repr(config): plan(config) for config in configs}
-        self._sweep = len(self._planned) > 1
+        self._words = {repr(config): words for config, words in zip(composed.configs, composed.words, strict=True)}
+        self._sweep = len(self._planned) > 1 or bool(composed.launcher)
+        self.whole = len(configs) < MOST_COMPOSED
+        self.use_gpus = any(getattr(config, "device", "auto") != "cpu" for config in configs)
+        self.share: Share | None = None
+        self.log = ""
         self.outcomes: list[Outcome] = []
         self.failures: list[str] = []
         self.faults: list[OSError] = []
@@ -210,13 +226,15 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         """A line for each failed job of a sweep, with its reason, under a heading; empty where there is none."""
         if not self.failed:
             return ""
-        lines = [f"  {shlex.join(job.words)}: {job.reason}" for job in self.failed]
+        logs = [f" (log: {job.log})" if job.log else "" for job in self.failed]
+        lines = [f"  {shlex.join(job.words)}: {job.reason}{log}" for job, log in zip(self.failed, logs, strict=True)]
         return "\n".join([f"{len(self.failed)} of {len(self._planned)} jobs failed:", *lines, ""])
 
     def _hand_over(self) -> None:
         """Let Hydra run all jobs and collect what became of them."""
         parser = self.command.parser()
         version.setbase("1.3")
+        offer_to_hydra()
         _reports[self._key] = {}
         try:
             # Not `hydra.main`, which reads `sys.argv`: that stays as it was typed, for those who start processes by it.
@@ -233,13 +251,40 @@ class Jobs(Generic[Schema, Plan, Outcome]):
         except OSError as error:
             self.faults.append(error)
         except Exception as error:
+            if is_told(error):  # the launcher's
+                raise
             if type(error).__module__.partition(".")[0] not in LAUNCHERS:
                 traceback.print_exc()  # a defect of ours, or of the network's constructor
                 sys.exit(1)
-            self.failures.append(f"a process of the launcher ended early ({one_line(error)}); the same command goes on")
-            logger.error("%s", self.failures[-1])
+            reason = f"a process of the launcher ended early ({one_line(error)}); the same command goes on"
+            logger.error("%s", reason)
+            self._ended_early(reason)
         finally:
             self._take(_reports.pop(self._key).values())
+
+    def _ended_early(self, reason: str) -> None:
+        """Count the jobs of which a launcher brought nothing back as failed."""
+        self.failures.append(reason)
+        known = {report.job for report in _reports[self._key].values()}
+        for job in self._planned.keys() - known if self._sweep else ():
+            _handed_in(self._key, "fault", reason, uuid.uuid4().hex, job, self._words[job], "")
+
+    def lost(self, config: DictConfig, words: tuple[str, ...], reason: str, log: str) -> None:
+        """Hear from a launcher that a job ended without a word of its own.
+
+        Args:
+            config: of the job.
+            words: its overrides.
+            reason: in one line.
+            log: file of its messages.
+        """
+        job = repr(self.command.typed(config))
+        _handed_in(self._key, "fault", f"{reason}; the same command goes on", uuid.uuid4().hex, job, words, log)
+
+    def heard_of(self, config: DictConfig) -> bool:
+        """Whether a job, by its configuration, has come back from another process."""
+        job = repr(self.command.typed(config))
+        return any(report.job == job for report in _reports[self._key].values())
 
     def _take(self, reports: Iterable[Report]) -> None:
         """Count reports of other processes with what this one has met itself."""
@@ -258,13 +303,15 @@ class Jobs(Generic[Schema, Plan, Outcome]):
     def _keep(self, report: Report) -> None:
         if self._sweep and report.kind != "done":
             plan = self._planned.get(report.job)
-            self.failed.append(FailedJob(report.words, " ".join(report.text.split()), report.kind, plan))
+            self.failed.append(FailedJob(report.words, " ".join(report.text.split()), report.kind, plan, report.log))
 
     def __call__(self, config: DictConfig) -> Report | None:
         """Run one job, in this process or in a launcher's; there it says what became of it."""
         set_up_logging()
         asked = self.command.typed(config)
         here = os.getpid() == self._process
+        if self.share is not None and not here:
+            self.share.take()
         kind: Kind = "done"
         text = ""
         try:
@@ -286,8 +333,8 @@ class Jobs(Generic[Schema, Plan, Outcome]):
                 self.faults.append(error)
             elif here and isinstance(error, ValueError):
                 self.mistakes.append(error)
-        words = tuple(map(str, HydraConfig.get().overrides.task)) if HydraConfig.initialized() else ()
-        report = Report(self._key, kind, text, uuid.uuid4().hex, repr(asked), words)
+        typed = tuple(map(str, HydraConfig.get().overrides.task)) if HydraConfig.initialized() else ()
+        report = Report(self._key, kind, text, uuid.uuid4().hex, repr(asked), without_launcher(typed), self.log)
         if here:
             self._keep(report)
             return None
@@ -296,7 +343,9 @@ class Jobs(Generic[Schema, Plan, Outcome]):
     def __getstate__(self) -> dict[str, Any]:
         return {
             **vars(self),
+            "_process": 0,  # a process on another host may have this one's number
             "_planned": {},
+            "_words": {},
             "outcomes": [],
             "failures": [],
             "faults": [],

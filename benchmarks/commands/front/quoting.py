@@ -197,8 +197,8 @@ def _is_there(path: str) -> bool:
 
 
 def _is_file_of_reference(name: str) -> bool:
-    place = name.rpartition(":")[0]
-    return bool(place) and _is_there(place)
+    place, _, attribute = name.rpartition(":")
+    return bool(place) and "," not in attribute and _is_there(place)  # with a comma, what follows is another value
 
 
 def _is_number(value: str) -> bool:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
+from collections.abc import MutableMapping
 
 from ....messages import one_line
 from ...store.names import shown
+
+WARNINGS_VARIABLE = "PYTHONWARNINGS"
 
 
 class LineHandler(logging.Handler):
@@ -26,6 +30,18 @@ def set_up_logging() -> None:
         logger.addHandler(LineHandler())
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def silence_libraries(environment: MutableMapping[str, str]) -> None:
+    """Warnings of other packages are for who wrote the suite, not for who uses it: they are not shown.
+
+    Whoever wants them says so as Python has it (``PYTHONWARNINGS=default``). Processes that a launcher starts inherit
+    it. It is the program's business: a library leaves the filters of somebody's process alone.
+    """
+    if not sys.warnoptions:
+        environment[WARNINGS_VARIABLE] = "ignore"
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", module=r"restorebench(\.|$)")
 
 
 def is_user_error(error: BaseException) -> bool:

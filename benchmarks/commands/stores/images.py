@@ -121,7 +121,7 @@ def store_images(
     stored = {record.cell for record in records}
     shown = [
         group
-        for group in groups(read_cells(store.root)[0])
+        for group in groups(read_cells(store.root, {suite.name})[0])
         if group.suite == suite.name and stored & {c.record.cell for r in group.restorers for c in r.cells.values()}
     ]
     files_written = "\n".join(f"  {path}" for path in written)

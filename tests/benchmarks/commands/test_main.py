@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
+import textwrap
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+import restorebench
 from restorebench.benchmarks.commands import list as list_command
 from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.protocols.catalogue import get_protocol, list_protocols, used_by
@@ -111,13 +115,103 @@ def test_cfg_shows_the_configuration_and_runs_nothing(tmp_path: Path, bench_here
 def test_run_help_lists_the_keys(tmp_path: Path, bench_here: Bench) -> None:
     done = bench_here("run", "--help", cwd=tmp_path)
     assert done.returncode == 0
-    for key in ("model:", "tasks:", "protocol:", "overwrite:", "results:"):
-        assert key in done.stdout
+    for key in ("model=", "tasks=", "protocol=", "overwrite=", "results="):
+        assert f"  {key}" in done.stdout
+
+
+LIGHT = (
+    *(["list", what] for what in ("models", "tasks", "datasets", "protocols", "metrics", "experiments", "recipes")),
+    *([command, "--help"] for command in ("run", "train", "profile", "list", "export", "completion")),
+    *(["run", word] for word in ("modle=x", "model=rbiar", "variant=papr", "tasks=5dd", "protocol=promptir", "+a=1")),
+    *(["run", word] for word in ("device=gpu", "dtype=float64", "overwrite=allways", "weights=/no/file", "data=all")),
+    *(["train", word] for word in ("recipe=embeded", "model=anyr", "optimizer.rl=1", "devices=0")),
+    *(["profile", word] for word in ("sise=3", "model=kbnett", "device=cpus")),
+    *(["export", word] for word in ("model=anyr", "modle=anyir", "--size=big")),
+    ["completion", "--for", "bench run model=rbair,any"],
+)
+"""What needs no network: lists, help, and mistakes in names."""
+
+
+@pytest.mark.slow
+def test_lists_help_and_mistakes_in_names_import_no_torch(tmp_path: Path) -> None:
+    probe = f"""
+        import sys
+        from restorebench.benchmarks.commands.main import main
+        for arguments in {list(LIGHT)!r}:
+            try:
+                code = main(arguments)
+            except SystemExit as end:
+                code = end.code
+            heavy = [name for name in ("torch", "pandas", "scipy", "matplotlib", "skimage") if name in sys.modules]
+            assert not heavy, (arguments, heavy)
+            wrong = arguments[0] not in ("list", "completion") and arguments[1] != "--help"
+            assert code == (2 if wrong else 0), (arguments, code)
+    """
+    done = subprocess.run(
+        ["python", "-c", textwrap.dedent(probe)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=same_python(),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    "arguments", [["list", "models"], ["run", "--help"], ["run", "modle=x"], ["run", "model=rbiar"]]
+)
+def test_they_answer_at_once(arguments: list[str], tmp_path: Path) -> None:
+    times = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        bench(*arguments, cwd=tmp_path)
+        times.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
+    assert statistics.median(times) < 0.7
+
+
+def test_the_version_names_torch_and_the_device(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    said = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())
+    assert said["restorebench"] == restorebench.__version__
+    assert said["torch"] == metadata.version("torch")
+    assert said["device"].split()[0] in ("cpu", "cuda:0")
+
+
+@pytest.mark.slow
+def test_warnings_of_other_packages_do_not_reach_the_user(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(
+        "import warnings\nfrom torch import nn\nclass Loud(nn.Module):\n    def forward(self, x):\n"
+        "        warnings.warn('do not look at me')\n        return x\n"
+    )
+    asked = ("run", "model=loud.py:Loud", "tasks=denoise-25", "data.size=32", "limit=1", "previews=none")
+    quiet = bench(*asked, cwd=tmp_path)
+    assert quiet.returncode == 0, quiet.stderr
+    assert "do not look" not in quiet.stderr
+    loud = bench(*asked, "overwrite=always", cwd=tmp_path, PYTHONWARNINGS="default")
+    assert "do not look" in loud.stderr
+
+
+def test_output_into_a_file_is_plain(tmp_path: Path) -> None:
+    done = bench("list", "models", cwd=tmp_path, NO_COLOR="1", FORCE_COLOR="1")
+    assert "\x1b" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
     ("what", "key", "expected"),
-    [("models", "model", "rbair"), ("tasks", "tasks", "5d"), ("protocols", "protocol", "promptir@1")],
+    [
+        ("models", "model", "rbair"),
+        ("tasks", "tasks", "5d"),
+        ("protocols", "protocol", "promptir@1"),
+        ("datasets", "data set", "CBSD68"),
+        ("datasets", "data set", "embedded"),
+        ("metrics", "metric", "lpips"),
+        ("experiments", "experiment", "equal_budget"),
+        ("recipes", "recipe", "three_degradations"),
+    ],
 )
 def test_lists_are_for_people_and_for_programs(
     what: str, key: str, expected: str, capsys: pytest.CaptureFixture[str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..command_line import bench, leaderboard
+from ..command_line import bench_forked, leaderboard
 
 pytestmark = pytest.mark.slow
 
@@ -28,16 +27,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def search_path(installed: Path) -> str:
-    return os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
-
-
 def test_a_plug_in_runs_in_the_main_job(installed: Path, tmp_path: Path) -> None:
-    done = bench(
-        *("run", "-m", "model=identity,unsharp", "weights=none", "tasks=derain", "data.size=48", "device=cpu"),
-        cwd=tmp_path,
-        PYTHONPATH=search_path(installed),
-    )
+    line = ("run", "-m", "model=identity,unsharp", "weights=none", "tasks=derain", "data.size=48", "device=cpu")
+    done = bench_forked(line, cwd=tmp_path, sources=[installed])
     assert done.returncode == 0, done.stderr
     rows = leaderboard(tmp_path / "results").set_index("model")
     assert rows.loc["unsharp", "provenance"] == "untrained"
@@ -47,12 +39,12 @@ def test_a_plug_in_runs_in_the_main_job(installed: Path, tmp_path: Path) -> None
 
 
 def test_a_plug_in_is_checked_like_a_built_in_restorer(installed: Path, tmp_path: Path) -> None:
-    done = bench("check", "model=unsharp", cwd=tmp_path, PYTHONPATH=search_path(installed))
+    done = bench_forked(("check", "model=unsharp"), cwd=tmp_path, sources=[installed])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 passed, 0 failed, 0 skipped" in done.stdout
 
 
 def test_without_its_package_it_is_unknown(tmp_path: Path) -> None:
-    done = bench("run", "model=unsharp", "tasks=derain", cwd=tmp_path)
+    done = bench_forked(("run", "model=unsharp", "tasks=derain"), cwd=tmp_path)
     assert done.returncode == 2
     assert "unknown model 'unsharp'" in done.stderr

@@ -7,8 +7,8 @@ import random
 import re
 import resource
 import signal
-import subprocess
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from restorebench.benchmarks.store.cells import read_records
 from restorebench.datasets.streams import rng_for
 from restorebench.datasets.suites import resolve
 
-from ..command_line import bench, bench_path, leaderboard
+from ..command_line import bench, bench_forked, forked, leaderboard
 from ..conftest import Bench
 
 pytestmark = pytest.mark.slow
@@ -157,20 +157,14 @@ FIVE = ("run", *SMALL, "tasks=5d", "data.size=96", "progress=false")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of a run that nothing disturbed."""
     results = tmp_path_factory.mktemp("whole") / "results"
-    done = bench(*FIVE, f"results={results}", cwd=results.parent)
+    done = bench_forked((*FIVE, f"results={results}"), cwd=results.parent)
     assert done.returncode == 0, done.stderr
     return results
 
 
-def started(results: Path) -> subprocess.Popen[bytes]:
+def started(results: Path) -> BaseProcess:
     """The same run on its way."""
-    return subprocess.Popen(
-        [bench_path(), *FIVE, f"results={results}"],
-        cwd=results.parent,
-        stdout=subprocess.DEVNULL,
-        stderr=(results.parent / "stderr.txt").open("ab"),
-        start_new_session=True,
-    )
+    return forked((*FIVE, f"results={results}"), cwd=results.parent, stderr=results.parent / "stderr.txt")
 
 
 def leftovers(results: Path) -> list[Path]:
@@ -198,11 +192,12 @@ def killed_four_times(broken: Path, whole: Path, moments: random.Random) -> None
         wanted = min(total - 2, stored_rows(broken) + moments.randint(1, total // 5))
         process = started(broken)
         deadline = time.monotonic() + 120
-        while stored_rows(broken) < wanted and process.poll() is None and time.monotonic() < deadline:
+        while stored_rows(broken) < wanted and process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.002)
         time.sleep(moments.uniform(0, 0.25))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, f"attempt {attempt} ended before it was killed"
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, f"attempt {attempt} ended before it was killed"
         # What was finished is never computed again.
         assert all(path.stat().st_mtime_ns == at for path, at in finished.items())
         finished = {path: path.stat().st_mtime_ns for path in broken.rglob("record.json")}
@@ -210,7 +205,7 @@ def killed_four_times(broken: Path, whole: Path, moments: random.Random) -> None
         assert read_records(broken)[1] == []
     before = stored_rows(broken)
     assert 0 < before < total
-    done = bench(*FIVE, f"results={broken}", cwd=broken.parent)
+    done = bench_forked((*FIVE, f"results={broken}"), cwd=broken.parent)
     assert done.returncode == 0, done.stderr
     assert all(path.stat().st_mtime_ns == at for path, at in finished.items())
     assert tables(broken) == tables(whole)
@@ -229,7 +224,9 @@ def killed_four_times(broken: Path, whole: Path, moments: random.Random) -> None
 def test_racing_processes_share_the_work_and_end_the_same(tmp_path: Path, whole: Path, processes: int) -> None:
     results = tmp_path / "results"
     racing = [started(results) for _ in range(processes)]
-    assert [process.wait(timeout=500) for process in racing] == [0] * processes
+    for process in racing:
+        process.join(timeout=500)
+    assert [process.exitcode for process in racing] == [0] * processes
     assert tables(results) == tables(whole)
     assert means(results) == means(whole)
     assert (results / "leaderboard.csv").read_bytes() == (whole / "leaderboard.csv").read_bytes()

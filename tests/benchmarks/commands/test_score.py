@@ -18,7 +18,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restorebench.benchmarks.commands import score as score_command
 from restorebench.benchmarks.errors import UserError
-from restorebench.benchmarks.evaluation.image_files import write_image
+from restorebench.benchmarks.evaluation.pictures.image_files import write_image
 from restorebench.benchmarks.protocols.catalogue import list_protocols
 
 from ..lpips_weights import alexnet_file

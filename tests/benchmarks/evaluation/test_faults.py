@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restorebench.benchmarks.evaluation.pictures.previews import Previews
 from restorebench.benchmarks.evaluation.pipeline import Scorer, compute_rows
-from restorebench.benchmarks.evaluation.previews import Previews
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
 from restorebench.benchmarks.protocols.catalogue import get_protocol
@@ -169,14 +169,14 @@ def test_an_image_that_cannot_be_loaded_fails_alone_by_name(error: BaseException
 
 @pytest.mark.parametrize("error", [e for e in ERRORS if isinstance(e, Exception)], ids=lambda e: type(e).__name__)
 def test_an_image_that_cannot_be_scored_fails_alone_by_name(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    score = Protocol.score
+    measure = Protocol.measure
 
     def odd(self: Protocol, x: Tensor, *rest: Any) -> Any:
         if x.max() == 0:
             raise error
-        return score(self, x, *rest)
+        return measure(self, x, *rest)
 
-    monkeypatch.setattr(Protocol, "score", odd)
+    monkeypatch.setattr(Protocol, "measure", odd)
     only_the_bad_one_failed(rows(Odd(lambda x: x / 2), Images()), words=type(error).__name__)
 
 

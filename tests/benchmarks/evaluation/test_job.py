@@ -15,7 +15,8 @@ from restorebench.benchmarks.evaluation.pipeline import Scorer, batched, compute
 from restorebench.benchmarks.inference.numerics import Numerics, resolve_batch
 from restorebench.benchmarks.inference.runner import Runner
 from restorebench.benchmarks.protocols.catalogue import get_protocol
-from restorebench.benchmarks.protocols.protocol import LpipsFunction, Pair, Protocol, Scores
+from restorebench.benchmarks.protocols.pairs import Pair
+from restorebench.benchmarks.protocols.protocol import LpipsFunction, Protocol, Scores
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.benchmarks.store.records import ImageRow
 from restorebench.datasets.errors import DataError

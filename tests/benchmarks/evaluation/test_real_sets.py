@@ -13,7 +13,7 @@ from restorebench.benchmarks.store.cells import read_records
 from restorebench.datasets.streams import rng_for
 
 from ...datasets.roots import arrange, pixels, save
-from ..command_line import bench, leaderboard
+from ..command_line import bench_forked, leaderboard
 from ..conftest import Bench
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,8 @@ def noisy(path: Path, sigma: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_cbsd68_under_two_protocols_agrees_with_scikit_image(root: Path, test_data: Path, tmp_path: Path) -> None:
     sweep = "protocol=promptir@1,kbnet-gauss@1"
-    done = bench("run", "-m", *SHORT, "tasks=denoise", "data=standard", f"data.root={root}", sweep, cwd=tmp_path)
+    line = ("run", "-m", *SHORT, "tasks=denoise", "data=standard", f"data.root={root}", sweep)
+    done = bench_forked(line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     frame = leaderboard(tmp_path / "results")
     tasks = frame[frame.task == "denoise"]

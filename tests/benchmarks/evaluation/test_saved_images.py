@@ -15,8 +15,8 @@ import torch
 from restorebench.benchmarks.commands import score as score_command
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.config import RunConfig
-from restorebench.benchmarks.evaluation.image_files import stored_format
 from restorebench.benchmarks.evaluation.job import CellOutcome
+from restorebench.benchmarks.evaluation.pictures.image_files import stored_format
 from restorebench.benchmarks.store.cells import read_records
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.datasets.suites import resolve
@@ -122,7 +122,7 @@ def test_images_of_an_older_computation_do_not_outlive_it(tmp_path: Path) -> Non
 def test_a_disk_that_refuses_a_restored_image_costs_no_scores_and_the_next_run_writes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from restorebench.benchmarks.evaluation import image_files
+    from restorebench.benchmarks.evaluation.pictures import image_files
 
     write, refused = image_files.write_image, []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from restorebench.models import ModelCard, create_model
 from restorebench.models.layers import row_strips
 
 from .comparison import relative_error
@@ -28,6 +30,32 @@ def reference_errors(network: nn.Module, name: str) -> dict[str, float]:
         "inferred": relative_error(inferred, reference.output),
         "gradient": relative_error(gradient, reference.gradient),
     }
+
+
+def assert_outputs_of_the_authors(network: nn.Module, name: str) -> None:
+    """Output and input gradient are those of the stored reference, also in inference and in strips."""
+    found = reference_errors(network, name)
+    assert found["output"] < 1e-5
+    assert found["inferred"] < 1e-5
+    assert found["gradient"] < 2e-5
+
+
+def assert_tiny_as_its_card_says(build: Callable[..., nn.Module], card: ModelCard, most: int = 600_000) -> None:
+    """The tiny variant has the parameters and multiply-adds of its card, and no more parameters than `most`."""
+    tiny = card.variants["tiny"]
+    network = without_values(build, **tiny.arguments)
+    assert trainable_count(network) == tiny.parameters
+    assert trainable_count(network) <= most
+    assert count_gmacs(network, 256) == pytest.approx(tiny.macs_256_g, abs=0.005)
+
+
+def assert_loads_as_it_is(network: nn.Module, stored: object, path: Path, model: str, **overrides: Any) -> None:
+    """A file with the network's weights in the authors' layout gives the tiny restorer the network's outputs."""
+    torch.save(stored, path)
+    restorer = create_model(model, variant="tiny", weights=path, **overrides)
+    x = image("checkpoint", 1, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(restorer(x), network(x))
 
 
 def assert_same_function(network: nn.Module, twin: nn.Module, *shape: int, tolerance: float = 1e-8) -> None:

@@ -23,10 +23,12 @@ from restorebench.models.networks.adair_frequency import (
 from ...oracles.adair_plain import PlainAdaIR
 from .agreement import (
     assert_images_alone,
+    assert_loads_as_it_is,
+    assert_outputs_of_the_authors,
     assert_same_function,
     assert_takes_any_size,
+    assert_tiny_as_its_card_says,
     count_gmacs,
-    reference_errors,
     trainable_count,
     without_finite_gradient,
     without_values,
@@ -68,18 +70,12 @@ def test_published_size_and_cost(shapes: nn.Module) -> None:
 
 
 def test_tiny_variant_is_as_small_as_its_card_says() -> None:
-    network = without_values(AdaIR, **TINY)
-    assert trainable_count(network) == CARD.variants["tiny"].parameters
-    assert trainable_count(network) <= 600_000
-    assert count_gmacs(network, 256) == pytest.approx(CARD.variants["tiny"].macs_256_g, abs=0.005)
+    assert_tiny_as_its_card_says(AdaIR, CARD)
 
 
 @pytest.mark.parametrize("name", ["adair-1x3x64x64", "adair-2x3x40x56"])
 def test_output_and_input_gradient_are_those_of_the_authors(paper: nn.Module, name: str) -> None:
-    found = reference_errors(paper, name)
-    assert found["output"] < 1e-5
-    assert found["inferred"] < 1e-5
-    assert found["gradient"] < 2e-5
+    assert_outputs_of_the_authors(paper, name)
 
 
 @pytest.mark.parametrize("literal_fourier", [False, True])
@@ -158,11 +154,8 @@ def test_takes_any_size() -> None:
 def test_lightning_checkpoint_with_the_spare_convolutions_loads_as_it_is(tmp_path: Path) -> None:
     network = filled(AdaIR(**TINY | {"published_spares": True}))
     state: dict[str, Tensor] = {f"net.{key}": value for key, value in network.state_dict().items()}
-    torch.save({"state_dict": state, "epoch": 149}, tmp_path / "adair5d.ckpt")
-    restorer = create_model("adair", variant="tiny", weights=tmp_path / "adair5d.ckpt", published_spares=True)
-    x = image("checkpoint", 1, 3, 16, 16)
-    with torch.no_grad():
-        assert torch.equal(restorer(x), network(x))
+    stored = {"state_dict": state, "epoch": 149}
+    assert_loads_as_it_is(network, stored, tmp_path / "adair5d.ckpt", "adair", published_spares=True)
 
 
 def test_training_starts_as_a_plain_restormer_and_then_reaches_every_parameter() -> None:

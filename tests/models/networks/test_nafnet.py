@@ -16,10 +16,12 @@ from restorebench.models.networks.nafnet import CARD, NAFBlock, NAFNet
 from ...oracles.nafnet_plain import PlainNAFNet
 from .agreement import (
     assert_images_alone,
+    assert_loads_as_it_is,
+    assert_outputs_of_the_authors,
     assert_same_function,
     assert_takes_any_size,
+    assert_tiny_as_its_card_says,
     count_gmacs,
-    reference_errors,
     trainable_count,
     without_finite_gradient,
     without_values,
@@ -70,10 +72,7 @@ def test_wide_network_for_real_noise_is_that_of_the_checkpoint() -> None:
 
 
 def test_tiny_variant_is_as_small_as_its_card_says() -> None:
-    network = without_values(NAFNet, **TINY)
-    assert trainable_count(network) == CARD.variants["tiny"].parameters
-    assert trainable_count(network) <= 600_000
-    assert count_gmacs(network, 256) == pytest.approx(CARD.variants["tiny"].macs_256_g, abs=0.005)
+    assert_tiny_as_its_card_says(NAFNet, CARD)
 
 
 def test_keys_shapes_and_trainability_are_those_of_the_authors(published: tuple[str, nn.Module]) -> None:
@@ -86,10 +85,7 @@ def test_keys_shapes_and_trainability_are_those_of_the_authors(published: tuple[
 @pytest.mark.parametrize("size", ["1x3x64x64", "2x3x37x53"])
 def test_output_and_input_gradient_are_those_of_the_authors(published: tuple[str, nn.Module], size: str) -> None:
     variant, network = published
-    found = reference_errors(network, f"nafnet_{variant}-{size}")
-    assert found["output"] < 1e-5
-    assert found["inferred"] < 1e-5
-    assert found["gradient"] < 2e-5
+    assert_outputs_of_the_authors(network, f"nafnet_{variant}-{size}")
 
 
 def test_equals_the_plain_network_with_all_gradients() -> None:
@@ -117,11 +113,7 @@ def test_takes_any_size() -> None:
 
 
 def test_checkpoint_under_params_loads_as_it_is(tiny: nn.Module, tmp_path: Path) -> None:
-    torch.save({"params": tiny.state_dict()}, tmp_path / "NAFNet.pth")
-    restorer = create_model("nafnet", variant="tiny", weights=tmp_path / "NAFNet.pth")
-    x = image("checkpoint", 1, 3, 16, 16)
-    with torch.no_grad():
-        assert torch.equal(restorer(x), tiny(x))
+    assert_loads_as_it_is(tiny, {"params": tiny.state_dict()}, tmp_path / "NAFNet.pth", "nafnet")
 
 
 def test_training_starts_as_the_identity_of_every_block_and_then_reaches_every_parameter() -> None:

@@ -14,10 +14,12 @@ from restorebench.models.networks.restormer import CARD, Restormer
 from ...oracles.restormer_plain import PlainRestormer
 from .agreement import (
     assert_images_alone,
+    assert_loads_as_it_is,
+    assert_outputs_of_the_authors,
     assert_same_function,
     assert_takes_any_size,
+    assert_tiny_as_its_card_says,
     count_gmacs,
-    reference_errors,
     trainable_count,
     without_finite_gradient,
     without_values,
@@ -55,25 +57,17 @@ def test_published_size_and_cost() -> None:
 
 
 def test_tiny_variant_is_as_small_as_its_card_says() -> None:
-    network = without_values(Restormer, **TINY)
-    assert trainable_count(network) == CARD.variants["tiny"].parameters
-    assert trainable_count(network) <= 600_000
-    assert count_gmacs(network, 256) == pytest.approx(CARD.variants["tiny"].macs_256_g, abs=0.005)
+    assert_tiny_as_its_card_says(Restormer, CARD)
 
 
 @pytest.mark.parametrize("name", ["restormer-1x3x64x64", "restormer-2x3x40x56"])
 def test_output_and_input_gradient_are_those_of_the_authors(paper: nn.Module, name: str) -> None:
-    found = reference_errors(paper, name)
-    assert found["output"] < 1e-5
-    assert found["inferred"] < 1e-5
-    assert found["gradient"] < 2e-5
+    assert_outputs_of_the_authors(paper, name)
 
 
 def test_bias_free_output_and_input_gradient_are_those_of_the_authors() -> None:
-    found = reference_errors(built_filled(lambda: Restormer(norm="bias_free")), "restormer_biasfree-1x3x48x64")
-    assert found["output"] < 1e-5
-    assert found["inferred"] < 1e-5
-    assert found["gradient"] < 2e-5
+    network = built_filled(lambda: Restormer(norm="bias_free"))
+    assert_outputs_of_the_authors(network, "restormer_biasfree-1x3x48x64")
 
 
 @pytest.mark.parametrize("norm", ["with_bias", "bias_free"])
@@ -92,11 +86,7 @@ def test_takes_any_size() -> None:
 
 
 def test_checkpoint_under_params_loads_as_it_is(tiny: nn.Module, tmp_path: Path) -> None:
-    torch.save({"params": tiny.state_dict()}, tmp_path / "deraining.pth")
-    restorer = create_model("restormer", variant="tiny", weights=tmp_path / "deraining.pth")
-    x = image("checkpoint", 1, 3, 16, 16)
-    with torch.no_grad():
-        assert torch.equal(restorer(x), tiny(x))
+    assert_loads_as_it_is(tiny, {"params": tiny.state_dict()}, tmp_path / "deraining.pth", "restormer")
 
 
 @pytest.mark.parametrize("norm", ["with_bias", "bias_free"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from restorebench.reports.analysis.selection import chosen
+from restorebench.reports.analysis.cells import chosen
 from restorebench.reports.errors import ReportError
 
 from ..table_examples import embedded_group

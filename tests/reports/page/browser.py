@@ -26,7 +26,7 @@ class Tab:
         )
         self.close = context.close
         self.page = context.new_page()
-        self.page.set_default_timeout(5000)
+        self.page.set_default_timeout(30_000)  # a busy machine takes its time
         self.trouble: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.trouble.append(message.text) if message.type != "log" else None)

@@ -141,6 +141,25 @@ def test_keys_of_names_and_paths_are_swept(tmp_path: Path, monkeypatch: pytest.M
     assert [config.weights for config in swept][::2] == ["epoch=1.ckpt", "x,y", None]
 
 
+@pytest.mark.parametrize(
+    ("typed", "models"),
+    [
+        ("net.py:Net,rbair", ["net.py:Net", "rbair"]),
+        ("net.py:Net,identity,rbair", ["net.py:Net", "identity", "rbair"]),
+        ("net.py:Net,my.package:Net,net.py:Other", ["net.py:Net", "my.package:Net", "net.py:Other"]),
+        ("a,b.py:Net", ["a,b.py:Net"]),
+    ],
+)
+def test_a_network_by_a_file_that_is_there_is_swept_with_others(
+    typed: str, models: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.py", "a,b.py"):
+        (tmp_path / name).touch()
+    swept = RUN.compose(["-m", f"model={typed}", "tasks=denoise"]).configs
+    assert [config.model for config in swept] == models
+
+
 def test_a_comma_without_m_is_asked_about_with_both_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"add -m .*weights=a b,c; .* type 'weights=\"a b,c\"'|add -m") as caught:

@@ -1,0 +1,1 @@
+"""The documentation; `generation` makes what of it comes from the code."""

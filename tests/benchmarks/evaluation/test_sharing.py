@@ -1,0 +1,252 @@
+"""Several workers on one sweep: whatever is killed, the end is that of a run that nothing disturbed."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restorebench.benchmarks.commands.main import main
+from restorebench.benchmarks.store.cells import read_records
+from restorebench.benchmarks.store.claims import Claim, claim_path, is_alive, read_claims, write_claim
+
+pytestmark = pytest.mark.slow
+
+IMAGES = 24
+MOST_KILLED = 5
+SLOW = '''
+import time
+import torch
+from torch import nn
+
+class Slow(nn.Module):
+    """A convolution that takes its time, so that there is some to be killed in."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, image):
+        time.sleep(0.12)
+        return image + 0.1 * self.convolution(image)
+'''
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A command line for three cells of two dozen small images."""
+    folder = tmp_path_factory.mktemp("sharing")
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "clean").mkdir()
+    for number in range(IMAGES):
+        pixels = np.random.default_rng(number).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "clean" / f"{number:02d}.png")
+    images = ("dataset=folder", f"clean={folder / 'clean'}")
+    return [f"model={folder / 'slow.py'}:Slow", "weights=none", *images, "device=cpu", "metrics=[psnr,ssim]"]
+
+
+def started(line: list[str], results: Path, *more: str) -> BaseProcess:
+    """``bench run`` in a process of its own: the fork of a server that has imported it, so that it starts at once."""
+    context: Any = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["restorebench.benchmarks.commands.run"])
+    arguments = ["run", *line, f"results={results}", *more]
+    process: BaseProcess = context.Process(target=_bench, args=(arguments, results.parent / "output.txt"))
+    process.start()
+    _started.append(process)
+    return process
+
+
+_started: list[BaseProcess] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """What a test that fails has started does not go on."""
+    yield
+    for process in _started:
+        process.kill()
+        process.join()
+    _started.clear()
+
+
+def _bench(arguments: list[str], output: Path) -> None:
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os._exit(main(arguments))
+
+
+def ended(process: BaseProcess) -> int | None:
+    process.join(timeout=240)
+    return process.exitcode
+
+
+def tables(results: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(results)): path.read_bytes() for path in sorted(results.rglob("images.csv"))}
+
+
+def means(results: Path) -> dict[str, object]:
+    records, problems = read_records(results)
+    assert problems == []
+    return {f"{record.suite}/{record.cell}": record.means for record in records}
+
+
+def assert_same(results: Path, whole: Path) -> None:
+    assert tables(results) == tables(whole)
+    assert means(results) == means(whole)
+    assert (results / "leaderboard.csv").read_bytes() == (whole / "leaderboard.csv").read_bytes()
+    left = [path for path in results.rglob("*") if path.name == "shards" or path.name.startswith(".part-")]
+    assert left == []
+
+
+@pytest.fixture(scope="module")
+def whole(line: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of one process that nothing disturbed."""
+    results = tmp_path_factory.mktemp("whole") / "results"
+    assert ended(started(line, results, "shards=1")) == 0, (results.parent / "output.txt").read_text()
+    assert len(tables(results)) == 3
+    return results
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5])
+def test_a_sweep_whose_workers_are_killed_every_second_ends_as_an_undisturbed_one(
+    line: list[str], whole: Path, tmp_path: Path, workers: int
+) -> None:
+    moments, results = random.Random(workers), tmp_path / "results"
+    running = [started(line, results, "shards=8") for _ in range(workers)]
+    killed = 0
+    while any(process.exitcode is None for process in running):
+        deadline = time.monotonic() + moments.uniform(0.7, 1.5)
+        while time.monotonic() < deadline and any(process.exitcode is None for process in running):
+            time.sleep(0.05)
+        at_work = {claim.pid for claim in read_claims(results) if is_alive(claim)}
+        for number, process in enumerate(running if killed < MOST_KILLED else []):
+            if process.pid in at_work and process.exitcode is None:
+                process.kill()
+                process.join()
+                killed += 1
+                running[number] = started(line, results, "shards=8")
+                break
+    said = (tmp_path / "output.txt").read_text()
+    assert [process.exitcode for process in running] == [0] * workers, said
+    assert killed >= 2
+    assert "Traceback" not in said
+    assert_same(results, whole)
+
+
+def test_a_second_terminal_helps_with_the_same_cell(line: list[str], whole: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    running = [started(line, results, "shards=6") for _ in range(2)]
+    assert list(map(ended, running)) == [0, 0]
+    computed = [
+        int(word.split()[0])
+        for word in (tmp_path / "output.txt").read_text().replace("\n", ", ").split(", ")
+        if word.endswith(f"of {IMAGES} images computed now")
+    ]
+    assert len(computed) == 6
+    assert sum(computed) == 3 * IMAGES
+    assert any(0 < images < IMAGES for images in computed)
+    assert_same(results, whole)
+    assert sum(record.computed for record in read_records(results)[0]) == 3 * IMAGES
+
+
+def test_workers_of_one_host_are_replaced_when_they_are_killed(line: list[str], whole: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    parent = started(line, results, "workers=2", "shards=6")
+    killed: set[int] = set()
+    deadline = time.monotonic() + 240
+    while len(killed) < 2 and parent.exitcode is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        for claim in read_claims(results):
+            if is_alive(claim) and claim.pid not in killed and len(killed) < 2:
+                os.kill(claim.pid, signal.SIGKILL)
+                killed.add(claim.pid)
+    said = (tmp_path / "output.txt").read_text()
+    assert ended(parent) == 0, said
+    said = (tmp_path / "output.txt").read_text()
+    assert parent.pid not in killed
+    assert len(killed) == 2
+    assert said.count("SIGKILL; another one goes on") == 2
+    assert said.count("written:") == 1
+    assert "Traceback" not in said
+    assert_same(results, whole)
+
+
+def test_workers_end_with_their_parent(line: list[str], tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    parent = started(line, results, "workers=2", "shards=6")
+    wait_until(lambda: len({claim.pid for claim in read_claims(results) if is_alive(claim)}) == 2)
+    parent.kill()
+    wait_until(lambda: not any(map(is_alive, read_claims(results))))
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does_and_the_same_line_goes_on(
+    line: list[str], whole: Path, tmp_path: Path
+) -> None:
+    for number, (workers, sent, code) in enumerate(
+        [(1, signal.SIGTERM, 143), (1, signal.SIGINT, 130), (2, signal.SIGTERM, 143)]
+    ):
+        results = tmp_path / str(number) / "results"
+        results.parent.mkdir()
+        process = started(line, results, f"workers={workers}", "shards=4")
+        wait_until(lambda results=results: any(claim.done for claim in read_claims(results)))  # type: ignore[misc]
+        assert process.pid is not None
+        os.kill(process.pid, sent)
+        assert ended(process) == code
+        said = (results.parent / "output.txt").read_text()
+        word = "terminated" if sent == signal.SIGTERM else "interrupted"
+        assert said.endswith(f"bench: {word}; the same command resumes\n")
+        assert "Traceback" not in said
+        assert not any(map(is_alive, read_claims(results)))
+        kept = sum(claim.done for claim in read_claims(results))
+        assert kept > 0
+        if sent == signal.SIGINT:
+            continue
+        assert ended(started(line, results, "shards=2")) == 0
+        assert_same(results, whole)
+        assert sum(record.computed for record in read_records(results)[0]) <= 3 * IMAGES - kept
+
+
+def test_a_shard_of_a_silent_host_is_taken_over_and_one_of_a_live_host_is_waited_for(
+    line: list[str], whole: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    process = started(line, results, "shards=4")
+    wait_until(lambda: any(claim.done for claim in read_claims(results)))
+    process.kill()
+    process.join()
+    claim = read_claims(results)[0]
+    assert claim.path is not None
+    cell, last = claim.path.parents[1], claim.shards - 1
+    elsewhere = Claim(cell=claim.cell, shard=last, shards=claim.shards, total=6, host="elsewhere")
+    elsewhere = replace(elsewhere, heartbeat=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())  # of a live host
+    write_claim(elsewhere, claim_path(cell, last))
+    again = started(line, results, "shards=4")
+    wait_until(lambda: len(list(results.rglob("record.json"))) == 2)
+    time.sleep(1)
+    assert again.exitcode is None  # it has done what it could, and waits for the other host
+    assert not (cell / "record.json").exists()
+    write_claim(replace(elsewhere, heartbeat="2026-01-01T00:00:00+00:00"), claim_path(cell, last))
+    assert ended(again) == 0
+    assert_same(results, whole)
+
+
+def wait_until(holds: Any, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        with contextlib.suppress(InterruptedError):
+            time.sleep(0.02)
