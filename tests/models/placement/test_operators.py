@@ -12,10 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from restorebench.models.layers import depthwise, kernel_basis, zero_gradient
+from restorebench.models.layers import channel_products, depthwise, gated_depthwise, kernel_basis, zero_gradient
 from restorebench.models.layers.host import vector
 
 from . import device as placed
+
+
+@pytest.fixture(autouse=True)
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operators compute as on a GPU without Triton: whether their kernels run there, a device has to say itself."""
+    for operator in (kernel_basis, channel_products, gated_depthwise):
+        monkeypatch.setattr(operator, "kernels_run", lambda _: False)
 
 
 def on_device(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -35,6 +42,30 @@ def test_kernel_basis_attention_and_its_gradients_are_computed_there(dtype: torc
         assert not questions.counts
         assert {each.device.type for each in (mixed, *gradients)} == {placed.DEVICE}
         assert [each.shape for each in gradients] == [each.shape for each in (u, mix, kernels, offsets)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_statistics_of_transposed_attention_and_their_gradients_are_computed_there(dtype: torch.dtype) -> None:
+    with placed.device() as questions:
+        q, k = on_device(2, 12, 9, 11, dtype=dtype), on_device(2, 12, 9, 11, dtype=dtype)
+        questions.counts.clear()
+        statistics = channel_products._forward(q, k, 3)
+        gradients = channel_products._backward(*map(torch.ones_like, statistics), q, k, 3)
+        assert not questions.counts
+        assert {each.device.type for each in (*statistics, *gradients)} == {placed.DEVICE}
+        assert [each.shape for each in gradients] == [q.shape, k.shape]
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_gated_convolution_and_its_gradients_are_computed_there(biased: bool) -> None:
+    with placed.device() as questions:
+        x, weight, bias = on_device(2, 8, 9, 11), on_device(8, 1, 3, 3), on_device(8) if biased else None
+        questions.counts.clear()
+        gated = gated_depthwise._forward(x, weight, bias)
+        gradients = gated_depthwise._backward(torch.ones_like(gated), x, weight, bias)
+        assert not questions.counts
+        assert {each.device.type for each in (gated, *gradients)} == {placed.DEVICE}
+        assert [each.shape for each in gradients] == [x.shape, weight.shape, (8 if biased else 0,)]
 
 
 def test_the_wide_depthwise_convolution_has_its_gradients_there() -> None:
