@@ -126,3 +126,18 @@ def test_a_real_bash_completes_commands_keys_and_values(tmp_path: Path) -> None:
         terminal.wait_for("identity,anyir ")
     finally:
         terminal.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+def test_a_real_fish_completes_a_value(tmp_path: Path) -> None:
+    path = os.pathsep.join([str(Path(bench_path()).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["fish", "-c", 'bench completion fish | source; complete -C "bench run model=rb"'],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path, "HOME": str(tmp_path)},
+        check=False,
+    )
+    assert done.stdout.split() == ["model=rbair"]
