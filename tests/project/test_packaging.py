@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -136,7 +135,8 @@ def test_the_installed_wheel_runs_the_main_job(distributions: Path, tmp_path: Pa
         text=True,
         check=True,
     ).stdout.strip()
-    (Path(packages) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    of_tests = [path for path in sys.path if Path(path).name == "site-packages"]
+    (Path(packages) / "dependencies.pth").write_text("\n".join([*of_tests, ""]))
     bench = str(clean / "bin" / "bench")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RESTOREBENCH"))}
     where = subprocess.run(
