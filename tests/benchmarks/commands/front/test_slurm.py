@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,9 @@ from ...command_line import bench, bench_path
 
 PROJECT_ROOT = Path(__file__).resolve().parents[4]
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
+
+PORT = 16817
+"""Of the controller, by the configuration that ``start`` writes."""
 
 NETWORK = '''
 """The degraded image as it is; after five passes of a job it waits until the file `go` is there."""
@@ -69,6 +73,8 @@ def slurm() -> Iterator[dict[str, str]]:
         pytest.skip("no launcher of SLURM: hydra-submitit-launcher is not installed")
     if os.geteuid() != 0:
         pytest.skip("no SLURM to start: its start needs root")
+    if port_taken():
+        pytest.skip(f"no SLURM to start: another one, or something else, listens on port {PORT} of this machine")
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))  # short: a socket lies in it
     variables = {"PATH": path, "SLURM_CONF": str(folder / "slurm.conf"), "OMP_NUM_THREADS": "1"}
     said = folder / "start.log"
@@ -82,7 +88,17 @@ def slurm() -> Iterator[dict[str, str]]:
     finally:
         subprocess.run(["scancel", "--me"], env={**os.environ, **variables}, check=False, capture_output=True)
         subprocess.run([scripts / "stop", folder], env={**os.environ, **variables}, check=False, capture_output=True)
+        for _ in range(100):  # its daemons write their state when they end
+            if not port_taken():
+                break
+            time.sleep(0.1)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def port_taken() -> bool:
+    """Whether something on this machine listens where the cluster would."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", PORT)) == 0
 
 
 def comes_up(variables: dict[str, str]) -> bool:
