@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +24,8 @@ from PIL import Image
 from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.store.cells import read_records
 from restorebench.benchmarks.store.claims import Claim, claim_path, is_alive, read_claims, write_claim
+
+from ..command_line import bench_path
 
 pytestmark = pytest.mark.slow
 
@@ -241,6 +245,17 @@ def test_a_shard_of_a_silent_host_is_taken_over_and_one_of_a_live_host_is_waited
     assert not (cell / "record.json").exists()
     write_claim(replace(elsewhere, heartbeat="2026-01-01T00:00:00+00:00"), claim_path(cell, last))
     assert ended(again) == 0
+    assert_same(results, whole)
+
+
+def test_processes_of_torchrun_share_the_sweep_and_print_once(line: list[str], whole: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--no-python"]
+    command = [*torchrun, bench_path(), "run", *line, "shards=4", f"results={results}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("written:") == 1
+    assert done.stderr.count("images computed now") == 3
     assert_same(results, whole)
 
 
