@@ -97,8 +97,8 @@ def described(tags: Image.Exif) -> bytes:
     for directory in (EXIF_IFD, GPS_IFD):
         inner = tags.get_ifd(directory)
         if inner:
-            made[directory] = dict(inner)  # Pillow before 11.1 does not write what is put into `get_ifd`'s own
-    return without_prefix(made.tobytes()) if len(made) else b""
+            made.get_ifd(directory).update(inner)
+    return without_prefix(made.tobytes()) if len(made) or made.get_ifd(EXIF_IFD) or made.get_ifd(GPS_IFD) else b""
 
 
 def directories(block: bytes) -> tuple[dict[int, Any], dict[int, dict[int, Any]]]:

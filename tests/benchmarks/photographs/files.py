@@ -50,9 +50,8 @@ def exif(orientation: int = 1) -> Image.Exif:
     block = Image.Exif()
     block[0x010F] = "Camera Works"
     block[0x0112] = orientation
-    # Pillow before 11.1 writes directories that are set, and not what is put into those of `get_ifd`.
-    block[0x8769] = {0x9003: "2024:05:06 07:08:09", 0x829A: 0.004, 0xA002: 48, 0xA003: 32}
-    block[0x8825] = {1: "N", 2: (48.0, 51.0, 29.6)}
+    block.get_ifd(0x8769).update({0x9003: "2024:05:06 07:08:09", 0x829A: 0.004, 0xA002: 48, 0xA003: 32})
+    block.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 29.6)})
     return block
 
 
