@@ -61,6 +61,8 @@ def train(config: TrainConfig) -> str:
 
     fabric = make_fabric(config)
     fabric.launch()
+    if fabric.world_size > 1 and fabric.is_global_zero:
+        logger.info("training in %d processes", fabric.world_size)
     trainer = Trainer(config, fabric)
     try:
         outcome = trainer.run()

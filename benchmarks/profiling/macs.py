@@ -77,7 +77,7 @@ def count_macs(
         channels: channels of the input.
 
     Raises:
-        UserError: if the size is not positive, or the network cannot be run without values.
+        UserError: if the size is not positive, the network branches on values and has none, or torch does not run it.
     """
     if min(size) < 1:
         raise UserError(f"size {size[0]}x{size[1]} is not positive; give height and width in pixels")

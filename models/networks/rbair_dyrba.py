@@ -132,8 +132,9 @@ class DeformableAttention(nn.Module):
         offset = F.linear(hidden, pointwise.weight.flatten(1))
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32)).tanh()
         last = vector((rows - 1, columns - 1), like=offset)
-        row = torch.arange(rows, device=q.device).repeat_interleave(columns)
-        column = torch.arange(columns, device=q.device).repeat(rows)
+        of_rows, of_columns = torch.arange(rows, device=q.device)[:, None], torch.arange(columns, device=q.device)
+        # Sums, as repeating a number of times that is not fixed is what other runtimes get wrong.
+        row, column = (of_rows + 0 * of_columns).flatten(), (0 * of_rows + of_columns).flatten()
         centres = torch.stack([row, column], dim=-1) + 0.5
         points = offset * (self.shape.reach / last) + (2 * centres / last - 1)[:, None]
         return points.transpose(1, 2)

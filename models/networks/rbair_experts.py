@@ -122,7 +122,9 @@ class FourierExpert(nn.Module):
         is_real = own_rows[:, None] & own_columns
         real, imaginary = spectrum[..., 0], spectrum[..., 1].masked_fill(is_real, 0)
         magnitude = self._apply_branch(torch.sqrt(real.square() + imaginary.square()).flatten(2), self.processmag)
-        phase = self._apply_branch(torch.atan2(imaginary, real).flatten(2), self.processpha)
+        # Of negative real numbers torch gives pi, the arcus tangent of ONNX files -pi.
+        phase = torch.where(is_real, torch.where(real < 0, torch.pi, 0.0), torch.atan2(imaginary, real))
+        phase = self._apply_branch(phase.flatten(2), self.processpha)
         parts = torch.stack((magnitude * phase.cos(), magnitude * phase.sin()), dim=-1).view(spectrum.shape)
         # Every column but those that mirror themselves stands for its mirror image too; the image is the real part.
         parts = parts * torch.where(own_columns, 1, 2)[:, None]

@@ -20,7 +20,7 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path, cache: Path) -
     lines = [*QUICK, *same, f"run={tmp_path / 'two'}", f"data.cache={cache}", "devices=2"]
     done = subprocess.run([sys.executable, str(SCRIPT), "train", *lines], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "Starting with 2 processes" in done.stderr
+    assert "training in 2 processes" in done.stderr
     alone, together = table(tmp_path / "one" / "losses.csv"), table(tmp_path / "two" / "losses.csv")
     assert len(alone) == len(together) == 6
     for a, b in zip(alone, together, strict=True):
