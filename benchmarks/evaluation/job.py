@@ -401,6 +401,7 @@ class Job:
             unsaved=len(work.unsaved),
             otherwise=described(deviations(rows, self.plan.numerics.tile)),
             failure=f"{len(failed)} images failed, first {': '.join(map(shown, failed[0]))}" if failed else "",
+            waited=work.statement,
         )
 
     def _rename(self, folder: CellFolder) -> None:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from restorebench.benchmarks.commands.main import main
-from restorebench.benchmarks.evaluation import pipeline
 from restorebench.benchmarks.evaluation.pipeline import Computed, Lookahead, Scorer, Waits, compute_rows, loaded
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
@@ -103,30 +102,28 @@ def test_a_gpu_waits_no_longer_than_it_is_idle_however_long_the_host_does(comput
     assert computed.statement == statement
 
 
-def test_images_for_a_gpu_are_decoded_on_more_threads_once_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 12)
+def test_images_for_a_gpu_are_decoded_on_all_threads_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Packed, "pinned", lambda packed: packed)
     data, waits = Photographs(30, 0.02), Waits()
-    stream = loaded(data, range(30), PROTOCOL, GPU, waits)
+    stream = loaded(data, range(30), PROTOCOL, GPU, waits, loaders=12)
     assert [index for index, _ in stream] == list(range(30))
     assert len(data.threads) > 6
     assert waits.images > 0
 
 
-def test_a_network_on_the_cpu_keeps_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 12)
+def test_a_network_on_the_cpu_gets_images_that_are_placed_already() -> None:
     data = Photographs(12, 0.01)
-    assert all(not isinstance(image, Packed) for _, image in loaded(data, range(12), PROTOCOL))
+    assert all(not isinstance(image, Packed) for _, image in loaded(data, range(12), PROTOCOL, loaders=2))
     assert len(data.threads) == 2
 
 
-def test_how_far_ahead_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 64)
-    ahead = Lookahead(GPU)
-    assert (ahead.threads, ahead.images) == (16, 4)
+@pytest.mark.parametrize(("device", "most"), [(GPU, 32), (torch.device("cpu"), 18)])
+def test_how_far_ahead_has_a_limit(device: torch.device, most: int) -> None:
+    ahead = Lookahead(device, 16)
+    assert (ahead.threads, ahead.images) == (16, 18)
     for _ in range(5):
         ahead.waited()
-    assert ahead.images == 16
+    assert ahead.images == most
 
 
 def test_images_lie_in_pinned_memory_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ os.environ.pop("OMP_WAIT_POLICY", None)
 import restorebench
 from restorebench.benchmarks.commands import main
 assert "OMP_WAIT_POLICY" not in os.environ
-sys.argv = ["bench", "--version"]
+sys.argv = ["bench", "--help"]
 try:
     main.main()
 except SystemExit:
