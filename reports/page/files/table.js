@@ -61,7 +61,7 @@ bench.table = (() => {
         ? [{ head: "LPIPS", unit: average ? "average" : "", cell: (row) => plain(row.lpips, number(row.lpips, 4)), best: "asc" }]
         : []),
       { head: "Params", unit: "M", cell: (row) => plain(row.params, short(row.params)), best: "asc" },
-      { head: "MACs", unit: "G, without FFT", cell: (row) => plain(row.macs, short(row.macs)), best: "asc" },
+      { head: "MACs", unit: "G, no FFT", cell: (row) => plain(row.macs, short(row.macs)), best: "asc" },
       { head: "Latency", unit: "ms", cell: (row) => plain(row.latency, doubtful(row)), best: "asc" },
       { head: "Memory", unit: "MiB", cell: (row) => plain(row.memory, short(row.memory)), best: "asc" },
       // What the select above the table filters by; it stands below each name, where it is seen at any width.

@@ -25,7 +25,7 @@ from restorebench.models import (
     unregister,
 )
 
-from .toys import Toy, card
+from ..toys import Toy, card
 
 pytestmark = pytest.mark.usefixtures("own_registry", "weights_folder")
 

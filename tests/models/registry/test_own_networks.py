@@ -12,7 +12,7 @@ from restorebench.benchmarks.store.names import is_folder_name, is_label, is_tit
 from restorebench.models import ModelCard, ModelError, Variant, create_model, get_card, list_models, register
 from restorebench.models.registry import check_names
 
-from .toys import Toy, card
+from ..toys import Toy, card
 
 pytestmark = pytest.mark.usefixtures("own_registry", "weights_folder")
 
