@@ -13,8 +13,8 @@ from restorebench.reports.analysis.cells import Group, StoredCell, groups
 from restorebench.reports.analysis.leaderboard import AVERAGE
 from restorebench.reports.analysis.seeds import in_words, seed_groups
 from restorebench.reports.page.summary import facts
-from restorebench.reports.tables.formats import render
 from restorebench.reports.tables.paper import paper_table
+from restorebench.reports.tables.printing.formats import render
 
 from ..stores import shared_cells
 
