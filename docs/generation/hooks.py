@@ -50,14 +50,14 @@ def filled(text: str) -> str:
     return MARK.sub(lambda found: PARTS[found.group(1)](), text)
 
 
-def on_config(config: Any, **_: Any) -> Any:
-    """Lay out the sources as the installed package has them, for the reader of docstrings."""
+def on_startup(**_: Any) -> None:
+    """Lay out the sources as the installed package has them, for the reader of docstrings: it looks at the folder once,
+    when the configuration is read, and passes over one that is not there yet."""
     tree = SCRATCH / "tree" / "restorebench"
     shutil.rmtree(tree.parent, ignore_errors=True)
     tree.mkdir(parents=True)
     for path in (*(ROOT / name for name in FOLDERS), *(ROOT / "restorebench").iterdir()):
         (tree / path.name).symlink_to(path)
-    return config
 
 
 def on_files(files: Any, config: Any, **_: Any) -> Any:
