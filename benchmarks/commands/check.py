@@ -13,13 +13,13 @@ from typing import Any
 from tabulate import tabulate
 from tqdm import tqdm
 
-from ...messages import nearest
 from ...models import ModelCard, get_card, list_models
 from ...models.registry import check_variant
 from ...models.registry.own import with_multiple
 from ..conformance import CHECKS, Result, run_checks
 from ..errors import UserError
 from ..inference.numerics import resolve_device
+from .front.names import key_values
 from .front.quoting import LONG_KEYS
 from .stores import check as check_results
 
@@ -80,15 +80,8 @@ def settings(given: Sequence[str]) -> dict[str, str]:
     Raises:
         UserError: a word is none, or there is no such key, or the model is missing.
     """
-    result: dict[str, str] = {}
-    for word in given:
-        key, equals, value = word.partition("=")
-        if not equals or not value:
-            raise UserError(f"cannot read {word!r}; write key=value, such as model=all")
-        if LONG_KEYS.get(key, key) not in KEYS:
-            raise UserError(f"there is no key {key!r}{nearest(key, KEYS)}; bench check takes {', '.join(KEYS)}")
-        result[key] = value
-    result = {LONG_KEYS.get(key, key): value for key, value in result.items()}
+    words = key_values("check", given, (*KEYS, *LONG_KEYS), shown=KEYS, example="model=all")
+    result = {LONG_KEYS.get(key, key): value for key, value in words.items()}
     if "model" not in result:
         raise UserError("which restorer? write bench check model=NAME, or model=all")
     return result

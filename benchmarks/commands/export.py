@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...messages import nearest
 from ...models.registry import check_variant, get_card
 from ..errors import UserError
+from .front.names import key_values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,14 +94,7 @@ def settings(given: Sequence[str]) -> dict[str, str]:
     Raises:
         UserError: a word is none, or there is no such key, or the model is missing.
     """
-    result: dict[str, str] = {}
-    for word in given:
-        key, equals, value = word.partition("=")
-        if not equals or not value:
-            raise UserError(f"cannot read {word!r}; write key=value, such as model=rbair")
-        if key not in KEYS:
-            raise UserError(f"there is no key {key!r}{nearest(key, KEYS)}; bench export takes {', '.join(KEYS)}")
-        result[key] = value
+    result = key_values("export", given, KEYS, shown=KEYS, example="model=rbair")
     if "model" not in result:
         raise UserError("which restorer? write bench export model=NAME")
     return result

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..degradations.registry import DEGRADATIONS
 from ..errors import DataError
-from ..samples import Sample
+from ..samples import Sample, TaskData
 from ..streams import rng_for
 from ..tasks import Task
 from . import photographs
@@ -180,12 +180,18 @@ class EmbeddedTask:
 
     @cached_property
     def _fingerprint(self) -> str:
-        degradation = DEGRADATIONS.get(self._task.name)
-        digest = hashlib.sha256(f"{self._task.key}\n{degradation.identity if degradation else 'clean'}\n".encode())
-        for index in range(len(self)):
-            sample = self[index]
-            digest.update(f"{sample.name} {sample.clean.shape}\n".encode())
-            digest.update(sample.clean.tobytes())
-            if sample.degraded is not None:
-                digest.update(sample.degraded.tobytes())
-        return digest.hexdigest()
+        return fingerprint_of(self)
+
+
+def fingerprint_of(data: TaskData) -> str:
+    """SHA-256 (hex) of images that are degraded here: task, degradation (version, parameters), names, shapes, and pixels
+    of all."""
+    degradation = DEGRADATIONS.get(data.task.name)
+    digest = hashlib.sha256(f"{data.task.key}\n{degradation.identity if degradation else 'clean'}\n".encode())
+    for index in range(len(data)):
+        sample = data[index]
+        digest.update(f"{sample.name} {sample.clean.shape}\n".encode())
+        digest.update(sample.clean.tobytes())
+        if sample.degraded is not None:
+            digest.update(sample.degraded.tobytes())
+    return digest.hexdigest()

@@ -6,7 +6,6 @@ tested on. The embedded photographs are the suite's test images; these stand bet
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..degradations.registry import DEGRADATIONS
+from ..embedded.tasks import fingerprint_of
 from ..errors import DataError
 from ..samples import Sample
 from ..streams import rng_for
@@ -94,15 +94,7 @@ class HeldOutTask:
 
     @cached_property
     def _fingerprint(self) -> str:
-        degradation = DEGRADATIONS.get(self._task.name)
-        digest = hashlib.sha256(f"{self._task.key}\n{degradation.identity if degradation else 'clean'}\n".encode())
-        for index in range(len(self)):
-            sample = self[index]
-            digest.update(f"{sample.name} {sample.clean.shape}\n".encode())
-            digest.update(sample.clean.tobytes())
-            if sample.degraded is not None:
-                digest.update(sample.degraded.tobytes())
-        return digest.hexdigest()
+        return fingerprint_of(self)
 
 
 def held_out_tasks(tasks: str, images: FolderImages, size: int) -> Sequence[HeldOutTask]:

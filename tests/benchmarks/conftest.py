@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+import restorebench
 from restorebench.benchmarks.commands.main import main
 
 
@@ -45,3 +47,17 @@ def bench_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return subprocess.CompletedProcess(arguments, code, written.out, written.err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three cells of a real run, of one task at three noise levels; to be read."""
+    results = tmp_path_factory.mktemp("stored")
+    restorebench.evaluate("identity", "denoise", size=64, device="cpu", results=results, progress=False)
+    return results
+
+
+@pytest.fixture
+def results(stored: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(stored, tmp_path / "results"))

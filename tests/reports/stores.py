@@ -223,3 +223,8 @@ def _digest(*parts: str) -> str:
 
 def _rng(*parts: str) -> np.random.Generator:
     return np.random.default_rng(int(_digest(*parts)[:12], 16))
+
+
+def cells_of(results: Path) -> list[Path]:
+    """Folders of the finished cells of a store, in a stable order."""
+    return sorted(path.parent for path in results.glob("*/*/*/record.json"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ....datasets.suites import suite_called
+from ....messages import nearest
 from ....models.card import ModelCard
 from ....models.files import byte_limit, check_file
 from ....models.registry import check_variant, get_card
 from ....models.registry.own import is_reference, with_multiple
+from ...errors import UserError
 from ...evaluation.config import RunConfig, check_overwrite
 from ...inference.config import NumericsConfig, RestorerConfig
 from ...inference.numerics import check_device, check_dtype
@@ -48,3 +51,29 @@ def check_restorer(restorer: RestorerConfig, numerics: NumericsConfig) -> ModelC
     if restorer.weights not in NO_FILE and (card is None or card.trainable):
         check_file(Path(str(restorer.weights)).expanduser(), byte_limit(card))
     return card
+
+
+def key_values(
+    command: str, words: Sequence[str], keys: Sequence[str], *, shown: Sequence[str], example: str
+) -> dict[str, str]:
+    """``key=value`` words of a command that takes no overrides of Hydra, as a dictionary.
+
+    Args:
+        command: the word after ``bench``.
+        words: as they were typed.
+        keys: that it takes.
+        shown: those of them that a message lists.
+        example: a word, for messages.
+
+    Raises:
+        UserError: a word is none, or there is no such key.
+    """
+    result: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not value:
+            raise UserError(f"cannot read {word!r}; write key=value, such as {example}")
+        if key not in keys:
+            raise UserError(f"there is no key {key!r}{nearest(key, shown)}; bench {command} takes {', '.join(shown)}")
+        result[key] = value
+    return result

@@ -28,7 +28,7 @@ LONG_KEYS = {"model.size_multiple": "size_multiple"}
 PATH_KEYS = frozenset(
     (
         *("weights", "degraded", "clean", "results", "run"),
-        *("data.root", "data.natural_images", "data.cache", "lpips.weights"),
+        *("data.root", "data.natural_images", "data.validation_images", "data.cache", "lpips.weights"),
     )
 )
 TEXT_KEYS = frozenset(("label",))

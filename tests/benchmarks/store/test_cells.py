@@ -18,32 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import restorebench
 from restorebench.benchmarks.store.cells import CheckedCell, read_cell, read_cells
 from restorebench.benchmarks.store.files import LARGEST_RECORD
 from restorebench.benchmarks.store.records import canonical
 from restorebench.benchmarks.store.rows import RecordError, read_table
 from restorebench.reports.report import write_report
 
+from ...reports.stores import cells_of
+
 RECORD, IMAGES = "record.json", "images.csv"
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three cells of a real run, of one task at three noise levels; to be read."""
-    results = tmp_path_factory.mktemp("stored")
-    restorebench.evaluate("identity", "denoise", size=64, device="cpu", results=results, progress=False)
-    return results
-
-
-@pytest.fixture
-def results(stored: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
-    return Path(shutil.copytree(stored, tmp_path / "results"))
-
-
-def cells_of(results: Path) -> list[Path]:
-    return sorted(path.parent for path in results.glob("*/*/*/record.json"))
 
 
 def numbers(results: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import struct
 import time
 import tracemalloc
@@ -21,6 +20,7 @@ from restorebench.datasets.files.limits import MAX_PIXELS, pixel_limit
 from restorebench.datasets.standard.leakage import find_leakage, folder_images
 
 from ..roots import pixels, save
+from .special_files import bound_socket, device, fifo
 
 SECONDS = 2.0
 
@@ -105,24 +105,6 @@ def test_a_file_longer_than_any_image_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"long\.png: 1099512 MB, more than an image of 64 million pixels takes"):
         read_image(tmp_path / "long.png")
     assert time.process_time() - started < SECONDS
-
-
-def fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def bound_socket(path: Path) -> None:
-    where = Path.cwd()
-    os.chdir(path.parent)  # the name of a socket is short
-    try:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(path.name)
-    finally:
-        os.chdir(where)
 
 
 @pytest.mark.parametrize("make", [fifo, device, bound_socket])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import pickle
 import re
-import socket
 import struct
 import time
 import tracemalloc
@@ -25,6 +23,8 @@ from restorebench.models.checkpoints.bounds import MOST_NESTED, check_pickle
 from restorebench.models.checkpoints.fitting import fitted
 from restorebench.models.checkpoints.reading import read_checkpoint, stored_checkpoint, without_prefixes
 from restorebench.models.files import byte_limit, check_file, file_sha256
+
+from ...datasets.files.special_files import bound_socket, device, fifo
 
 SECONDS = 3.0
 
@@ -129,24 +129,6 @@ def test_containers_nested_without_end_are_refused_too(tmp_path: Path) -> None:
     (tmp_path / "x.pth").write_bytes(with_pickle(b"\x80\x02" + b"](" * 150_000 + b"e" * 150_000 + b"."))
     with pytest.raises(ModelError, match="holds no state dict but a list"):
         read_checkpoint(tmp_path / "x.pth")
-
-
-def fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def device(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def bound_socket(path: Path) -> None:
-    where = Path.cwd()
-    os.chdir(path.parent)  # the name of a socket is short
-    try:
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(path.name)
-    finally:
-        os.chdir(where)
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])

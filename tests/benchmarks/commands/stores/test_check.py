@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,26 +16,8 @@ from restorebench.benchmarks.evaluation.job import Job
 from restorebench.benchmarks.evaluation.plan import make_plan
 from restorebench.benchmarks.store.cells import read_cells
 
-from ....reports.stores import change_cell
+from ....reports.stores import cells_of, change_cell
 from ...conftest import Bench
-
-
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three cells of a real run; to be read."""
-    results = tmp_path_factory.mktemp("stored")
-    restorebench.evaluate("identity", "denoise", size=64, device="cpu", results=results, progress=False)
-    return results
-
-
-@pytest.fixture
-def results(stored: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
-    return Path(shutil.copytree(stored, tmp_path / "results"))
-
-
-def cells_of(results: Path) -> list[Path]:
-    return sorted(path.parent for path in results.glob("*/*/*/record.json"))
 
 
 def contents(results: Path) -> dict[str, bytes]:
