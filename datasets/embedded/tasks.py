@@ -184,8 +184,8 @@ class EmbeddedTask:
 
 
 def fingerprint_of(data: TaskData) -> str:
-    """SHA-256 (hex) of images that are degraded here: task, degradation (version, parameters), names, shapes, and pixels
-    of all."""
+    """SHA-256 (hex) of images that are degraded here: task, degradation (version, parameters), names, shapes and
+    pixels of all."""
     degradation = DEGRADATIONS.get(data.task.name)
     digest = hashlib.sha256(f"{data.task.key}\n{degradation.identity if degradation else 'clean'}\n".encode())
     for index in range(len(data)):
