@@ -89,8 +89,22 @@ def _entries(folder: Path, problems: list[str]) -> Iterator[Path]:
                     yield folder / entry.name
                 elif entry.is_symlink() and (folder / entry.name).is_dir():
                     problems.append(f"{folder / entry.name}: a link to a folder, not followed")
+    except FileNotFoundError:  # collected just now
+        return
     except OSError as error:
         problems.append(f"{folder}: cannot be read: {error.strerror or error}")
+
+
+def listed(folder: Path) -> list[Path]:
+    """What lies in a folder, in the order of the names; nothing where it is gone, or is no folder.
+
+    Another process may take a folder away between a look at it and its listing: a division that ends, a cell that is
+    collected.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def is_there(path: Path) -> bool:

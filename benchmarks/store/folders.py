@@ -26,7 +26,7 @@ from ...atomic import part_name, remove_parts, write_text
 from ..errors import UserError
 from .cells import CheckedCell, read_cell
 from .claims import SHARDS
-from .files import IMAGES, LARGEST_TABLE, RECORD, TABLE_SUFFIX, is_there, read_regular, write_unsynced
+from .files import IMAGES, LARGEST_TABLE, RECORD, TABLE_SUFFIX, is_there, listed, read_regular, write_unsynced
 from .records import Record
 from .rows import ImageRow, RecordError, in_order, read_table, table
 
@@ -65,13 +65,13 @@ class Store:
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"results folder {self.root}: {reason}; give a writable one with results=DIR") from error
-        _refuse_links([self.root / PREVIEWS])
-        _refuse_links([*self.root.glob(f"{PREVIEWS}/*"), *self.root.glob(f"{PREVIEWS}/*/*")])
-        for folder in (self.root, *self._folders("*"), *self._folders(f"{PREVIEWS}/*/*")):
+        pairs = [self.root / PREVIEWS]
+        _refuse_links(pairs)
+        for _ in range(2):  # previews/<data>/<degraded or clean>
+            pairs = [path for folder in pairs for path in listed(folder)]
+            _refuse_links(pairs)
+        for folder in (self.root, *_folders(self.root), *pairs):
             remove_parts(folder)
-
-    def _folders(self, pattern: str) -> list[Path]:
-        return [path for path in self.root.glob(pattern) if path.is_dir() and not path.is_symlink()]
 
     def cell(self, suite: str, model: str, cell_id: str) -> CellFolder:
         """The folder of a cell, which need not exist yet.
@@ -86,7 +86,7 @@ class Store:
         self, suite: str, model: str, cell_id: str, accept: Callable[[CellFolder], bool] | None = None
     ) -> CellFolder | None:
         """A folder of the same cell computed for another suite that is accepted, by default if it is complete."""
-        for other in sorted(self._folders("*")):
+        for other in _folders(self.root):
             path = other / model / cell_id
             if other.name == suite or not path.is_dir() or path.is_symlink() or path.parent.is_symlink():
                 continue
@@ -94,6 +94,10 @@ class Store:
             if accept(candidate) if accept else candidate.complete:
                 return candidate
         return None
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in listed(folder) if path.is_dir() and not path.is_symlink()]
 
 
 def _refuse_links(folders: Sequence[Path]) -> None:
@@ -148,7 +152,9 @@ class CellFolder:
         """
         rows, problem = self._rows()
         problems = [problem] if problem else []
-        for path in sorted((self.path / SHARDS).glob(f"*{TABLE_SUFFIX}")):
+        for path in listed(self.path / SHARDS):
+            if not path.name.endswith(TABLE_SUFFIX):
+                continue
             try:
                 read = read_table(read_regular(path, LARGEST_TABLE), self.path.name)
             except FileNotFoundError:  # joined just now
@@ -222,7 +228,7 @@ class CellFolder:
             me = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
             write_unsynced(owner, json.dumps(me) + "\n")
             shards = self.path / SHARDS
-            if is_there(shards) and not (shards.is_dir() and all(map(_is_plain, shards.iterdir()))):
+            if is_there(shards) and not (shards.is_dir() and all(map(_is_plain, listed(shards)))):
                 logger.warning("%s: no folder of files; set aside as %s", shards, _set_aside(shards))
             shared = is_there(shards)  # then others may be writing there, on any machine
             for folder in (self.path, self.images, self.path / PREVIEWS):
@@ -241,7 +247,7 @@ class CellFolder:
         if is_there(self.path) and (self.path.is_symlink() or not self.path.is_dir()):
             logger.warning("%s: no folder; set aside as %s", self.path, _set_aside(self.path))
         self.path.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self.path.iterdir()):
+        for path in listed(self.path):
             if path.is_symlink() and DAMAGED not in path.name:
                 logger.warning("%s: a link; set aside as %s", path, _set_aside(path))
         lock = self.path / LOCK

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from typing import Any
 
 from ...atomic import write_text
 from ..errors import UserError
-from .files import is_there, read_regular
+from .files import is_there, listed, read_regular
 from .parts import ID_LENGTH, decoded, plain
 from .records import CHECKSUM, canonical
 from .rows import RecordError
@@ -162,7 +163,7 @@ def read_plans(results: Path) -> tuple[list[SweepPlan], list[str]]:
     plans: list[SweepPlan] = []
     problems: list[str] = []
     folder = results / PLANS
-    paths = sorted(folder.glob("[!.]*.json")) if folder.is_dir() and not folder.is_symlink() else []
+    paths = [] if folder.is_symlink() else [path for path in listed(folder) if re.fullmatch(r"[^.].*\.json", path.name)]
     for path in paths:
         try:
             plans.append(read_plan(path))

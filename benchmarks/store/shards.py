@@ -11,6 +11,7 @@ what it still writes goes into the old one, which nobody reads.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -39,7 +40,7 @@ from .claims import (
     read_claim,
     write_claim,
 )
-from .files import IMAGES, LARGEST_RECORD, LARGEST_TABLE, TABLE_SUFFIX, is_there, read_regular, write_unsynced
+from .files import IMAGES, LARGEST_RECORD, LARGEST_TABLE, TABLE_SUFFIX, is_there, listed, read_regular, write_unsynced
 from .folders import CellFolder
 from .rows import ImageRow, RecordError, in_order, read_table, table
 
@@ -338,7 +339,7 @@ class SharedCell:
     def fold(self) -> None:
         """Put the rows of a division that nobody computes any longer into the table, and end it."""
         self.folder.set_aside_damage()
-        if any(self.room.glob(f"*{TABLE_SUFFIX}")):
+        if any(path.name.endswith(TABLE_SUFFIX) for path in listed(self.room)):
             rows = self.folder.rows()
             names = dict.fromkeys([*self.names, *(row.image for row in rows)])
             text = table(in_order(rows, list(names)), self.folder.path.name)
@@ -349,5 +350,5 @@ class SharedCell:
         """Remove the folder of the shards."""
         if is_there(self.room):
             shutil.rmtree(self.room, ignore_errors=True)
-            if is_there(self.room) and not any(self.room.iterdir()):
+            with contextlib.suppress(OSError):  # a latecomer's file was in the way, and its owner removes it
                 self.room.rmdir()

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from restorebench.benchmarks.store.cells import read_records
+
 
 def bench_path() -> str:
     """The console script of the environment that runs the tests."""
@@ -120,6 +122,23 @@ def bench_forked(
             raise TimeoutError(f"bench {lines}: not done after {timeout} s")
         said = [path.read_text() if path.exists() else "" for path in (stdout, stderr)]
         return subprocess.CompletedProcess(lines, process.exitcode, *said)
+
+
+def stored(results: Path, name: str) -> list[Path]:
+    """The files of a name in a store, whose folders may come and go meanwhile: `Path.rglob` fails then."""
+    return sorted(Path(folder) / name for folder, _, names in os.walk(results) if name in names)
+
+
+def tables(results: Path) -> dict[str, bytes]:
+    """Bytes of every ``images.csv`` by its place in the store."""
+    return {str(path.relative_to(results)): path.read_bytes() for path in stored(results, "images.csv")}
+
+
+def means(results: Path) -> dict[str, object]:
+    """Means of every cell by its folder; all must add up."""
+    records, problems = read_records(results)
+    assert problems == []
+    return {f"{record.suite}/{record.cell}": record.means for record in records}
 
 
 def leaderboard(results: Path) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -14,7 +15,7 @@ from ....atomic import abandoned_parts, part_name
 from ...errors import UserError
 from ...store.claims import cell_claims, is_alive
 from ...store.facts import CellFacts
-from ...store.files import cell_folders
+from ...store.files import cell_folders, listed
 from ...store.folders import DAMAGED, PREVIEWS, CellBusyError, CellFolder
 from ...store.index import Index
 from ...store.names import shown
@@ -144,17 +145,17 @@ def _parts(results: Path) -> list[Path]:
 
 def _orphans(results: Path, needed: Iterable[str]) -> list[Path]:
     folder = results / PREVIEWS
-    if not folder.is_dir() or folder.is_symlink():
+    if folder.is_symlink():
         return []
     known = set(needed)
-    return sorted(path for path in folder.iterdir() if path.name not in known and _is_pairs(path))
+    return [path for path in listed(folder) if path.name not in known and _is_pairs(path)]
 
 
 def _is_pairs(path: Path) -> bool:
     """Whether a folder is one of degraded and clean pictures, and nothing else."""
     if path.is_symlink() or not path.is_dir():
         return False
-    return all(each.name in ("degraded", "clean") and each.is_dir() for each in path.iterdir())
+    return all(each.name in ("degraded", "clean") and each.is_dir() for each in listed(path))
 
 
 def _described(known: CellFacts | None, folder: Path) -> str:
@@ -219,5 +220,5 @@ def _remove_cell(folder: Path) -> None:
             folder.rename(gone)
     shutil.rmtree(gone)
     for above in (folder.parent, folder.parent.parent):
-        if not any(above.iterdir()):
+        with contextlib.suppress(OSError):  # not empty, or gone
             above.rmdir()

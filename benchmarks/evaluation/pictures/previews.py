@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 from ....atomic import written_whole
 from ....datasets.samples import TaskData
 from ...errors import UserError
+from ...store.files import listed
 from ...store.parts import Identity
 from ...store.records import preview_name, previews_key
 
@@ -77,8 +79,10 @@ class Previews:
         """Copy the restored ones from another folder of the same cell, if it has any."""
         if other.is_dir() and self.names:
             self.restored.mkdir(parents=True, exist_ok=True)
-            for path in other.glob("[!.]*.png"):
-                if path.is_symlink() or not path.is_file():  # what a foreign store may hold in a picture's place
+            for path in listed(other):
+                if (
+                    not re.fullmatch(r"[^.].*\.png", path.name, re.DOTALL) or path.is_symlink() or not path.is_file()
+                ):  # what a foreign store may hold in a picture's place
                     continue
                 with written_whole(self.restored / path.name) as part:
                     shutil.copyfile(path, part)

@@ -19,7 +19,7 @@ from restorebench.benchmarks.store.cells import read_records
 from restorebench.datasets.streams import rng_for
 from restorebench.datasets.suites import resolve
 
-from ..command_line import bench, bench_forked, forked, leaderboard
+from ..command_line import bench, bench_forked, forked, leaderboard, means, tables
 from ..conftest import Bench
 
 pytestmark = pytest.mark.slow
@@ -133,16 +133,6 @@ def test_always_computes_all_again_with_identical_rows(tmp_path: Path, bench_her
     done = bench_here(*arguments, "overwrite=always", cwd=tmp_path)
     assert done.stderr.count("8 of 8 images computed now") == 3
     assert {path: path.read_bytes() for path in tmp_path.rglob("images.csv")} == tables
-
-
-def means(results: Path) -> dict[str, object]:
-    """Means of every cell by its folder."""
-    return {f"{r.suite}/{r.cell}": r.means for r in read_records(results)[0]}
-
-
-def tables(results: Path) -> dict[str, bytes]:
-    """Bytes of every ``images.csv`` by its place in the store."""
-    return {str(path.relative_to(results)): path.read_bytes() for path in sorted(results.rglob("images.csv"))}
 
 
 def stored_rows(results: Path) -> int:

@@ -25,7 +25,7 @@ from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.store.cells import read_records
 from restorebench.benchmarks.store.claims import Claim, claim_path, is_alive, read_claims, write_claim
 
-from ..command_line import bench_path
+from ..command_line import bench_path, means, stored, tables
 
 pytestmark = pytest.mark.slow
 
@@ -96,16 +96,6 @@ def _bench(arguments: list[str], output: Path) -> None:
 def ended(process: BaseProcess) -> int | None:
     process.join(timeout=240)
     return process.exitcode
-
-
-def tables(results: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(results)): path.read_bytes() for path in sorted(results.rglob("images.csv"))}
-
-
-def means(results: Path) -> dict[str, object]:
-    records, problems = read_records(results)
-    assert problems == []
-    return {f"{record.suite}/{record.cell}": record.means for record in records}
 
 
 def assert_same(results: Path, whole: Path) -> None:
@@ -239,7 +229,7 @@ def test_a_shard_of_a_silent_host_is_taken_over_and_one_of_a_live_host_is_waited
     elsewhere = replace(elsewhere, heartbeat=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())  # of a live host
     write_claim(elsewhere, claim_path(cell, last))
     again = started(line, results, "shards=4")
-    wait_until(lambda: len(list(results.rglob("record.json"))) == 2)
+    wait_until(lambda: len(stored(results, "record.json")) == 2)
     time.sleep(1)
     assert again.exitcode is None  # it has done what it could, and waits for the other host
     assert not (cell / "record.json").exists()

@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from restorebench.atomic import PART
 from restorebench.benchmarks.errors import UserError
+from restorebench.benchmarks.store.claims import read_claims
+from restorebench.benchmarks.store.files import cell_folders, listed
 from restorebench.benchmarks.store.folders import CellBusyError, CellFolder, Store
+from restorebench.benchmarks.store.plans import read_plans
 from restorebench.benchmarks.store.records import IMAGE_HEADER, ImageRow
 
 from .test_records import record
@@ -287,3 +294,36 @@ def test_what_killed_processes_left_half_written_is_removed_by_the_next(tmp_path
     Store(tmp_path).prepare()
     with folder.claimed():
         assert list(tmp_path.rglob(f"{PART}*")) == [alive]
+
+
+def come_and_go(folders: list[Path], ended: threading.Event) -> None:
+    """What other workers do to a store: folders with a file each are made and removed again."""
+    while not ended.is_set():
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "00-of-02.csv").write_text("")
+        for folder in folders:
+            shutil.rmtree(folder)
+
+
+def test_folders_that_others_remove_meanwhile_stop_nobody(tmp_path: Path, folder: CellFolder) -> None:
+    folder.path.mkdir(parents=True)
+    pairs = tmp_path / "previews" / "0123" / "clean"
+    others = [folder.path / "shards", pairs, tmp_path / "plans", tmp_path / "3d" / "rbair" / "fedcba9876543210"]
+    ended = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        coming = pool.submit(come_and_go, others, ended)
+        try:
+            until = time.monotonic() + 1.5
+            while time.monotonic() < until:
+                Store(tmp_path).prepare()
+                assert folder.rows() == []
+                assert read_plans(tmp_path) == ([], [])
+                assert read_claims(tmp_path) == []
+                assert cell_folders(tmp_path)[1] == []
+                assert listed(pairs.parent / "degraded") == []
+                with folder.claimed():
+                    pass
+        finally:
+            ended.set()
+        coming.result()
