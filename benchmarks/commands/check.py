@@ -14,7 +14,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from ...models import ModelCard, get_card, list_models
-from ...models.registry import check_variant
+from ...models.registry import ALL, check_variant
 from ...models.registry.own import with_multiple
 from ..conformance import CHECKS, Result, run_checks
 from ..errors import UserError
@@ -24,7 +24,6 @@ from .front.quoting import LONG_KEYS
 from .stores import check as check_results
 
 KEYS = ("model", "variant", "weights", "device", "size_multiple")
-ALL = "all"
 
 
 def main(arguments: Sequence[str]) -> int:

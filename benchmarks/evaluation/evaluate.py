@@ -184,7 +184,8 @@ def _class_of(model: nn.Module) -> str:
 def _check_name(name: str) -> None:
     if not is_usable_name(name):
         raise UserError(
-            f"name={name!r} is unusable: take lower-case letters and digits, and '_', '-', '.' between them"
+            f"name={name!r} is unusable: take lower-case letters and digits, and '_', '-', '.' between them,"
+            " but not 'all'"
         )
     if name in {card.name for card in list_models()}:
         raise UserError(f"name={name!r} is a registered restorer's: give this network another one")

@@ -36,6 +36,8 @@ ENTRY_POINT_GROUP = "restorebench.models"
 
 logger = logging.getLogger("restorebench")
 
+ALL = "all"
+"""On command lines, every restorer that `networks` names; none may be called so."""
 YOURS = "yours"
 """The variant of a network without a card."""
 NOT_KNOWN = "not known (a network of the user's own)"
@@ -66,7 +68,7 @@ _discovery = threading.RLock()
 
 def is_usable_name(name: str) -> bool:
     """Whether a restorer may be called so: the name becomes a folder of the results and a value on command lines."""
-    return re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,199}", name) is not None
+    return name != ALL and re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,199}", name) is not None
 
 
 def register(card: ModelCard) -> Callable[[type[Network]], type[Network]]:
@@ -133,6 +135,11 @@ def list_models() -> list[ModelCard]:
     """Cards of all restorers, built-in and plug-in, sorted by name."""
     _discover()
     return [each.card for _, each in sorted(_known().items(), key=lambda item: item[0])]
+
+
+def network_names() -> list[str]:
+    """Names of the restorers that have a network without being given a checkpoint, sorted: what `ALL` stands for."""
+    return [card.name for card in list_models() if card.trainable and card.built_from != "checkpoint"]
 
 
 def get_card(name: str) -> ModelCard:
@@ -284,7 +291,7 @@ def check_names(card: ModelCard) -> None:
     if not is_usable_name(card.name):
         raise ModelError(
             f"model name {card.name[:80]!r} is unusable: take up to 200 lower-case letters and digits, and '_', '-', "
-            "'.' between them"
+            f"'.' between them, but not {ALL!r}"
         )
     if not card.title.isprintable() or len(card.title) > LONGEST_TITLE:
         raise ModelError(

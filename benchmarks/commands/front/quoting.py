@@ -5,7 +5,8 @@ are not English. Here a value of such a key is read as people mean it, and quote
 
 - a file or folder that is there is meant literally, whatever characters its name has;
 - what is in quotes is as it was, and so are ``null``, an interpolation ``${..}`` and a function ``choice(..)``;
-- several values, separated by commas, are a sweep, whose values are quoted one by one;
+- several values, separated by commas, are a sweep, whose values are quoted one by one; ``model=all`` is one over every
+  restorer;
 - everything else is one value.
 
 Where both readings of a value hold, the user is asked, with the word to type for each. Keys of numbers, lists, names
@@ -21,6 +22,7 @@ from collections.abc import Callable, Sequence
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from ....models.registry import ALL, network_names
 from ...errors import UserError
 
 LONG_KEYS = {"model.size_multiple": "size_multiple"}
@@ -85,10 +87,19 @@ def _quoted_word(word: str, *, multirun: bool) -> str:
     if key in PATH_KEYS:
         return f"{prefix}{key}={_value(key, value, _is_there, multirun=multirun)}"
     if key == MODEL_KEY:
+        value = _every_restorer(value)
         return f"{prefix}{key}={_value(key, value, _is_file_of_reference, multirun=multirun)}"
     if key in TEXT_KEYS:
         return f"{prefix}{key}={_value(key, value, lambda _: False, multirun=multirun)}"
     return f"{prefix}{key}={value}"
+
+
+def _every_restorer(value: str) -> str:
+    """Names with ``all`` among them, in whose place every restorer stands that has a network without a checkpoint."""
+    names = [name.strip() for name in value.split(",")]
+    if ALL not in names:
+        return value
+    return ",".join(dict.fromkeys(each for name in names for each in (network_names() if name == ALL else [name])))
 
 
 def _value(key: str, value: str, is_there: Callable[[str], bool], *, multirun: bool) -> str:

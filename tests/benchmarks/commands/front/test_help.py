@@ -10,6 +10,7 @@ import yaml
 
 from restorebench.benchmarks.commands import profile, run, train
 from restorebench.benchmarks.commands.front.help import choices, group_names, help_text, schema_entries, sweep_of
+from restorebench.models.registry import network_names
 
 CONF = Path(__file__).resolve().parents[4] / "conf"
 COMMANDS = {"run": run.COMMAND, "train": train.COMMAND, "profile": profile.COMMAND}
@@ -67,4 +68,11 @@ def test_a_chosen_recipe_shows_its_own_keys_and_those_it_builds_on() -> None:
 
 
 def test_an_experiment_says_what_it_sweeps_over() -> None:
-    assert sweep_of("three_degradations") == "model=identity,rbair,anyir,daair,kbnet tasks=3d"
+    assert sweep_of("equal_budget").endswith(" tasks=3d,5d")
+
+
+@pytest.mark.parametrize(("experiment", "tasks"), [("three_degradations", "3d"), ("five_degradations", "5d")])
+def test_the_experiments_over_a_suite_take_every_restorer(experiment: str, tasks: str) -> None:
+    models, _, suite = sweep_of(experiment).partition(" ")
+    assert sorted(models.removeprefix("model=").split(",")) == sorted(["identity", *network_names()])
+    assert suite == f"tasks={tasks}"

@@ -18,6 +18,7 @@ from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.evaluation.config import RunConfig
 from restorebench.benchmarks.profiling.config import ProfileConfig
 from restorebench.benchmarks.training.config import TrainConfig
+from restorebench.models.registry import is_usable_name, network_names
 
 RUN = HydraCommand("run", RunConfig)
 COMMANDS = {
@@ -197,3 +198,22 @@ def test_escapes_that_hydra_prints_are_read_again(tmp_path: Path, monkeypatch: p
     (tmp_path / "a=b").touch()
     (config,) = RUN.compose([r"weights=a\=b"]).configs
     assert config.weights == "a=b"
+
+
+@pytest.mark.parametrize("typed", ["all", "identity,all", "all,identity", "all,rbair", " all "])
+def test_all_stands_for_every_restorer_with_a_network(typed: str) -> None:
+    jobs = HydraCommand("profile", ProfileConfig).compose(["-m", f"model={typed}"]).configs
+    models = [job.model for job in jobs]
+    assert set(models) == {*network_names(), *(["identity"] if "identity" in typed else [])}
+    assert len(models) == len(set(models))
+    assert {"onnx", "spandrel", "all"}.isdisjoint(models)
+
+
+def test_all_without_a_sweep_says_how_to_sweep() -> None:
+    with pytest.raises(UserError, match=r"add -m to sweep over them: bench profile -m model=all"):
+        HydraCommand("profile", ProfileConfig).compose(["model=all"])
+
+
+def test_no_restorer_can_be_called_all() -> None:
+    assert not is_usable_name("all")
+    assert is_usable_name("overall")

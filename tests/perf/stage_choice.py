@@ -1,0 +1,72 @@
+"""Where to stop on the line from the second stage's weights to the third's, judged by the validation photographs alone.
+
+``python -m tests.perf.stage_choice OUT.csv RUNS MODEL...`` reads ``RUNS/MODEL-tiny-photographs-0`` and
+``RUNS/MODEL-tiny-restraint-1``, as `nox -s weights` leaves them, and scores the networks at `PARTS` of the line on
+``RUNS/photographs/validation``: clean photographs set apart by scene, degraded as the embedded sets are. No test image
+is read. A row a network, part and task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from restorebench.benchmarks.training.averaging import interpolated
+from restorebench.benchmarks.training.config import TrainDataConfig, ValidationConfig
+from restorebench.benchmarks.training.validation import Validation
+from restorebench.models import create_model
+
+STAGES = ("photographs-0", "restraint-1")
+PARTS = (1.0, 0.5, 0.25, 0.0, -0.1, -0.25)
+"""Parts of the second stage in the weights, see `interpolated`: 1 is the second stage itself, 0 the third."""
+SIZE = 192
+COLUMNS = ("model", "part", "task", "images", "psnr", "gain", "size", "dtype", "device", "torch")
+
+
+def weights_at(
+    part: float, second: Mapping[str, Tensor], third: Mapping[str, Tensor], stored: float
+) -> dict[str, Tensor]:
+    """The weights at a part of the line, of which the file of the third stage holds those at `stored`."""
+    # stored weights = stored * second + (1 - stored) * end, so the line is known from any two of its points.
+    return interpolated(second, third, (part - stored) / (1 - stored))
+
+
+def main() -> None:
+    """Write the table, a network after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("models", nargs="+")
+    arguments = parser.parse_args()
+    photographs = TrainDataConfig(validation_images=str(arguments.runs / "photographs" / "validation"))
+    validation = Validation(ValidationConfig(size=SIZE), photographs)
+    torch.set_num_threads(1)
+    begun = arguments.output.is_file()
+    with arguments.output.open("a", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if not begun:
+            table.writeheader()
+        for model in arguments.models:
+            folders = [arguments.runs / f"{model}-tiny-{stage}" for stage in STAGES]
+            second, third = (load_file(folder / "weights.safetensors") for folder in folders)
+            stored = json.loads((folders[1] / "training.json").read_text(encoding="utf-8"))["interpolation"]
+            restorer = create_model(model, variant="tiny", weights="none").eval()
+            for part in PARTS:
+                restorer.network.load_state_dict(weights_at(part, second, third, stored))
+                for row in validation.scores(restorer, torch.device("cpu")):
+                    values = (model, part, row.task, row.count, f"{row.psnr:.3f}", f"{row.psnr - row.input_psnr:.3f}")
+                    table.writerow(
+                        dict(zip(COLUMNS, (*values, SIZE, "float32", "cpu", torch.__version__), strict=True))
+                    )
+                file.flush()
+
+
+if __name__ == "__main__":
+    main()
