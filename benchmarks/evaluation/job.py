@@ -34,7 +34,7 @@ from ..store.shards import Division, HeldShard, ShardLostError, SharedCell, shar
 from .cells import Cell
 from .pictures.image_files import SavedImages
 from .pictures.previews import PREVIEWS, Previews, previews_of
-from .pipeline import Computed, Scorer, Waits, compute_rows
+from .pipeline import Computed, Scorer, Waits, compute_rows, summed
 from .plan import RunPlan
 from .progress import Progress, TensorBoardLog, sweep_progress
 from .records import Recorder
@@ -62,7 +62,7 @@ class CellOutcome:
         seconds: wall time spent on them.
         unsaved: images that have scores, but whose file that was asked for could not be written.
         failure: of the first image that failed, in words; "" where none did.
-        waited: how long the network had nothing to do, in words; "" where nothing was computed.
+        spent: what the processes that computed it spent their time on, all together.
         otherwise: how images were restored, where that is not what was asked for, in words; "" where it is.
     """
 
@@ -74,7 +74,12 @@ class CellOutcome:
     unsaved: int = 0
     otherwise: str = ""
     failure: str = ""
-    waited: str = ""
+    spent: Computed = field(default_factory=lambda: Computed(0, 0.0))
+
+    @property
+    def waited(self) -> str:
+        """How long the network had nothing to do, in words; "" where nothing was computed."""
+        return self.spent.statement
 
 
 @dataclass
@@ -96,15 +101,13 @@ class Work:
 
     def add(self, computed: Computed) -> None:
         """Count what was computed of another shard."""
-        self.images, self.seconds = self.images + computed.images, self.seconds + computed.seconds
-        self.network += computed.network
-        self.waits.images += computed.waits.images
-        self.waits.scores += computed.waits.scores
+        whole = summed([self.computed, computed])
+        self.images, self.seconds, self.network, self.waits = whole.images, whole.seconds, whole.network, whole.waits
 
     @property
-    def statement(self) -> str:
-        """How long the network waited; see `Computed.statement`."""
-        return Computed(self.images, self.seconds, self.network, self.waits).statement
+    def computed(self) -> Computed:
+        """The same as of one computation."""
+        return Computed(self.images, self.seconds, self.network, self.waits)
 
 
 class Job:
@@ -401,7 +404,7 @@ class Job:
             unsaved=len(work.unsaved),
             otherwise=described(deviations(rows, self.plan.numerics.tile)),
             failure=f"{len(failed)} images failed, first {': '.join(map(shown, failed[0]))}" if failed else "",
-            waited=work.statement,
+            spent=work.computed,
         )
 
     def _rename(self, folder: CellFolder) -> None:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 from typing import Protocol as Interface
 
@@ -106,6 +106,19 @@ class Computed:
         images, scores = (100 * min(idle, each) / self.seconds for each in (self.waits.images, self.waits.scores))
         idle = 100 * idle / self.seconds
         return f"the network waited {idle:.0f} % of the time ({images:.0f} % for images, {scores:.0f} % for scores)"
+
+
+def summed(parts: Sequence[Computed]) -> Computed:
+    """What several computations did, by one process after the other or by several at once: images and seconds of all.
+
+    Per cent of such seconds are those of the processes' time, however long it took on the wall's clock.
+    """
+    return Computed(
+        images=sum(part.images for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        network=sum(part.network for part in parts),
+        waits=Waits(*(sum(getattr(part.waits, each.name) for part in parts) for each in fields(Waits))),
+    )
 
 
 class Lookahead:

@@ -18,7 +18,7 @@ from .files import IMAGES, LARGEST_TABLE, RECORD, read_regular
 from .how import asked, how_counts
 from .parts import plain
 from .records import Record, previews_key, read_record, task_key
-from .rows import COLUMNS, IMAGE_HEADER, SCORES, ImageRow, Means, RecordError
+from .rows import SCORES, ImageRow, Means, RecordError, means_of, plain_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,78 +174,59 @@ def _plainly_agreeing(record: Record, data: bytes) -> dict[str, int] | None:
     """`how_counts` of a table that adds up with its record; None where that takes a closer look."""
     if hashlib.sha256(data).hexdigest() != record.rows_sha256:
         return None
+    columns = plain_columns(data, record.cell)
+    if columns is None:
+        return None
+    rows, failures, scored = len(columns["image"]), {}, columns
+    alone = len(set(columns["image"])) == rows <= record.expected
     try:
-        lines = _plain_lines(data, record.cell)
-        scored = [line for line in lines if line[1] == "ok"]
-        failures = {line[0]: line[-1] for line in lines if line[1] == "failed"}
-        columns = [[float(line[at]) for line in scored] for at in _SCORE_PLACES]
-        lpips = [float(line[_LPIPS]) for line in scored]
-        for line in lines if scored != lines else ():
-            [float(line[at]) for at in (*_SCORE_PLACES, _LPIPS)]
+        if "failed" in columns["status"]:
+            failures, scored = _apart(columns)
+        scores = {name: list(map(float, scored[name])) for name in SCORES}
+        lpips = list(map(float, scored["lpips"]))
     except ValueError:
         return None
     agree = (
-        len({line[0] for line in lines}) == len(lines) <= record.expected
-        and len(scored) + len(failures) == len(lines)
-        and len(scored) == record.scored
+        alone
+        and set(scored["status"]) <= {"ok"}
+        and len(scored["image"]) + len(failures) == rows
+        and len(scored["image"]) == record.scored
         and len(record.failures) == len(failures)
         and dict(record.failures) == failures
-        and _without_problem(scored, columns, lpips)
-        and _means(columns, lpips, {line[_LPIPS_BY] for line in scored}) == record.means
+        and _without_problem(scores, lpips)
+        and means_of(scores, lpips, set(scored["lpips_by"])) == record.means
     )
-    return dict(Counter(line[_HOW] for line in scored).most_common()) if agree else None
+    return dict(Counter(scored["how"]).most_common()) if agree else None
 
 
-_SCORE_PLACES = tuple(COLUMNS.index(name) for name in SCORES)
-_LPIPS, _LPIPS_BY, _HOW = (COLUMNS.index(name) for name in ("lpips", "lpips_by", "how"))
-
-
-def _plain_lines(data: bytes, cell: str) -> list[list[str]]:
-    """The values of each row whose checksum is right.
+def _apart(columns: dict[str, list[str]]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Messages of the failed images by their names, and the columns without those.
 
     Raises:
-        ValueError: the table has a value that is quoted or escaped, another header, a line that is cut or has another
-            number of values, or a wrong checksum; what that means only `read_table` tells.
+        ValueError: a failed row has scores that are no numbers.
     """
-    text = data.decode("utf-8")
-    if not text.startswith(IMAGE_HEADER) or not text.endswith("\n") or '"' in text or "\\" in text:
-        raise ValueError("not plain")
-    if not text.replace("\n", "").isprintable():
-        raise ValueError("not plain")
-    begun = hashlib.sha256(f"{cell}\n".encode())
-    result = []
-    for line in text[len(IMAGE_HEADER) : -1].split("\n") if len(text) > len(IMAGE_HEADER) else ():
-        body, _, check = line.rpartition(",")
-        digest = begun.copy()
-        digest.update(body.encode())
-        values = body.split(",")
-        if digest.hexdigest()[:16] != check or len(values) != len(COLUMNS):
-            raise ValueError("not plain")
-        result.append(values)
-    return result
+    lines = list(zip(*columns.values(), strict=True))
+    names = list(columns)
+    failed = [dict(zip(names, line, strict=True)) for line in lines if line[names.index("status")] == "failed"]
+    for row in failed:
+        for name in (*SCORES, "lpips"):
+            float(row[name])
+    others = [line for line in lines if line[names.index("status")] != "failed"]
+    return (
+        {row["image"]: row["message"] for row in failed},
+        {name: [line[place] for line in others] for place, name in enumerate(names)},
+    )
 
 
-def _without_problem(scored: list[list[str]], columns: list[list[float]], lpips: list[float]) -> bool:
+def _without_problem(scores: dict[str, list[float]], lpips: list[float]) -> bool:
     """Whether no row contradicts itself (`ImageRow.problem`)."""
-    for line, scores, perceptual in zip(scored, zip(*columns, strict=True), lpips, strict=True):
-        if not all(map(math.isfinite, scores)) or math.isinf(perceptual):
-            values = dict(zip(SCORES, scores, strict=True))
-            if ImageRow(image=line[0], status="ok", lpips=perceptual, **values).problem:
-                return False
-    return True
-
-
-def _means(columns: list[list[float]], lpips: list[float], lpips_by: set[str]) -> Means:
-    """`mean_rows` of the values by column."""
-    means: dict[str, float | None] = {}
-    for name, values in zip(SCORES, columns, strict=True):
-        finite = [value for value in values if math.isfinite(value)]
-        means[name] = math.fsum(finite) / len(finite) if finite else None
-    whole = len(lpips_by) == 1 and all(map(math.isfinite, lpips))
-    infinite = dict(zip(SCORES, (sum(map(math.isinf, values)) for values in columns), strict=True))
-    return Means(
-        **means,
-        lpips=math.fsum(lpips) / len(lpips) if whole else None,
-        infinite=infinite["psnr"],
-        input_infinite=infinite["input_psnr"],
+    if any(map(math.isinf, lpips)):
+        return False
+    if all(all(map(math.isfinite, column)) for column in scores.values()):
+        return True
+    rows = zip(*(scores[name] for name in SCORES), strict=True)
+    return not any(
+        ImageRow(image="", status="ok", **dict(zip(SCORES, row, strict=True))).problem
+        for row in rows
+        if not all(map(math.isfinite, row))
     )

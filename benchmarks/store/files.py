@@ -43,8 +43,14 @@ def read_regular(path: Path, limit: int) -> bytes:
         if status.st_size > limit:
             raise RecordError(f"{status.st_size} bytes, more than the {limit} that are read")
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            data = file.read(limit + 1)
+        descriptor = os.open(path, flags)
+        try:  # room for what is there, not for the limit, which takes its time
+            data = os.read(descriptor, min(status.st_size, limit) + 1)
+            if len(data) != status.st_size:  # in parts, or it grows
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    data += file.read(max(0, limit + 1 - len(data)))
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise
     except OSError as error:

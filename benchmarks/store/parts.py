@@ -245,6 +245,8 @@ def decoded(kind: Any, value: object, where: str) -> Any:
         if len(kinds) == len(value):
             return tuple(decoded(each, item, where) for each, item in zip(kinds, value, strict=True))
     if origin is dict and isinstance(value, dict):
+        if arguments[1] is Any and _is_walkable(value, 0):
+            return value
         exact = _exact(arguments[1])
         return {
             name: item if type(item) in exact else decoded(arguments[1], item, f"{where}.{name}")
@@ -275,14 +277,35 @@ def _usable(value: Any, where: str) -> Any:
     return value
 
 
-def _free(value: Any, where: str, depth: int = 1) -> Any:
+def _free(value: Any, where: str) -> Any:
     """Data of no fixed form, such as the configuration, if reports can walk through it."""
+    return value if _is_walkable(value, 1) else _walked(value, where)
+
+
+def _is_walkable(value: Any, depth: int) -> bool:
+    """Whether `_walked` finds nothing; a look at the kinds alone, for a third of a record is of no fixed form."""
+    for part in value.values() if type(value) is dict else value if type(value) is list else (value,):
+        kind = type(part)
+        if kind is dict or kind is list:
+            if depth + 1 >= DEEPEST or not _is_walkable(part, depth + 1):
+                return False
+        elif kind not in _HARMLESS and not ((kind is int or kind is float) and -LARGEST < part < LARGEST):
+            return False
+    return True
+
+
+def _walked(value: Any, where: str, depth: int = 1) -> Any:
+    """The same value.
+
+    Raises:
+        RecordError: naming what reports cannot walk through.
+    """
     if depth > DEEPEST:
         raise RecordError(f"not a record: {where.partition('.')[0]} is nested more than {DEEPEST} levels deep")
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, part in parts:
         if depth == DEEPEST or type(part) not in _HARMLESS:
-            _free(part, f"{where}.{name}", depth + 1)
+            _walked(part, f"{where}.{name}", depth + 1)
     return _usable(value, where)
 
 
@@ -306,21 +329,28 @@ def _named(kind: Any) -> str:
 def _part_of(part: type[Part], values: object, where: str) -> Part:
     if not isinstance(values, dict):
         raise RecordError(f"not a record: {where or 'it'} is no object")
-    known = _known_fields(part)  # type: ignore[arg-type]
+    known, needed, kinds = _form(part)  # type: ignore[arg-type]
     below = f"{where}." if where else ""
     for name in values:
         if name not in known:
             raise RecordError(f"not a record: unknown field {below}{name[:80]}{nearest(name[:80], known)}")
-    for name, each in known.items():
-        if name not in values and LEFT_OUT not in each.metadata:
+    for name in needed:
+        if name not in values:
             raise RecordError(f"not a record: no field {below}{name}")
-    kinds = _kinds(part)  # type: ignore[arg-type]
     return part(
         **{
-            name: value if type(value) in _exact(kinds[name]) else decoded(kinds[name], value, f"{below}{name}")
+            name: value if type(value) in kinds[name][1] else decoded(kinds[name][0], value, f"{below}{name}")
             for name, value in values.items()
         }
     )
+
+
+@functools.cache
+def _form(part: type[Any]) -> tuple[dict[str, Field[Any]], list[str], dict[str, tuple[Any, frozenset[type]]]]:
+    """Fields of a part, those that must be there, and the type of each with what is `_exact` for it."""
+    known = _known_fields(part)  # type: ignore[arg-type]
+    kinds = {name: (kind, _exact(kind)) for name, kind in _kinds(part).items() if name in known}
+    return known, [name for name, each in known.items() if LEFT_OUT not in each.metadata], kinds
 
 
 @functools.cache
@@ -355,5 +385,16 @@ def cell_id(identity: Identity) -> str:
     Raises:
         ValueError: the identity has a number that JSON does not have.
     """
-    text = json.dumps(plain(identity), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+    return hashlib.sha256(canonical(plain(identity))).hexdigest()[:ID_LENGTH]
+
+
+def canonical(values: dict[str, Any]) -> bytes:
+    """JSON without spaces, its keys sorted: the same bytes for the same values.
+
+    Raises:
+        ValueError: there is a number in them that JSON does not have.
+    """
+    return _encoded(values).encode()
+
+
+_encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode

@@ -22,6 +22,7 @@ from .parts import (
     Identity,
     LpipsRecord,
     WeightsRecord,
+    canonical,
     decoded,
     plain,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Means",
     "Record",
     "RecordError",
+    "canonical",
     "in_order",
     "mean_rows",
     "parse_rows",
@@ -175,11 +177,6 @@ class Record:
         return replace(record, failures=failures)
 
 
-def canonical(values: dict[str, Any]) -> bytes:
-    """JSON without spaces, its keys sorted: the same bytes for the same values."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
 def _verify(values: dict[str, Any]) -> None:
     """Take the checksum out of a record's values, and compare.
 
@@ -205,7 +202,7 @@ def _finite(text: str) -> float:
 
 
 def _bounded(text: str) -> int:
-    if len(text.lstrip("-")) > LONGEST_INTEGER:
+    if len(text) > LONGEST_INTEGER and len(text.lstrip("-")) > LONGEST_INTEGER:
         raise ValueError(f"a whole number of {len(text)} digits")
     return int(text)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from .names import escaped, unescaped
 
@@ -88,9 +89,11 @@ def _written(name: str, value: object) -> str:
 
 def row_check(values: str, cell: str) -> str:
     """The checksum at the end of a row: the beginning of the SHA-256 of the cell's id and the row's other values."""
-    return hashlib.sha256(f"{cell}\n{values}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{cell}\n{values}".encode()).hexdigest()[:CHECK_LENGTH]
 
 
+CHECK_LENGTH = 16
+"""Characters of a row's checksum."""
 COLUMNS = tuple(field.name for field in fields(ImageRow))
 UNCHECKED_HEADER = ",".join(COLUMNS)
 """First line of a table before version 4 of the records, whose rows have no checksum."""
@@ -124,6 +127,9 @@ def read_table(data: bytes, cell: str) -> Table:
 
     An image with two lines has none that holds, unless they are the same.
     """
+    plainly = _plain_rows(data, cell)
+    if plainly is not None:
+        return Table(plainly, (), checked=True, cut=False)
     *lines, rest = data.split(b"\n")
     if not lines:
         return Table((), (), checked=True, cut=bool(rest))
@@ -147,6 +153,65 @@ def read_table(data: bytes, cell: str) -> Table:
         rows.setdefault(row.image, row)
     kept = tuple(row for name, row in rows.items() if name not in twice)
     return Table(kept, tuple(problems), checked=checked, cut=bool(rest))
+
+
+def plain_columns(data: bytes, cell: str) -> dict[str, list[str]] | None:
+    """The values of a table by column, where header, checksums and the number of values in each line are plainly right.
+
+    `read_table` finds the same, line by line, in three times the time, which is most of what a large store takes.
+
+    Returns:
+        None where a value is quoted or escaped, or anything does not add up: what that means only `read_table` tells.
+    """
+    if not data.startswith(_HEAD) or not data.endswith(b"\n"):
+        return None
+    if data.translate(None, _PLAIN) and not _is_plain(data):
+        return None
+    if len(data) == len(_HEAD):
+        return {name: [] for name in COLUMNS}
+    body = data[len(_HEAD) : -1]
+    lines = body.split(b"\n")
+    if set(map(bytes.count, lines, itertools.repeat(b","))) != {len(COLUMNS)}:
+        return None
+    if len(body) > (longest := csv.field_size_limit()) and any(len(line) > longest for line in lines):
+        return None
+    begun, checks = hashlib.sha256(f"{cell}\n".encode()), []
+    for line in lines:
+        digest = begun.copy()
+        digest.update(line[: -CHECK_LENGTH - 1])
+        checks.append(digest.hexdigest()[:CHECK_LENGTH])
+    values = body.decode("utf-8").replace("\n", ",").split(",")
+    *columns, stated = (values[place :: len(COLUMNS) + 1] for place in range(len(COLUMNS) + 1))
+    return dict(zip(COLUMNS, columns, strict=True)) if stated == checks else None
+
+
+_HEAD = IMAGE_HEADER.encode()
+_PLAIN = bytes(set(range(0x20, 0x7F)) - set(b'"\\')) + b"\n"
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether a table that has more than `_PLAIN` has neither quotes nor escapes, nor what would need them."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return '"' not in text and "\\" not in text and text.replace("\n", "").isprintable()
+
+
+def _plain_rows(data: bytes, cell: str) -> tuple[ImageRow, ...] | None:
+    """The rows of a table that is plainly right; None where that takes a look at each line."""
+    columns = plain_columns(data, cell)
+    if columns is None or len(set(columns["image"])) != len(columns["image"]):
+        return None
+    if not set(columns["status"]) <= set(get_args(Status)):
+        return None
+    try:
+        numbers = {name: list(map(float, columns[name])) for name in (*SCORES, "lpips")}
+    except ValueError:
+        return None
+    values: dict[str, list[Any]] = {**columns, **numbers}
+    rows = tuple(ImageRow(**dict(zip(COLUMNS, each, strict=True))) for each in zip(*values.values(), strict=True))
+    return None if any(row.problem for row in rows) else rows
 
 
 def parse_rows(data: bytes, cell: str) -> list[ImageRow]:
@@ -219,17 +284,30 @@ class Means:
 def mean_rows(rows: Iterable[ImageRow]) -> Means:
     """Means over rows with status ``ok``, exactly rounded so that their order does not matter."""
     scored = [row for row in rows if row.status == "ok"]
+    scores = {name: [getattr(row, name) for row in scored] for name in SCORES}
+    return means_of(scores, [row.lpips for row in scored], {row.lpips_by for row in scored})
+
+
+def means_of(scores: Mapping[str, Sequence[float]], lpips: Sequence[float], lpips_by: Collection[str]) -> Means:
+    """`mean_rows` of scored rows by column.
+
+    Args:
+        scores: values of each of `SCORES`.
+        lpips: values of that column.
+        lpips_by: the different texts of that column.
+    """
     means: dict[str, float | None] = {}
     for name in SCORES:
-        finite = [value for row in scored if math.isfinite(value := getattr(row, name))]
+        finite = scores[name]
+        if not all(map(math.isfinite, finite)):
+            finite = [value for value in finite if math.isfinite(value)]
         means[name] = math.fsum(finite) / len(finite) if finite else None
-    lpips_scores = [row.lpips for row in scored]
-    whole = len({row.lpips_by for row in scored}) == 1 and all(map(math.isfinite, lpips_scores))
+    whole = len(lpips_by) == 1 and all(map(math.isfinite, lpips))
     return Means(
         **means,
-        lpips=math.fsum(lpips_scores) / len(lpips_scores) if whole else None,
-        infinite=sum(math.isinf(row.psnr) for row in scored),
-        input_infinite=sum(math.isinf(row.input_psnr) for row in scored),
+        lpips=math.fsum(lpips) / len(lpips) if whole else None,
+        infinite=sum(map(math.isinf, scores["psnr"])),
+        input_infinite=sum(map(math.isinf, scores["input_psnr"])),
     )
 
 

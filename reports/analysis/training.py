@@ -6,6 +6,7 @@ What is counted are patches: crops of images, each seen once.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -140,16 +141,22 @@ def facts_of(record: Record) -> dict[str, Any]:
 
 def _stage(facts: Mapping[str, Any]) -> Stage:
     recipe, seed = str(facts.get("recipe", "not recorded")), facts.get("seed")
-    parts = [match["images"] for line in str(facts.get("data") or "").splitlines() if (match := COMPONENT.match(line))]
     return Stage(
         recipe=recipe,
         seed=None if seed is None else int(seed),
         data_sha256=str(facts.get("lists_sha256", "")),
-        images=tuple(dict.fromkeys(part.partition(";")[0] for part in parts)),
+        images=_images_in(str(facts.get("data") or "")),
         patches=int(facts["images"]),
         steps=int(facts.get("steps") or 0),
         chosen="" if SET_APART in str(facts.get("validated_on") or "") else LOOKED_AT.get(recipe, ""),
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _images_in(data: str) -> tuple[str, ...]:
+    """What the images of a description of training data are; kept, since all cells of a restorer have the same."""
+    parts = [match["images"] for line in data.splitlines() if (match := COMPONENT.match(line))]
+    return tuple(dict.fromkeys(part.partition(";")[0] for part in parts))
 
 
 def training_told(record: Record) -> str:

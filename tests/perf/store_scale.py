@@ -30,7 +30,7 @@ from pathlib import Path
 from restorebench.benchmarks.store.cells import read_cells
 from restorebench.benchmarks.store.files import IMAGES, RECORD
 from restorebench.benchmarks.store.index import INDEX
-from restorebench.benchmarks.store.parts import cell_id
+from restorebench.benchmarks.store.parts import WeightsRecord, cell_id
 from restorebench.benchmarks.store.records import SCHEMA_VERSION, Record
 from restorebench.benchmarks.store.rows import IMAGE_HEADER, ImageRow, mean_rows, row_check
 from restorebench.reports.tables.leaderboard import write_leaderboard
@@ -69,6 +69,7 @@ def make_store(root: Path, cells: int, images: int) -> None:
             dataset=f"set-{group}",
             sigma=int(sigma) if sigma else None,
             model=f"model-{member}",
+            weights=_trained(template.weights, restorer),
             title=f"Model {member}",
             identity=identity,
             expected=images,
@@ -81,6 +82,13 @@ def make_store(root: Path, cells: int, images: int) -> None:
         (folder / IMAGES).write_bytes(text)
         sealed = replace(made, rows_sha256=hashlib.sha256(text).hexdigest())
         (folder / RECORD).write_text(sealed.to_json(), encoding="utf-8")
+
+
+def _trained(weights: WeightsRecord, restorer: int) -> WeightsRecord:
+    """Weights that say of their training what no other restorer's do: nothing of it is told apart by being the same."""
+    training = weights.training or {}
+    stages = [{**stage, "data": f"{stage.get('data', '')}\nfor restorer {restorer}"} for stage in training["stages"]]
+    return replace(weights, training={**training, "stages": stages})
 
 
 def _row(image: str, levels: random.Random) -> ImageRow:

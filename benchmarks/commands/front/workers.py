@@ -26,6 +26,7 @@ from ....messages import one_line
 from ...errors import UserError
 from ...evaluation.config import run_config
 from ...evaluation.job import CellOutcome, Job
+from ...evaluation.pipeline import summed
 from ...evaluation.plan import RunPlan, make_plan
 from ...evaluation.progress import sweep_progress
 from ...inference.processors import LOCAL_RANK, VISIBLE, worker_devices, worker_threads
@@ -69,16 +70,17 @@ def run_job(plan: RunPlan, command: str) -> list[CellOutcome]:
         finally:
             workers.end()
         own = Job(replace(plan, since=since), command).run()
-    return [_together(outcome, workers.outcomes) for outcome in own]
+    return [together(outcome, workers.outcomes) for outcome in own]
 
 
-def _together(outcome: CellOutcome, parts: Sequence[Sequence[CellOutcome]]) -> CellOutcome:
+def together(outcome: CellOutcome, parts: Sequence[Sequence[CellOutcome]]) -> CellOutcome:
     """What became of a cell, with the work of all; the seconds are those of the worker that needed most."""
     same = [outcome, *(each for part in parts for each in part if each.task == outcome.task)]
     return replace(
         outcome,
         computed=sum(each.computed for each in same),
         seconds=max(each.seconds for each in same),
+        spent=summed([each.spent for each in same]),
         unsaved=sum(each.unsaved for each in same),
     )
 

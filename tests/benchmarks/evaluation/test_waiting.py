@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from restorebench.benchmarks.commands.front.workers import together
 from restorebench.benchmarks.commands.main import main
+from restorebench.benchmarks.evaluation.job import CellOutcome
 from restorebench.benchmarks.evaluation.pipeline import Computed, Lookahead, Scorer, Waits, compute_rows, loaded
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.runner import Runner
@@ -100,6 +103,20 @@ def test_a_network_that_is_slower_than_all_else_waits_for_little(tmp_path: Path)
 )
 def test_a_gpu_waits_no_longer_than_it_is_idle_however_long_the_host_does(computed: Computed, statement: str) -> None:
     assert computed.statement == statement
+
+
+def test_the_waits_of_several_workers_are_those_of_all_together() -> None:
+    """One that had its images at once, and one that waited for them half of its time."""
+    own = CellOutcome("derain@set", "complete", computed=0, expected=12, seconds=0.0)
+    parts = [
+        replace(own, computed=8, seconds=10.0, spent=Computed(8, 10.0, 10.0)),
+        replace(own, computed=4, seconds=10.0, spent=Computed(4, 10.0, 5.0, Waits(images=4.0, scores=1.0))),
+    ]
+    other = replace(own, task="dehaze@set", spent=Computed(9, 9.0, 1.0))
+    whole = together(own, [[other, part] for part in parts])
+    assert (whole.computed, whole.seconds) == (12, 10.0)
+    assert whole.waited == "the network waited 25 % of the time (20 % for images, 5 % for scores)"
+    assert own.waited == ""
 
 
 def test_images_for_a_gpu_are_decoded_on_all_threads_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:

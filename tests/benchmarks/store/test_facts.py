@@ -119,6 +119,12 @@ def test_any_changed_byte_is_told_as_the_long_way_tells_it(tmp_path: Path, name:
     assert said(read_facts, folder) == ""
 
 
+def test_a_value_longer_than_any_that_csv_reads_is_told(tmp_path: Path) -> None:
+    scores = {"psnr": 30.0, "ssim": 0.9, "input_psnr": 20.0, "input_ssim": 0.5}
+    folder = stored(tmp_path, [ImageRow(image="a" * 140_000, status="ok", **scores)])  # type: ignore[arg-type]
+    assert said(read_facts, folder) == said(read_cell, folder) != ""
+
+
 def test_sealed_files_that_contradict_one_another_are_told(tmp_path: Path) -> None:
     """Checksums that were computed anew hold, and still the means are not those of the rows."""
     rows = [ImageRow(image="a.png", status="ok", psnr=30.0, ssim=0.9, input_psnr=20.0, input_ssim=0.5)]

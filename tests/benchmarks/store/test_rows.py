@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import pytest
 
+from restorebench.benchmarks.store import rows as module
 from restorebench.benchmarks.store.rows import (
     IMAGE_HEADER,
     ImageRow,
@@ -14,6 +16,7 @@ from restorebench.benchmarks.store.rows import (
     in_order,
     mean_rows,
     parse_rows,
+    read_table,
     row_check,
     table,
 )
@@ -110,3 +113,30 @@ def test_means_of_nothing_are_none() -> None:
 def test_in_order_follows_the_data_set_and_takes_the_last_of_a_name() -> None:
     later = dataclasses.replace(ROWS[0], psnr=1.0)
     assert in_order([ROWS[2], ROWS[0], later], ["a.png", "x.png", "ü.png"]) == [later, ROWS[2]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda lines: lines, id="as it was"),
+        pytest.param(lambda lines: lines[:1], id="no rows"),
+        pytest.param(lambda lines: [*lines, lines[1]], id="a row twice"),
+        pytest.param(lambda lines: [*lines[:2], b"", *lines[2:]], id="an empty line"),
+        pytest.param(lambda lines: [*lines[:2], lines[2] + b",", *lines[3:]], id="a value more"),
+        pytest.param(lambda lines: [line.replace(b"a", b"\xff") for line in lines], id="no text"),
+        pytest.param(lambda lines: [line + b"\r" for line in lines], id="other line ends"),
+        pytest.param(lambda lines: [lines[0], *(line.replace(b",ok,3", b",ok,4") for line in lines[1:])], id="edited"),
+        pytest.param(lambda lines: [lines[0], lines[1][:-1].replace(b",", b";") + lines[1][-1:]], id="other commas"),
+    ],
+)
+def test_a_table_read_by_column_is_the_table_read_by_line(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    rows = [dataclasses.replace(ROWS[0], image=name) for name in ("a.png", "ü.png", "c d.png")]
+    rows.append(ImageRow(image="e.png", status="failed", message="NaN"))
+    text = table(rows, CELL).encode()
+    data = b"\n".join(change(text.rstrip(b"\n").split(b"\n"))) + b"\n"
+    assert data != text or module.plain_columns(data, CELL) is not None
+    by_column = read_table(data, CELL)
+    monkeypatch.setattr(module, "plain_columns", lambda data, cell: None)
+    assert repr(read_table(data, CELL)) == repr(by_column)
