@@ -202,8 +202,8 @@ def _restorers(
 def _labels(members: Sequence[tuple[RestorerRecords, Record]]) -> list[str]:
     """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart.
 
-    What a reader must not overlook stands in the name: the label of a weights file of unknown origin, ``untrained``, and
-    of a network of the user's own, whose code may make any weights, that no file gave them (``weights=none``).
+    What a reader must not overlook stands in the name: the label of a weights file of unknown origin, ``untrained``,
+    and of a network of the user's own, whose code may make any weights, that no file gave them (``weights=none``).
     """
 
     def parts(member: RestorerRecords, record: Record) -> list[str]:
