@@ -213,7 +213,8 @@ def _labels(members: Sequence[tuple[RestorerRecords, Record]]) -> list[str]:
         remarks = [record.variant, own, given, "untrained" if record.provenance == "untrained" else ""]
         name = record.title if record.provenance == "input" else f"{record.title} ({', '.join(filter(None, remarks))})"
         source = str((record.identity.source or {}).get("sha256", ""))[:12]
-        weights = str(record.weights.sha256 or f"{record.provenance} seed {record.identity.seed}")[:12]
+        digest = str(record.weights.sha256 or "")[:12]
+        weights = digest or f"seed {record.identity.seed}"
         overrides = ",".join(f"{key}={value}" for key, value in sorted(record.overrides.items()))
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
         return [name, source, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]
