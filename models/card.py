@@ -43,6 +43,10 @@ class SizeRule:
         return -(-length // self.multiple) * self.multiple
 
 
+HALVED_THREE_TIMES = SizeRule(multiple=8, minimum=8, padding="reflect")
+"""Of networks of four levels, each half as large as the one above, whose authors pad by reflection."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
     """Whether an image may be restored in overlapping tiles where memory does not suffice, and how (sizes in pixels).

@@ -13,7 +13,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from ..atomic import written_whole
 from ..messages import one_line
-from .errors import ModelError
+from .errors import ModelError, imported
 from .restorer import Restorer, pad
 
 Format = Literal["onnx", "torch"]
@@ -91,12 +90,7 @@ def export(restorer: Restorer, path: Path, kind: Format, size: int | None, image
 def check_packages(kind: Format) -> None:
     """ModelError where what writes and runs such files is not installed."""
     for package in ("onnx", "onnxscript", "onnxruntime") if kind == "onnx" else ():
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise ModelError(
-                f"format {kind} needs the package {package} ({one_line(error)}): pip install 'restorebench[export]'"
-            ) from error
+        imported(package, f"format {kind}", "export")
 
 
 def _example(restorer: Restorer, size: int | None) -> Tensor:

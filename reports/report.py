@@ -143,6 +143,7 @@ def paper_table_files(
     *,
     suite: str,
     protocol: str | None,
+    data: str | None = None,
     fmt: str,
     columns: Sequence[str],
     rows: Sequence[str] | None,
@@ -155,7 +156,7 @@ def paper_table_files(
     """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
 
     Args:
-        results, suite, protocol: what was measured.
+        results, suite, protocol, data: what was measured; `data` names the data sets as titles do (``embedded-256``).
         fmt, columns, rows, published, partial: as of `paper_table`.
         folder: for the files.
         extra: a file of rows by hand (`published/by_hand.py`).
@@ -166,7 +167,7 @@ def paper_table_files(
     """
     by_hand = [] if extra is None else hand_rows(extra)
     alone = bool(published) or bool(by_hand)
-    group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=alone)
+    group = _only_group(results, suite, protocol, data, wanted=rows is None or bool(rows), alone=alone)
     table = paper_table(
         group,
         suite=suite,
@@ -185,6 +186,7 @@ def image_table_files(
     *,
     suite: str,
     protocol: str | None,
+    data: str | None = None,
     fmt: str,
     columns: Sequence[str],
     rows: Sequence[str] | None,
@@ -192,35 +194,51 @@ def image_table_files(
     folder: Path,
     options: TableOptions = PLAIN,
 ) -> tuple[list[Path], str]:
-    """A table of every image for each task of a suite.
+    """A table of every image for each task of a suite, which is chosen as for `paper_table_files`.
 
     Raises:
         ReportError: no such suite, task or restorer, several protocols or sets of images, or an unknown column.
     """
-    group = _only_group(results, suite, protocol, wanted=True, alone=False)
+    group = _only_group(results, suite, protocol, data, wanted=True, alone=False)
     assert group is not None
     tables = per_image_tables(group, metrics=metrics_of(columns), tasks=tasks, rows=rows, options=options)
     files = [path for table in tables for path in write_formats(table, [fmt], folder)]
     return files, "\n".join(render(table, fmt) for table in tables)
 
 
-def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool, alone: bool) -> Group | None:
+def _only_group(
+    results: Path, suite: str, protocol: str | None, data: str | None, *, wanted: bool, alone: bool
+) -> Group | None:
     """The measured group of a suite; None where published rows stand alone."""
     if not wanted:
         return None
     several = _groups(results) if results.is_dir() else []
-    fitting = [g for g in several if g.suite == suite and protocol in (None, g.protocol)]
+    of_suite = [group for group in several if group.suite == suite]
+    fitting = [g for g in of_suite if protocol in (None, g.protocol) and data in (None, g.datasets)]
     if len(fitting) > 1:
         titles = "; ".join(group.title for group in fitting)
-        raise ReportError(f"{results} has suite {suite} more than once ({titles}): choose with --protocol")
+        raise ReportError(f"{results} has suite {suite} more than once ({titles}): {_choice(fitting)}")
     if fitting:
         return fitting[0]
     if alone and suite in SETTINGS:
         logger.info("%s has no cells of suite %s: published rows only", results, suite)
         return None
+    if of_suite:
+        given = ", ".join(filter(None, (data and f"--data {data}", protocol and f"--protocol {protocol}")))
+        titles = "; ".join(group.title for group in of_suite)
+        raise ReportError(f"{results} has no cells of suite {suite} with {given}; it has {titles}")
     suites = ", ".join(sorted({group.suite for group in several})) or "none"
     hint = "give one of these, or run it first (bench list tasks)"
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
+
+
+def _choice(groups: Sequence[Group]) -> str:
+    """What tells groups of one suite apart, as words to type."""
+    options = [("--protocol", {group.protocol for group in groups}), ("--data", {group.datasets for group in groups})]
+    telling = [f"{option} ({', '.join(sorted(names))})" for option, names in options if len(names) > 1]
+    if telling:
+        return f"choose with {' and '.join(telling)}"
+    return "their images differ under the same names: keep them in two results folders"
 
 
 def methods_of(results: Path, fmt: str = "text", output: Path | None = None) -> tuple[list[Path], str]:

@@ -72,7 +72,7 @@ class Outputs:
 
 
 def find_photographs(inputs: Sequence[str], *, recursive: bool = False, output: Path | None = None) -> Found:
-    """The files that the inputs mean, each once.
+    """The files that the inputs mean, each once; a link to a file is one of its own, under its own name.
 
     Args:
         inputs: files; folders, of which the files with an extension of `SUFFIXES` are taken; patterns with ``*``,
@@ -94,12 +94,17 @@ def find_photographs(inputs: Sequence[str], *, recursive: bool = False, output: 
             found.sources.extend(_matching(path, output))
         else:
             raise UserError(f"no file, folder or pattern {text!r}")
-    once = {os.path.realpath(source.path): source for source in reversed(found.sources)}
+    once = {_written(source.path): source for source in reversed(found.sources)}
     found.sources = list(reversed(once.values()))
     if not found.sources:
         more = "" if recursive else "; --recursive looks into folders inside, too"
         raise UserError(f"no photographs ({', '.join(SUFFIXES)}) in {', '.join(inputs)}{more}")
     return found
+
+
+def _written(path: Path) -> str:
+    """Where a file of this name lies, however the way there was written; a link at its end is not followed."""
+    return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 (a string as realpath gives it)
 
 
 def _in_folder(folder: Path, recursive: bool, output: Path | None, others: Counter[str]) -> Iterator[Source]:
@@ -145,7 +150,8 @@ def plan_outputs(
     compare: bool = False,
     strip: bool = False,
 ) -> list[Outputs]:
-    """What is written for each file, and where.
+    """What is written for each file, and where: under its own name, which keeps its extension where two would be one
+    (``logo.gif.png`` beside ``logo.png``, ``a.jpg.compare.png`` where ``a.png`` is there, too).
 
     Args:
         sources: the files.
@@ -159,21 +165,37 @@ def plan_outputs(
         UserError: two files would be written to one place, one in place of an input, or one through a link that leads
             out of the folder.
     """
+    sources = list(sources)
+    targets = _targets(sources, output, format_name)
+    stems = Counter((os.path.realpath(target.parent), target.stem) for target in targets)
     plans = []
-    for source in sources:
-        folder = source.home / DEFAULT_FOLDER if output is None else output
-        _check_links(folder / source.place.parent, source.home if output is None else output)
-        target = folder / source.place.with_name(named(source.place.name, format_name))
+    for source, target in zip(sources, targets, strict=True):
+        alone = stems[os.path.realpath(target.parent), target.stem] == 1
+        name = target.stem if alone else target.name
         plans.append(
             Outputs(
                 source.path,
                 target if restored else None,
-                target.with_name(target.stem + COMPARE) if compare else None,
-                target.with_name(target.stem + STRIP) if strip else None,
+                target.with_name(name + COMPARE) if compare else None,
+                target.with_name(name + STRIP) if strip else None,
             )
         )
     _check_places(plans)
     return plans
+
+
+def _targets(sources: Sequence[Source], output: Path | None, format_name: str) -> list[Path]:
+    """Where the restored photograph of each would be."""
+    targets = []
+    for source in sources:
+        folder = source.home / DEFAULT_FOLDER if output is None else output
+        _check_links(folder / source.place.parent, source.home if output is None else output)
+        targets.append(folder / source.place.with_name(named(source.place.name, format_name)))
+    taken = Counter(map(_written, targets))
+    for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        if taken[_written(target)] > 1 and target.name != source.place.name:
+            targets[index] = target.with_name(source.place.name + target.suffix)
+    return targets
 
 
 def named(name: str, format_name: str) -> str:
@@ -211,5 +233,5 @@ def _check_places(plans: Sequence[Outputs]) -> None:
         if len(those) > 1:
             raise UserError(
                 f"{' and '.join(map(str, those[:2]))} would both be written to {place}; restore them one by one, "
-                "to different --output folders, or name the folder that holds them with --recursive"
+                "to different --output folders, or name the folder that holds both with --recursive"
             )

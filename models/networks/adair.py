@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..card import Checkpoint, ModelCard, PublishedFigure, SizeRule, Tiling, Variant
+from ..card import HALVED_THREE_TIMES, Checkpoint, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers.restormer_unet import RestormerUNet
 from ..registry import register
 from .adair_frequency import AdaptiveFrequencyBlock
@@ -41,7 +41,7 @@ CARD = ModelCard(
     year=2025,
     code_licence="MIT",
     weights_licence="MIT",
-    size=SizeRule(multiple=8, minimum=8, padding="reflect"),
+    size=HALVED_THREE_TIMES,
     tiling=Tiling(
         allowed=False,
         note="attention and the split by frequency see the whole image: in tiles the result is another one",

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..card import ModelCard, PublishedFigure, SizeRule, Tiling, Variant
+from ..card import HALVED_THREE_TIMES, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers.layer_norm import LayerNorm2d
 from ..layers.layout import channels_last, feature_map
 from ..layers.restormer import GDFN, NORMALIZE_EPS, Downsample, OverlapPatchEmbed, Upsample
@@ -35,7 +35,7 @@ CARD = ModelCard(
     year=2025,
     code_licence="none stated: https://github.com/Amazingren/AnyIR has no licence file",
     weights_licence="the paper's own weights were not released",
-    size=SizeRule(multiple=8, minimum=8, padding="reflect"),
+    size=HALVED_THREE_TIMES,
     tiling=Tiling(
         allowed=False,
         tile=512,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..card import ModelCard, PublishedFigure, SizeRule, Tiling, Variant
+from ..card import HALVED_THREE_TIMES, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers.layer_norm import LayerNorm2d
 from ..layers.restormer import (
     GDFN,
@@ -57,7 +57,7 @@ CARD = ModelCard(
     year=2024,
     code_licence="none published",
     network_provenance="reconstructed",
-    size=SizeRule(multiple=8, minimum=8, padding="reflect"),
+    size=HALVED_THREE_TIMES,
     tiling=Tiling(
         allowed=False,
         tile=512,

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ..card import Checkpoint, ModelCard, PublishedFigure, SizeRule, Tiling, Variant
+from ..card import HALVED_THREE_TIMES, Checkpoint, ModelCard, PublishedFigure, SizeRule, Tiling, Variant
 from ..layers.nafnet import AdditiveUNet
 from ..layers.restormer import Downsample, OverlapPatchEmbed, Upsample
 from ..registry import register
@@ -76,7 +76,7 @@ CARD = ModelCard(
     year=2023,
     code_licence=NO_LICENCE,
     weights_licence=NO_LICENCE,
-    size=SizeRule(multiple=8, minimum=8, padding="reflect"),
+    size=HALVED_THREE_TIMES,
     tiling=Tiling(
         allowed=False,
         tile=512,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..card import Checkpoint, ModelCard, PublishedFigure, SizeRule, Tiling, Variant
+from ..card import HALVED_THREE_TIMES, Checkpoint, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers import row_strips as strips
 from ..layers.layer_norm import LayerNorm2d
 from ..layers.nafnet import Pointwise
@@ -88,7 +88,7 @@ CARD = ModelCard(
     code_licence="Apache-2.0",
     weights_licence="Apache-2.0",
     network_provenance="repaired",
-    size=SizeRule(multiple=8, minimum=8, padding="reflect"),
+    size=HALVED_THREE_TIMES,
     tiling=Tiling(
         allowed=False, note="routing and attention see the whole image: a tile may be given to another expert"
     ),

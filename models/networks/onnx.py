@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from ...messages import one_line
 from ..card import ModelCard, SizeRule, Tiling, Variant
-from ..errors import ModelError
+from ..errors import ModelError, imported
 from ..registry import register
 
 CARD = ModelCard(
@@ -189,9 +188,4 @@ class OnnxNetwork(nn.Module):
 
 
 def _package() -> Any:
-    try:
-        return import_module("onnxruntime")
-    except ImportError as error:
-        raise ModelError(
-            f"model={CARD.name} needs the package onnxruntime ({one_line(error)}): pip install 'restorebench[export]'"
-        ) from error
+    return imported("onnxruntime", f"model={CARD.name}", "export")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..card import Checkpoint, ModelCard, PublishedFigure, SizeRule, Tiling, Variant
+from ..card import HALVED_THREE_TIMES, Checkpoint, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers.restormer import TransformerBlock
 from ..layers.restormer_unet import RestormerUNet
 from ..layers.zero_gradient import with_zero_gradients
@@ -49,7 +49,7 @@ CARD = ModelCard(
     year=2023,
     code_licence=LICENCE,
     weights_licence=LICENCE,
-    size=SizeRule(multiple=8, minimum=8, padding="reflect"),
+    size=HALVED_THREE_TIMES,
     tiling=Tiling(allowed=False, note="prompts and attention mix the whole image: in tiles the result is another one"),
     training_sets=("BSD400", "WED", "Rain100L", "RESIDE outdoor"),
     published=(

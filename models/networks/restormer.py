@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ..card import Checkpoint, ModelCard, PublishedFigure, SizeRule, Tiling, Variant
+from ..card import HALVED_THREE_TIMES, Checkpoint, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers.layer_norm import BiasFreeLayerNorm2d, LayerNorm2d
 from ..layers.restormer_unet import RestormerUNet
 from ..registry import register
@@ -58,7 +58,7 @@ CARD = ModelCard(
     year=2022,
     code_licence=LICENCE,
     weights_licence=LICENCE,
-    size=SizeRule(multiple=8, minimum=8, padding="reflect"),
+    size=HALVED_THREE_TIMES,
     tiling=Tiling(allowed=False, note="attention sees the whole image: in tiles the result is another one"),
     training_sets=("DFWB (DIV2K, Flickr2K, BSD400, WED)", "SIDD", "Rain13K", "GoPro", "DPDD"),
     published=(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from ...messages import one_line
 from ..card import ModelCard, SizeRule, Tiling, Variant
 from ..checkpoints.reading import without_prefixes
-from ..errors import ModelError
+from ..errors import ModelError, imported
 from ..registry import register
 from ..restorer import pad
 
@@ -73,7 +72,7 @@ class SpandrelNetwork(nn.Module):
         Raises:
             ModelError: spandrel is not installed or does not know the file, or it is no RGB network of scale 1.
         """
-        spandrel = _package()
+        spandrel = imported("spandrel", f"model={CARD.name}", "spandrel")
         descriptor = _recognised(spandrel, state, source)
         name = descriptor.architecture.name
         wanted = f"{card.name} takes networks from 3 to 3 channels at scale 1"
@@ -97,16 +96,6 @@ class SpandrelNetwork(nn.Module):
         )
         # The descriptor itself clips to [0, 1] and cuts gradients off, so its call is taken out of it.
         return cls(descriptor.model, descriptor._call_fn, square=size.square), known
-
-
-def _package() -> Any:
-    """The package spandrel, imported by its full name: this module is restorebench.models.networks.spandrel."""
-    try:
-        return import_module("spandrel")
-    except ImportError as error:
-        raise ModelError(
-            f"model={CARD.name} needs the package spandrel ({one_line(error)}): pip install 'restorebench[spandrel]'"
-        ) from error
 
 
 def _recognised(spandrel: Any, state: Mapping[str, Tensor], source: Path) -> Any:

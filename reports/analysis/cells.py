@@ -202,16 +202,19 @@ def _restorers(
 def _labels(members: Sequence[tuple[RestorerRecords, Record]]) -> list[str]:
     """Names that differ: title and variant, with weights, dtype and device where those alone tell two apart.
 
-    What a reader must not overlook stands in the name: the label of a weights file of unknown origin, ``untrained``.
+    What a reader must not overlook stands in the name: the label of a weights file of unknown origin, ``untrained``,
+    and of a network of the user's own, whose code may make any weights, that no file gave them (``weights=none``).
     """
 
     def parts(member: RestorerRecords, record: Record) -> list[str]:
         numerics = plain(record.identity.numerics)
         own = YOURS if record.provenance == YOURS and record.variant != YOURS else ""
-        remarks = [record.variant, own, member.label, "untrained" if record.provenance == "untrained" else ""]
+        given = "weights=none" if (record.provenance, record.weights.kind) == (YOURS, "none") else member.label
+        remarks = [record.variant, own, given, "untrained" if record.provenance == "untrained" else ""]
         name = record.title if record.provenance == "input" else f"{record.title} ({', '.join(filter(None, remarks))})"
         source = str((record.identity.source or {}).get("sha256", ""))[:12]
-        weights = str(record.weights.sha256 or f"{record.provenance} seed {record.identity.seed}")[:12]
+        digest = str(record.weights.sha256 or "")[:12]
+        weights = digest or f"seed {record.identity.seed}"
         overrides = ",".join(f"{key}={value}" for key, value in sorted(record.overrides.items()))
         others = ",".join(f"{k}={v}" for k, v in sorted(numerics.items()) if k not in {"dtype", "device"})
         return [name, source, weights, overrides, str(numerics["dtype"]), str(numerics["device"]), others]

@@ -164,6 +164,8 @@ def _weights(restorer: RestorerResult) -> tuple[str, ...]:
         provenance if provenance != "reconstructed" else {"bundled": "bundled", "none": "untrained"}.get(weights.kind)
     )
     text = "" if known is None else WEIGHTS.get(known, f"weights: {known}")
+    if (known, weights.kind) == ("yours", "none"):
+        text = f"{text}, given no weights file: random unless its own code makes others"
     if text and restorer.records.label:
         text = f"{text} ({restorer.records.label})"
     given = f"parameters and MACs: {restorer.record.complexity.statement}" if provenance == "images" else ""

@@ -22,6 +22,8 @@ from restorebench.models import create_model, get_card, list_models
 from restorebench.models.restorer import Restorer
 from restorebench.models.weights import bundled_path
 
+from ..project.documentation.readme import scores_in_readme
+
 pytestmark = pytest.mark.slow
 
 NAMES = tuple(card.name for card in list_models() if bundled_path(card).is_file())
@@ -70,6 +72,17 @@ def test_every_task_gains_a_decibel_blur_none_is_lost_and_the_average_four(name:
     by_task = {task: gains(name)[task] for task in LABELS[suite] if task != "average"}
     by_task["average"] = statistics.fmean(by_task.values())
     assert by_task[label] >= {"average": 4, "deblur": 0}.get(label, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_of_the_readme_has_these_scores(name: str) -> None:
+    printed = scores_in_readme()
+    rounding = 0.005 + 0.005 + 0.001  # of both numbers, and what another machine may change
+    for label in LABELS["5d"][:-1]:
+        task = label.replace("-", " ")
+        assert printed[name][task] - printed["input"][task] == pytest.approx(gains(name)[label], abs=rounding), task
+    for row in (printed[name], printed["input"]):
+        assert row["average"] == pytest.approx(statistics.fmean(list(row.values())[:-1]), abs=rounding)
 
 
 @real

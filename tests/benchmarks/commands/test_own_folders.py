@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -64,6 +65,25 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     code = cli.main(["run", *RUN, "dataset=folder", *words])
     captured = capsys.readouterr()
     return code, captured.out + captured.err
+
+
+def test_of_two_folders_in_one_store_the_table_of_one_is_chosen_by_its_name(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for root, seed in (("one", 1), ("two", 2)):
+        pair(alone, f"{root}/lq/a.png", f"{root}/gt/a.png", seed)
+        assert run(capsys, f"degraded={root}/lq", f"clean={root}/gt")[0] == 0
+    names = sorted(record.dataset for record in read_records(alone / "results")[0])
+    table = ("report", "table", "--suite", "folder", "--format", "csv", "--columns", "psnr")
+    assert cli.main([*table]) == 2
+    assert f"choose with --data ({', '.join(names)})" in capsys.readouterr().err
+    for name, seed in zip(names, (1, 2), strict=True):
+        assert cli.main([*table, "--data", name]) == 0
+        lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+        (row,) = (row for row in csv.DictReader(lines) if row["task"] == "restore" and row["metric"] == "psnr")
+        assert (row["dataset"], float(row["mean"])) == (name, pytest.approx(expected_psnr(seed)))
+    assert cli.main([*table, "--data", "three"]) == 2
+    assert f"no cells of suite folder with --data three; it has folder on {names[0]}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

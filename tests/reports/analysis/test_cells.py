@@ -71,6 +71,18 @@ def test_one_restorer_twice_is_told_apart_by_what_differs() -> None:
     assert "AnyIR (tiny)" in labels
 
 
+def test_random_weights_are_told_apart_by_their_seed() -> None:
+    untrained = []
+    for cell in shared_cells(suites=("5d",), previews=False):
+        for seed in (11, 12) if cell.record.model == "rbair" else ():
+            weights = dataclasses.replace(cell.record.weights, kind="none", sha256=None)
+            identity = dataclasses.replace(cell.record.identity, weights=None, seed=seed)
+            facts = {"provenance": "untrained", "weights": weights, "identity": identity, "cell": f"seed{seed}"}
+            untrained.append(dataclasses.replace(cell, record=dataclasses.replace(cell.record, **facts)))
+    labels = [restorer.label for restorer in groups(untrained)[0].restorers]
+    assert labels == ["RBaIR (tiny, untrained) seed 11", "RBaIR (tiny, untrained) seed 12"]
+
+
 def test_a_damaged_table_of_images_is_named(tmp_path: Path) -> None:
     write_store(tmp_path, suites=("5d",), previews=False)
     damaged = next(tmp_path.glob("5d/rbair/*/images.csv"))

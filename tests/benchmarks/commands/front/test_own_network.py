@@ -71,7 +71,7 @@ def test_a_row_says_yours_and_its_identity_holds_the_file_and_the_multiple(folde
     model = f"model={NAME}:MyNet"
     assert bench_here("run", model, *TASK, cwd=folder).returncode == 0
     done = bench_here("run", model, *TASK, cwd=folder)
-    assert "MyNet (yours)" in done.stdout
+    assert "MyNet (yours, weights=none)" in done.stdout
     assert "0 of 8 images computed now" in done.stderr
     assert bench_here("run", model, "model.size_multiple=16", *TASK, cwd=folder).returncode == 0
     (folder / NAME).write_text(NET.replace("0.01", "0.02"))
@@ -88,15 +88,16 @@ def test_a_row_says_yours_and_its_identity_holds_the_file_and_the_multiple(folde
     for name in ("leaderboard.csv", "leaderboard.md", "methods.txt", "report/index.html"):
         assert "yours" in (folder / "report" / name).read_text()
     (table,) = (folder / "report" / "tables").glob("*.md")
-    assert "a network of the user's own (yours)" in table.read_text()
+    assert "a network of the user's own (yours), given no weights file: random unless" in table.read_text()
 
 
 def test_every_failed_job_of_a_sweep_is_a_row_and_a_line_beside_what_succeeded(folder: Path, bench_here: Bench) -> None:
     models = ",".join([f"'{NAME}:{name}'" for name in ("MyNet", "Failing", "Heavy")] + ["identity"])
     done = bench_here("run", "-m", f"model={models}", *TASK, cwd=folder)
     assert done.returncode == 2
-    rows = [line.split() for line in done.stdout.splitlines() if "derain" in line and "(yours)" in line]
-    assert {row[0]: row[3] for row in rows if row[0] != "-"} == {"MyNet": "8", "Failing": "failed", "Heavy": "failed"}
+    rows = [line for line in done.stdout.splitlines() if "derain" in line and "(yours" in line]
+    images = {line.split()[0]: line.partition(")")[2].split()[1] for line in rows if not line.startswith("-")}
+    assert images == {"MyNet": "8", "Failing": "failed", "Heavy": "failed"}
     listed = done.stdout.partition("2 of 4 jobs failed:\n")[2].splitlines()
     assert len(listed) == 2
     assert "Failing" in listed[0]

@@ -140,7 +140,7 @@ def test_existing_files_stay_unless_asked(capsys: pytest.CaptureFixture[str]) ->
         (("none.png", "--model", "identity"), "no file, folder or pattern 'none.png'"),
         (("*.webp", "--model", "identity"), "no photographs"),
         (("empty", "--model", "identity"), "no photographs"),
-        (("a.png", "a.jpg", "--model", "identity", "--format", "png"), "would both be written to"),
+        (("a.png", "a.gif", "a.gif.png", "--model", "identity"), "would both be written to"),
         (("a.png", "other/a.png", "--model", "identity", "--output", "out"), "would both be written to"),
         (("a.png", "--model", "identity", "--output", "."), "would be written over the input a.png"),
         (("a.png", "--model", "identity", "--output", "a.jpg"), "is a file"),
@@ -156,7 +156,7 @@ def test_existing_files_stay_unless_asked(capsys: pytest.CaptureFixture[str]) ->
 def test_a_mistake_in_the_command_is_one_line_and_nothing_is_written(
     words: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("a.png", "a.jpg", "other/a.png"):
+    for name in ("a.png", "a.jpg", "a.gif", "a.gif.png", "other/a.png"):
         photograph(name)
     Path("empty").mkdir()
     before = sorted(Path().rglob("*"))
@@ -197,6 +197,29 @@ def test_one_file_named_twice_is_restored_once(capsys: pytest.CaptureFixture[str
     photograph("a.png")
     restore("a.png", "./a.png", "*.png", "--model", "identity")
     assert "1 restored" in capsys.readouterr().out
+
+
+def test_a_link_beside_its_file_is_restored_under_its_own_name_too() -> None:
+    photograph("set/b.png")
+    Path("set/a.png").symlink_to("b.png")
+    Path("again").symlink_to("set")
+    restore("set", "again/b.png", "--model", "identity", "--output", "out")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
+
+
+def test_names_that_differ_in_their_extension_alone_stay_apart() -> None:
+    for name in ("logo.gif", "logo.png", "shot.jpg", "shot.png", "alone.gif"):
+        photograph(f"set/{name}")
+    restore("set", "--model", "identity", "--compare", "--strip", "identity", "--output", "out")
+    kinds = (".png", ".compare.png", ".strip.png")
+    made = [f"{stem}{kind}" for stem in ("alone", "logo.gif", "logo") for kind in kinds]
+    made += [f"{stem}{kind}" for stem in ("shot.jpg", "shot.png") for kind in kinds[1:]]
+    made += ["shot.jpg", "shot.png"]
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(made)
+    restore("set", "--model", "identity", "--format", "png", "--output", "as-png")
+    assert sorted(path.name for path in Path("as-png").iterdir()) == [
+        *("alone.png", "logo.gif.png", "logo.png", "shot.jpg.png", "shot.png")
+    ]
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
