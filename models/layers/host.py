@@ -1,8 +1,12 @@
-"""The machine that works for a network: whether its values can be read, and constants that are written there."""
+"""The machine that works for a network: whether its values can be read, constants that are written there, and which of
+torch's libraries multiplies faster on its processor."""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,3 +31,18 @@ def vector(values: Sequence[float], *, like: Tensor, dtype: torch.dtype | None =
     """
     dtype = dtype or like.dtype
     return torch.stack([torch.full((), value, dtype=dtype, device=like.device) for value in values])
+
+
+@cache
+def convolutions_multiply_faster() -> bool:
+    """Whether this processor has vectors of 512 bits and is one for which MKL does not use them in float32.
+
+    On an AMD EPYC 9005 with 2 threads MKL's product makes 110 thousand million multiply-adds a second, oneDNN's 1x1
+    convolution of the same numbers 235 (torch 2.14.1). In bfloat16 both are oneDNN's.
+    """
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
+        return False
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    features = Path("/proc/cpuinfo")
+    return "AuthenticAMD" in (features.read_text(encoding="utf-8") if features.exists() else platform.processor())

@@ -1,12 +1,18 @@
 """Features (B, C, H, W) in channels-last memory, seen with the channels as last axis: as an image or as rows of pixels.
 
-A 1x1 convolution of such a view is a matrix product.
+A 1x1 convolution of such a view is a matrix product; the products here take the library that is quicker.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .host import convolutions_multiply_faster
+
+LEAST_MACS = 1 << 20
+"""Multiply-adds from which a convolution in a product's place is worth its preparation, about 0.02 ms."""
 
 
 def length_of(axis: int, x: Tensor) -> Tensor:
@@ -42,3 +48,49 @@ def to_channels_last(network: nn.Module) -> None:
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.ndim == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+
+
+def _by_convolution(rows: Tensor, weight: Tensor) -> bool:
+    """Whether a convolution stands in for a product: in inference only, so that gradients and graphs stay as they are."""
+    return (
+        rows.device.type == "cpu"
+        and rows.dtype == weight.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and rows.numel() * weight.shape[0] >= LEAST_MACS
+        and bool(torch.backends.mkldnn.enabled)
+        and convolutions_multiply_faster()
+    )
+
+
+def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``linear(rows, weight, bias)``: rows (..., K), weight (N, K), bias (N,) -> (..., N)."""
+    if not _by_convolution(rows, weight):
+        return F.linear(rows, weight, bias)
+    pixels = rows.reshape(1, 1, -1, rows.shape[-1]).permute(0, 3, 1, 2)
+    out = F.conv2d(pixels, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(*rows.shape[:-1], weight.shape[0])
+
+
+def product_into(out: Tensor, rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`product` of rows (M, K), written to `out` (M, N)."""
+    if _by_convolution(rows, weight):
+        return out.copy_(product(rows, weight, bias))
+    if bias is None:
+        return torch.mm(rows, weight.t(), out=out)
+    return torch.addmm(bias, rows, weight.t(), out=out)
+
+
+def add_product(total: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """total (M, N) plus `product` of rows (M, K), a new tensor."""
+    if _by_convolution(rows, weight):
+        return product(rows, weight).add_(total)
+    return torch.addmm(total, rows, weight.t())
+
+
+def add_product_(total: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """`add_product` in the memory of `total`."""
+    if _by_convolution(rows, weight):
+        return total.add_(product(rows, weight))
+    return total.addmm_(rows, weight.t())

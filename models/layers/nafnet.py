@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layout import channels_last, feature_map
+from .layout import channels_last, feature_map, product
 
 
 def depthwise(channels: int, *, bias: bool) -> nn.Conv2d:
@@ -41,7 +41,7 @@ class Pointwise(nn.Conv2d):
         super().__init__(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return feature_map(F.linear(channels_last(input), self.weight.flatten(1), self.bias))
+        return feature_map(product(channels_last(input), self.weight.flatten(1), self.bias))
 
 
 class SimpleGate(nn.Module):

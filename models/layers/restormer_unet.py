@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .layer_norm import LayerNorm2d
-from .layout import channels_last, feature_map
+from .layout import add_product, channels_last, feature_map, product
 from .restormer import Downsample, OverlapPatchEmbed, TransformerBlock, Upsample
 
 LEVELS = 4
@@ -29,7 +29,7 @@ def join(reduce: nn.Conv2d, first: Tensor, second: Tensor) -> Tensor:
     batch, channels, height, width = first.shape
     of_first, of_second = reduce.weight.flatten(1).tensor_split([channels], dim=1)
     first_rows, second_rows = (channels_last(t).flatten(0, 2) for t in (first, second))
-    joined = torch.addmm(first_rows @ of_first.t(), second_rows, of_second.t())
+    joined = add_product(product(first_rows, of_first), second_rows, of_second)
     return feature_map(joined.view(batch, height, width, -1))
 
 

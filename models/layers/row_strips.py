@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layout import add_product_, product, product_into
+
 STRIP_BYTES = 4 << 20
 """Size aimed at for a strip of the hidden map: about what the cores' own caches hold."""
 LEAST_ELEMENTS = 1 << 16
@@ -73,7 +75,7 @@ def depthwise_strips(
     _, height, width, channels = image.shape
     hidden = pointwise.out_channels
     rows = min(rows_of_strip(width, hidden), height)
-    matrix = pointwise.weight.flatten(1).t()
+    matrix = pointwise.weight.flatten(1)
     # The batch axis stays in every view: one added later has a stride by which PyTorch takes the layout for NCHW.
     ends = strip_ends(height, rows, width * hidden, least)
     firsts = [0, *ends[:-1]]
@@ -89,10 +91,7 @@ def depthwise_strips(
         if len(target):
             source = image[:, ready : min(end + 1, height)].permute(0, 3, 1, 2)
             pixels = norm(source).permute(0, 2, 3, 1).reshape(-1, channels)
-            if pointwise.bias is None:
-                torch.mm(pixels, matrix, out=target)
-            else:
-                torch.addmm(pointwise.bias, pixels, matrix, out=target)
+            product_into(target, pixels, matrix, pointwise.bias)
         ready = min(end + 1, height)
         if end == height:
             buffer[:, end - first + 1].zero_()
@@ -125,13 +124,13 @@ def feed_forward_(
     """
     x, images = as_images(x)
     gated_channels = project_out.in_channels
-    matrix = project_out.weight.flatten(1).t()
+    matrix = project_out.weight.flatten(1)
     for image in torch.split(images, 1):
         for first, end, hidden in depthwise_strips(image, norm, project_in, dwconv, least=LEAST_ELEMENTS):
             # Contiguous, because the quick gelu of the CPU takes nothing else.
             gated = F.gelu(hidden[:, :gated_channels].contiguous()).mul_(hidden[:, gated_channels:])
             rows = image[:, first:end].view(-1, image.shape[3])
-            rows.addmm_(gated, matrix)
+            add_product_(rows, gated, matrix)
             if project_out.bias is not None:
                 rows.add_(project_out.bias)
     return x
@@ -182,7 +181,7 @@ def attention(
         rows = rows_of_strip(width, channels)
         for first in range(0, height, rows):
             values = out[:, first : first + rows].view(-1, channels)
-            mixed = values @ matrix.t()
+            mixed = product(values, matrix)
             values.copy_(mixed.add_(image[:, first : first + rows].view(-1, channels)) if residual else mixed)
         if project_out.bias is not None:
             out += project_out.bias

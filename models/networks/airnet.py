@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..card import Checkpoint, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers import row_strips as strips
 from ..layers.deformable import TAPS, deformable_convolution, sampled_rows
-from ..layers.layout import channels_last
+from ..layers.layout import add_product_, channels_last, product
 from ..layers.nafnet import Pointwise
 from ..registry import register
 from .airnet_encoder import SLOPE, ContrastiveEncoder
@@ -141,7 +141,7 @@ class GuidedModule(nn.Module):
         x, images = strips.as_images(x)
         _, maps = strips.as_images(degradation)
         guided = torch.empty_like(x)
-        matrix = self.dcn.weight.permute(2, 3, 1, 0).reshape(TAPS * channels, channels)
+        matrix = self.dcn.weight.permute(0, 2, 3, 1).reshape(channels, TAPS * channels)
         rows = strips.rows_of_strip(width, TAPS * channels)
         for index, (image, out) in enumerate(zip(images, channels_last(guided), strict=True)):
             for first in range(0, image.shape[0], rows):
@@ -149,14 +149,14 @@ class GuidedModule(nn.Module):
                 sampled = sampled_rows(image, offsets[index, strip], mask[index, strip], first)
                 own = image[strip].reshape(-1, channels)
                 gamma, beta = self._transform(maps[index, strip].reshape(-1, channels))
-                beta.addmm_(sampled, matrix).addcmul_(own, gamma.add_(1))
+                add_product_(beta, sampled, matrix).addcmul_(own, gamma.add_(1))
                 out[strip].view(-1, channels).copy_(F.leaky_relu_(beta, SLOPE))
         return guided
 
     def _transform(self, degradation: Tensor) -> tuple[Tensor, Tensor]:
         """gamma and beta of pixels (P, C), both new."""
         gamma, beta = (
-            F.leaky_relu_(degradation @ enter.flatten(1).t(), SLOPE) @ leave.flatten(1).t()
+            product(F.leaky_relu_(product(degradation, enter.flatten(1)), SLOPE), leave.flatten(1))
             for enter, leave in (self.sft.conv_gamma.parameters(), self.sft.conv_beta.parameters())
         )
         return gamma, beta

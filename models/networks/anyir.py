@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..card import HALVED_THREE_TIMES, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers.layer_norm import LayerNorm2d
-from ..layers.layout import channels_last, feature_map
+from ..layers.layout import channels_last, feature_map, product
 from ..layers.restormer import GDFN, NORMALIZE_EPS, Downsample, OverlapPatchEmbed, Upsample
 from ..registry import register
 
@@ -69,7 +69,7 @@ def precise(x: Tensor) -> Tensor:
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """1x1 convolution as a matrix product over pixels: (B, C, H, W), (C', C, 1, 1), (C',) -> (B, C', H, W)."""
-    return feature_map(F.linear(channels_last(x), weight.flatten(1), bias))
+    return feature_map(product(channels_last(x), weight.flatten(1), bias))
 
 
 def project(x: Tensor, weight: Tensor, kernel: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.layout import pixel_rows
+from ..layers.layout import add_product, pixel_rows
 
 PROJECTION_STD = 0.01
 """Standard deviation of what a projection r -> C makes of unit inputs at the start (ours): 1 % of the features."""
@@ -114,7 +114,7 @@ class LowRankProjection(nn.Linear):
         """y (B, C, H, W) plus the projection of low_rank (B, H * W, r) -> (B, C, H, W) in channels-last memory."""
         batch, channels, height, width = y.shape
         # The matrix product adds to y while it writes: one pass over the big tensor fewer.
-        added = torch.addmm(pixel_rows(y).flatten(0, 1), low_rank.flatten(0, 1), self.weight.mT)
+        added = add_product(pixel_rows(y).flatten(0, 1), low_rank.flatten(0, 1), self.weight)
         return added.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..card import Checkpoint, ModelCard, PublishedFigure, Tiling, Variant
 from ..layers import row_strips as strips
 from ..layers.layer_norm import ChannelLayerNorm
+from ..layers.layout import product
 from ..layers.nafnet import AdditiveUNet, Pointwise, SimpleGate, channel_weights, depthwise, times
 from ..registry import register
 
@@ -155,10 +156,10 @@ class NAFBlock(nn.Module):
         rows = strips.rows_of_strip(width, 2 * channels)
         for first in range(0, height, rows):
             gated = out[:, first : first + rows].view(-1, channels)
-            y = torch.addmm(image[:, first : first + rows].view(-1, channels), gated, mix.t()).add_(offset)
+            y = product(gated, mix, offset).add_(image[:, first : first + rows].view(-1, channels))
             normed = F.layer_norm(y, (channels,), self.norm2.weight, self.norm2.bias, self.norm2.eps)
-            hidden = F.linear(normed, self.conv4.weight.flatten(1), self.conv4.bias)
-            gated.copy_(y.addmm_(hidden[:, :channels] * hidden[:, channels:], back.t()).add_(shift))
+            hidden = product(normed, self.conv4.weight.flatten(1), self.conv4.bias)
+            torch.add(y, product(hidden[:, :channels] * hidden[:, channels:], back, shift), out=gated)
 
 
 @register(CARD)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..layers.depthwise import depthwise, dilated_by_phases, full_precision
 from ..layers.layer_norm import LayerNorm2d
-from ..layers.layout import length_of, pixel_rows, planes
+from ..layers.layout import add_product, add_product_, length_of, pixel_rows, planes
 from ..layers.restormer import gelu
 from ..layers.row_strips import rows_of_strip, strips_pay
 
@@ -256,8 +256,8 @@ class MoCE(nn.Module):
         fourier = mixture.experts[5]
         assert isinstance(fourier, FourierExpert)
         local = [expert for expert in mixture.experts if isinstance(expert, ConvExpert)]
-        folded = [expert.matrix.t() @ matrix for expert, matrix in zip(local, matrices[:5], strict=True)]
-        residual = matrices.sum(dim=0)
+        folded = [(expert.matrix.t() @ matrix).t() for expert, matrix in zip(local, matrices[:5], strict=True)]
+        residual = matrices.sum(dim=0).t()
         frequencies = fourier.filtered(h.permute(0, 3, 1, 2)).view(channels, height, width)
         margin = max(expert.depthwise.kernel_size[0] // 2 for expert in local)
         padded = F.pad(h, (0, 0, 0, 0, margin, margin))
@@ -269,8 +269,8 @@ class MoCE(nn.Module):
         rows = rows_of_strip(width, channels)
         for first in range(0, height, rows):
             end = min(first + rows, height)
-            total = torch.addmm(image[:, first:end].view(-1, channels), h[:, first:end].view(-1, channels), residual)
-            total.addmm_(frequencies[:, first:end].reshape(channels, -1).t(), matrices[5])
+            total = add_product(image[:, first:end].view(-1, channels), h[:, first:end].view(-1, channels), residual)
+            add_product_(total, frequencies[:, first:end].reshape(channels, -1).t(), matrices[5].t())
             for expert, matrix in zip(local, folded, strict=True):
                 conv = expert.depthwise
                 if expert in dilated:
@@ -279,5 +279,5 @@ class MoCE(nn.Module):
                     reach, side = conv.kernel_size[0] // 2, conv.kernel_size[1] // 2
                     strip = padded[:, first + margin - reach : end + margin + reach].permute(0, 3, 1, 2)
                     window = F.conv2d(strip, conv.weight, padding=(0, side), groups=channels).permute(0, 2, 3, 1)
-                total.addmm_(F.gelu(window.reshape(-1, channels)), matrix)
+                add_product_(total, F.gelu(window.reshape(-1, channels)), matrix)
             restored[:, first:end].view(-1, channels).copy_(total)
