@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..atomic import remove_parts, write_text
-from ..messages import one_line
+from ..messages import nearest, one_line
 from .analysis.cells import Group, groups, stems
 from .analysis.vetting import stored_cells
 from .errors import ReportError
@@ -143,6 +143,7 @@ def paper_table_files(
     *,
     suite: str,
     protocol: str | None,
+    data: str | None = None,
     fmt: str,
     columns: Sequence[str],
     rows: Sequence[str] | None,
@@ -156,6 +157,7 @@ def paper_table_files(
 
     Args:
         results, suite, protocol: what was measured.
+        data: name of the images, as titles have it, or of the group's files, where there are several.
         fmt, columns, rows, published, partial: as of `paper_table`.
         folder: for the files.
         extra: a file of rows by hand (`published/by_hand.py`).
@@ -166,7 +168,7 @@ def paper_table_files(
     """
     by_hand = [] if extra is None else hand_rows(extra)
     alone = bool(published) or bool(by_hand)
-    group = _only_group(results, suite, protocol, wanted=rows is None or bool(rows), alone=alone)
+    group = _only_group(results, suite, protocol, data, wanted=rows is None or bool(rows), alone=alone)
     table = paper_table(
         group,
         suite=suite,
@@ -185,6 +187,7 @@ def image_table_files(
     *,
     suite: str,
     protocol: str | None,
+    data: str | None = None,
     fmt: str,
     columns: Sequence[str],
     rows: Sequence[str] | None,
@@ -197,30 +200,57 @@ def image_table_files(
     Raises:
         ReportError: no such suite, task or restorer, several protocols or sets of images, or an unknown column.
     """
-    group = _only_group(results, suite, protocol, wanted=True, alone=False)
+    group = _only_group(results, suite, protocol, data, wanted=True, alone=False)
     assert group is not None
     tables = per_image_tables(group, metrics=metrics_of(columns), tasks=tasks, rows=rows, options=options)
     files = [path for table in tables for path in write_formats(table, [fmt], folder)]
     return files, "\n".join(render(table, fmt) for table in tables)
 
 
-def _only_group(results: Path, suite: str, protocol: str | None, *, wanted: bool, alone: bool) -> Group | None:
+def _only_group(
+    results: Path, suite: str, protocol: str | None, data: str | None, *, wanted: bool, alone: bool
+) -> Group | None:
     """The measured group of a suite; None where published rows stand alone."""
     if not wanted:
         return None
     several = _groups(results) if results.is_dir() else []
-    fitting = [g for g in several if g.suite == suite and protocol in (None, g.protocol)]
+    of_suite = [(group, stem) for group, stem in zip(several, stems(several), strict=True) if group.suite == suite]
+    fitting = [
+        (group, stem)
+        for group, stem in of_suite
+        if protocol in (None, group.protocol) and data in (None, group.datasets, stem)
+    ]
     if len(fitting) > 1:
-        titles = "; ".join(group.title for group in fitting)
-        raise ReportError(f"{results} has suite {suite} more than once ({titles}): choose with --protocol")
+        titles = "; ".join(group.title for group, _ in fitting)
+        raise ReportError(f"{results} has suite {suite} more than once ({titles}): choose with {_choice(fitting)}")
     if fitting:
-        return fitting[0]
+        return fitting[0][0]
+    if of_suite and not alone:
+        raise ReportError(_not_measured(results, suite, [group for group, _ in of_suite], protocol, data))
     if alone and suite in SETTINGS:
         logger.info("%s has no cells of suite %s: published rows only", results, suite)
         return None
     suites = ", ".join(sorted({group.suite for group in several})) or "none"
     hint = "give one of these, or run it first (bench list tasks)"
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
+
+
+def _choice(several: Sequence[tuple[Group, str]]) -> str:
+    """The options that tell groups of one suite apart, with their values."""
+    told = len({(group.datasets, group.protocol) for group, _ in several}) == len(several)
+    named = {
+        "--data": dict.fromkeys(group.datasets if told else stem for group, stem in several),
+        "--protocol": dict.fromkeys(group.protocol for group, _ in several),
+    }
+    return " and ".join(f"{option} {' or '.join(values)}" for option, values in named.items() if len(values) > 1)
+
+
+def _not_measured(results: Path, suite: str, there: Sequence[Group], protocol: str | None, data: str | None) -> str:
+    """One line for images or a protocol that a suite was not measured on."""
+    known = {"--data": {group.datasets for group in there}, "--protocol": {group.protocol for group in there}}
+    given = {option: text for option, text in (("--data", data), ("--protocol", protocol)) if text is not None}
+    asked = " and ".join(f"{option} {text}{nearest(text, known[option])}" for option, text in given.items())
+    return f"{results} has no cells of suite {suite} with {asked}; it has {'; '.join(group.title for group in there)}"
 
 
 def methods_of(results: Path, fmt: str = "text", output: Path | None = None) -> tuple[list[Path], str]:

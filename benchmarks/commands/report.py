@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--extra", type=_path, metavar="CSV", help=EXTRA)
     _table_look(table)
     table.add_argument("--protocol", help="where the store has the suite under several")
+    table.add_argument("--data", metavar="NAME", help="where it has the suite on several sets of images: which")
     _output(table, "folder of table and .bib (default: DIR/tables)", default=argparse.SUPPRESS)
     table.set_defaults(run=paper_table)
 
@@ -206,6 +207,7 @@ def paper_table(options: argparse.Namespace) -> int:
         results,
         suite=options.suite,
         protocol=options.protocol,
+        data=options.data,
         fmt=options.fmt,
         columns=_names(options.columns),
         rows=rows,

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import textwrap
 import time
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 import restorebench
 from restorebench.benchmarks.commands import list as list_command
 from restorebench.benchmarks.commands.check import CHECKED
+from restorebench.benchmarks.commands.front.stderr import silence_libraries
 from restorebench.benchmarks.commands.main import COMMANDS, main
 from restorebench.benchmarks.conformance import CHECKS
 from restorebench.benchmarks.protocols.catalogue import get_protocol, list_protocols, used_by
@@ -213,6 +215,27 @@ def test_warnings_of_other_packages_do_not_reach_the_user(tmp_path: Path) -> Non
     assert "do not look" not in quiet.stderr
     loud = bench(*asked, "overwrite=always", cwd=tmp_path, PYTHONWARNINGS="default")
     assert "do not look" in loud.stderr
+
+
+@pytest.mark.parametrize(
+    ("category", "module", "shown"),
+    [
+        (UserWarning, "restorebench.reports.analysis.frames", True),
+        (DeprecationWarning, "restorebench.reports.analysis.leaderboard", False),  # as pandas 2.2 has it of pyarrow
+        (FutureWarning, "restorebench.models", False),
+        (UserWarning, "pandas.core", False),
+        (UserWarning, "restorebenchmark", False),
+    ],
+)
+def test_of_warnings_only_our_own_are_shown(
+    category: type[Warning], module: str, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.warnoptions", [])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()
+        silence_libraries({})
+        warnings.warn_explicit("something", category, "file.py", 1, module=module)
+    assert bool(caught) == shown
 
 
 def test_output_into_a_file_is_plain(tmp_path: Path) -> None:
