@@ -123,8 +123,9 @@ def try_wheel(session: nox.Session, wheel: Path, python: str, clean: Path, resol
     with session.chdir(session.create_tmp()):
         for line in TRIED:
             session.run(program(clean, "bench"), *line, external=True)
-    if tested:  # by the script: `python -m` would put the sources before the wheel
-        session.run(program(clean, "pytest"), "-m", "quick", *SPREAD, external=True, env=ONE_THREAD)
+        if tested:  # from here: in the checkout the sources would be found before the wheel
+            where = (f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", str(ROOT / "tests"))
+            session.run(program(clean, "pytest"), *where, "-m", "quick", *SPREAD, external=True, env=ONE_THREAD)
     shutil.rmtree(clean)
     wanted.unlink()
 
