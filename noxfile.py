@@ -113,15 +113,21 @@ def try_wheel(session: nox.Session, wheel: Path, python: str, clean: Path, resol
     session.run(uv, "venv", "--clear", "--quiet", "--python", python, str(clean), external=True)
     here = ("--python", program(clean, "python"))
     tested = resolution == "lowest-direct"
-    wanted = f"{wheel}[test]" if tested else str(wheel)
-    session.run(uv, "pip", "install", "--quiet", *here, f"--resolution={resolution}", wanted, external=True)
+    # Resolved from the sources: behind a wheel all dependencies are indirect ones, of which uv takes the newest.
+    wanted = clean.with_name(f"{clean.name}.txt")
+    chosen = (f"--resolution={resolution}", *(("--extra", "test") if tested else ()), "--output-file", str(wanted))
+    session.run(uv, "pip", "compile", "--quiet", *here, *chosen, str(ROOT / "pyproject.toml"), external=True)
+    session.run(uv, "pip", "install", "--quiet", *here, "--requirements", str(wanted), external=True)
+    session.run(uv, "pip", "install", "--quiet", *here, "--no-deps", str(wheel), external=True)
     session.run(uv, "pip", "list", *here, external=True)
     with session.chdir(session.create_tmp()):
         for line in TRIED:
             session.run(program(clean, "bench"), *line, external=True)
-    if tested:  # by the script: `python -m` would put the sources before the wheel
-        session.run(program(clean, "pytest"), "-m", "quick", *SPREAD, external=True, env=ONE_THREAD)
+        if tested:  # from here: in the checkout the sources would be found before the wheel
+            where = (f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", str(ROOT / "tests"))
+            session.run(program(clean, "pytest"), *where, "-m", "quick", *SPREAD, external=True, env=ONE_THREAD)
     shutil.rmtree(clean)
+    wanted.unlink()
 
 
 def changelog_section(version: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..atomic import remove_parts, write_text
-from ..messages import one_line
+from ..messages import nearest, one_line
 from .analysis.cells import Group, groups, stems
 from .analysis.vetting import stored_cells
 from .errors import ReportError
@@ -156,7 +156,8 @@ def paper_table_files(
     """One paper table and its ``.bib``; without measured cells of the suite it has published rows only.
 
     Args:
-        results, suite, protocol, data: what was measured; `data` names the data sets as titles do (``embedded-256``).
+        results, suite, protocol: what was measured.
+        data: name of the images, as titles have it, or of the group's files, where there are several.
         fmt, columns, rows, published, partial: as of `paper_table`.
         folder: for the files.
         extra: a file of rows by hand (`published/by_hand.py`).
@@ -213,13 +214,19 @@ def _only_group(
     if not wanted:
         return None
     several = _groups(results) if results.is_dir() else []
-    of_suite = [group for group in several if group.suite == suite]
-    fitting = [g for g in of_suite if protocol in (None, g.protocol) and data in (None, g.datasets)]
+    of_suite = [(group, stem) for group, stem in zip(several, stems(several), strict=True) if group.suite == suite]
+    fitting = [
+        (group, stem)
+        for group, stem in of_suite
+        if protocol in (None, group.protocol) and data in (None, group.datasets, stem)
+    ]
     if len(fitting) > 1:
-        titles = "; ".join(group.title for group in fitting)
-        raise ReportError(f"{results} has suite {suite} more than once ({titles}): {_choice(fitting)}")
+        titles = "; ".join(group.title for group, _ in fitting)
+        raise ReportError(f"{results} has suite {suite} more than once ({titles}): choose with {_choice(fitting)}")
     if fitting:
-        return fitting[0]
+        return fitting[0][0]
+    if of_suite and not alone:
+        raise ReportError(_not_measured(results, suite, [group for group, _ in of_suite], protocol, data))
     if alone and suite in SETTINGS:
         logger.info("%s has no cells of suite %s: published rows only", results, suite)
         return None
@@ -232,13 +239,22 @@ def _only_group(
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
 
 
-def _choice(groups: Sequence[Group]) -> str:
-    """What tells groups of one suite apart, as words to type."""
-    options = [("--protocol", {group.protocol for group in groups}), ("--data", {group.datasets for group in groups})]
-    telling = [f"{option} ({', '.join(sorted(names))})" for option, names in options if len(names) > 1]
-    if telling:
-        return f"choose with {' and '.join(telling)}"
-    return "their images differ under the same names: keep them in two results folders"
+def _choice(several: Sequence[tuple[Group, str]]) -> str:
+    """The options that tell groups of one suite apart, with their values."""
+    told = len({(group.datasets, group.protocol) for group, _ in several}) == len(several)
+    named = {
+        "--data": dict.fromkeys(group.datasets if told else stem for group, stem in several),
+        "--protocol": dict.fromkeys(group.protocol for group, _ in several),
+    }
+    return " and ".join(f"{option} {' or '.join(values)}" for option, values in named.items() if len(values) > 1)
+
+
+def _not_measured(results: Path, suite: str, there: Sequence[Group], protocol: str | None, data: str | None) -> str:
+    """One line for images or a protocol that a suite was not measured on."""
+    known = {"--data": {group.datasets for group in there}, "--protocol": {group.protocol for group in there}}
+    given = {option: text for option, text in (("--data", data), ("--protocol", protocol)) if text is not None}
+    asked = " and ".join(f"{option} {text}{nearest(text, known[option])}" for option, text in given.items())
+    return f"{results} has no cells of suite {suite} with {asked}; it has {'; '.join(group.title for group in there)}"
 
 
 def methods_of(results: Path, fmt: str = "text", output: Path | None = None) -> tuple[list[Path], str]:

@@ -18,9 +18,14 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
     It starts with a space so that it can follow the name inside a sentence.
     """
+    close = nearest_names(name, known)
+    return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+
+
+def nearest_names(name: object, known: Iterable[str]) -> list[str]:
+    """The names most like `name`, best first, two at the most."""
     by_lower = {choice.lower(): choice for choice in known}
-    close = difflib.get_close_matches(str(name).lower(), by_lower, n=2, cutoff=CUTOFF)
-    return f" (did you mean {' or '.join(repr(by_lower[match]) for match in close)}?)" if close else ""
+    return [by_lower[match] for match in difflib.get_close_matches(str(name).lower(), by_lower, n=2, cutoff=CUTOFF)]
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

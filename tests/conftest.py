@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -34,6 +35,15 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test images: {folder} is not there (set RESTOREBENCH_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The suite's logger is put back: a command line sends its messages to standard error, and nowhere else."""
+    logger = logging.getLogger("restorebench")
+    before = logger.propagate, logger.level, list(logger.handlers)
+    yield
+    logger.propagate, logger.level, logger.handlers[:] = before
 
 
 @pytest.fixture

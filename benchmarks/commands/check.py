@@ -8,21 +8,27 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 from tqdm import tqdm
 
-from ...models import ModelCard, get_card, list_models
-from ...models.registry import ALL, check_variant
+from ...messages import nearest_names
+from ...models.card import ModelCard
+from ...models.registry import ALL, check_variant, get_card, list_models
 from ...models.registry.own import with_multiple
-from ..conformance import CHECKS, Result, run_checks
 from ..errors import UserError
-from ..inference.numerics import resolve_device
+from ..inference.numerics import check_device, resolve_device
 from .front.names import key_values
+from .front.parsing import Parser
 from .front.quoting import LONG_KEYS
 from .stores import check as check_results
 
+if TYPE_CHECKING:
+    from ..conformance import Result
+
+CHECKED = ("sizes", "batch", "determinism", "bfloat16", "gradients", "tiles", "file", "parameters", "multiply-adds")
+"""What `conformance.CHECKS` are about, for the help, which needs no torch."""
 KEYS = ("model", "variant", "weights", "device", "size_multiple")
 
 
@@ -39,9 +45,14 @@ def main(arguments: Sequence[str]) -> int:
     """
     if arguments and arguments[0] == "results":
         return check_results.main(arguments[1:])
+    if arguments and "=" not in arguments[0] and nearest_names(arguments[0], ("results",)):
+        raise UserError(f"there is no 'bench check {arguments[0]}' (did you mean 'results'?)")
     options = parser().parse_args(arguments)
     asked = settings(options.settings)
     cards = chosen(asked)
+    check_device(asked.get("device", "cpu"))
+    from ..conformance import run_checks
+
     device = resolve_device(asked.get("device", "cpu"))
     results = []
     with tqdm(desc="checks", unit="check", disable=not sys.stderr.isatty(), leave=False) as bar:
@@ -56,12 +67,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="bench check",
-        description=f"Check that restorers do what the suite expects of them: {', '.join(CHECKS)}.",
+        description=f"Check that restorers do what the suite expects of them: {', '.join(CHECKED)}.",
         epilog="Without variant=, the tiny size is checked if there is one; parameters and multiply-adds of all sizes."
         " `bench check results DIR` verifies a results folder instead.",
     )
+    result.keys = KEYS
     result.add_argument(
         "settings",
         nargs="*",

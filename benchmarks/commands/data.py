@@ -9,28 +9,43 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 from tqdm import tqdm
 
 from ...datasets.errors import DataError
-from ...datasets.standard import leakage
-from ...datasets.standard.check import SubsetReport, check_subset
 from ...datasets.standard.layout import StandardSet, check_root, find_subset
 from ...datasets.standard.sets import ALL_SETS, get_set
 from ...datasets.suites import sets_of_suite
 from ...datasets.tasks import SUITE_NAMES
 from ..errors import UserError
 from ..store.names import shown
+from .front.parsing import Parser
+
+if TYPE_CHECKING:
+    from ...datasets.standard.check import SubsetReport
+    from ...datasets.standard.leakage import LeakageReport
 
 ROOT_VARIABLE = "RESTOREBENCH_DATA"
 
 
 def main(arguments: Sequence[str]) -> int:
     """``bench data check | where | leakage | fetch``: 0 if all is well, 1 if something is missing or damaged."""
-    parser = argparse.ArgumentParser(prog="bench data", description="The standard test sets on disk.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="check | where | leakage | fetch")
+    options = parser().parse_args(arguments)
+    if options.command == "fetch":
+        return fetch_lpips()
+    if options.command == "where":
+        return show_where(options.sets, as_json=options.json)
+    if options.command == "check":
+        return show_check(options.sets, data_root(options.root), as_json=options.json)
+    return show_leakage(options.a, options.b, options.root, as_json=options.json)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's own parser."""
+    top = Parser(prog="bench data", description="The standard test sets on disk.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="check | where | leakage | fetch")
     names = f"a standard set or a suite: {', '.join(s.name for s in ALL_SETS)}; {', '.join(SUITE_NAMES)}"
 
     check = commands.add_parser("check", help="read every file of the sets and name what is missing or damaged")
@@ -46,15 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         command.add_argument("--root", metavar="DIR", help=f"the data root (default: {ROOT_VARIABLE})")
     for command in (check, where, shared):
         command.add_argument("--json", action="store_true", help="as JSON")
-
-    options = parser.parse_args(arguments)
-    if options.command == "fetch":
-        return fetch_lpips()
-    if options.command == "where":
-        return show_where(options.sets, as_json=options.json)
-    if options.command == "check":
-        return show_check(options.sets, data_root(options.root), as_json=options.json)
-    return show_leakage(options.a, options.b, options.root, as_json=options.json)
+    return top
 
 
 def fetch_lpips() -> int:
@@ -100,6 +107,8 @@ def write(text: str) -> None:
 
 def show_check(names: Sequence[str], root: Path, *, as_json: bool) -> int:
     """Check sets and show what was found; 0 if all are whole."""
+    from ...datasets.standard.check import check_subset  # scipy and Pillow
+
     subsets = [find_subset(s, task, root) for s in chosen(names) for task in s.tasks]
     total = sum(subset.files for subset in subsets)
     with tqdm(total=total, desc="reading", unit="file", leave=False, disable=None) as bar:
@@ -176,6 +185,8 @@ def compared(name: str, root: str | None) -> Mapping[str, Path]:
     Raises:
         UserError, DataError: neither a set nor a folder, or without images.
     """
+    from ...datasets.standard import leakage
+
     if any(s.name == name for s in ALL_SETS):
         return leakage.set_images(get_set(name), data_root(root))
     folder = Path(name).expanduser()
@@ -190,11 +201,13 @@ def compared(name: str, root: str | None) -> Mapping[str, Path]:
 
 def show_leakage(a: str, b: str, root: str | None, *, as_json: bool) -> int:
     """Show images of A that are also in B; 0 if every image could be read."""
+    from ...datasets.standard.leakage import find_leakage
+
     images_a, images_b = compared(a, root), compared(b, root)
     same = list(images_a.values()) == list(images_b.values())
     total = len(images_a) + (0 if same else len(images_b))
     with tqdm(total=total, desc="reading", unit="image", leave=False, disable=None) as bar:
-        report = leakage.find_leakage(images_a, images_b, bar.update)
+        report = find_leakage(images_a, images_b, bar.update)
     if as_json:
         counts = {"leaked_a": report.leaked_a, "leaked_b": report.leaked_b}
         write(json.dumps({"a": a, "b": b, **counts, **asdict(report)}, indent=2))
@@ -203,7 +216,7 @@ def show_leakage(a: str, b: str, root: str | None, *, as_json: bool) -> int:
     return 1 if report.unreadable else 0
 
 
-def leakage_text(a: str, b: str, report: leakage.LeakageReport, *, same: bool) -> str:
+def leakage_text(a: str, b: str, report: LeakageReport, *, same: bool) -> str:
     """The pairs as a table, and a line that counts them."""
     lines = [shown(f"unreadable, left out: {words}") for words in report.unreadable]
     if report.leaks:

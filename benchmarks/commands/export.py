@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...models.registry import check_variant, get_card
 from ..errors import UserError
 from .front.names import key_values
+from .front.parsing import Parser
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,12 +68,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="bench export",
         description="Write a restorer with its weights as a file that other programs run.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.keys = KEYS
     top.add_argument(
         "settings",
         nargs="*",

@@ -23,6 +23,7 @@ from ..listings import (
     task_rows,
 )
 from .front.help import choices, sweep_of
+from .front.parsing import Parser
 
 MACS, MOST_MACS = "MACs 256 without FFT (G)", "most MACs 256 without FFT (G)"
 """The second where a router chooses what is run: the first is then the cheapest choice."""
@@ -133,7 +134,7 @@ LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    top = argparse.ArgumentParser(prog="bench list", description="Show what the suite knows.")
+    top = Parser(prog="bench list", description="Show what the suite knows.")
     top.add_argument("what", choices=LISTS, metavar="WHAT", help=", ".join(LISTS))
     top.add_argument("--full", action="store_true", help="protocols with every convention")
     top.add_argument("--json", action="store_true", help="as JSON")

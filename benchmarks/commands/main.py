@@ -15,8 +15,10 @@ from importlib import import_module
 from importlib.metadata import version
 from types import FrameType
 
+from ...messages import nearest
 from ..inference.waiting import choose_waiting
 from ..store.names import shown
+from .front.parsing import Parser
 from .front.stderr import in_words, is_user_error, set_up_logging, silence_libraries
 
 EXIT_INCOMPLETE = 1
@@ -34,22 +36,31 @@ examples:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: what the help says, and the module of this package whose ``main(arguments) -> int`` runs it."""
+    """A command: what the help says, and the module of this package whose ``main(arguments) -> int`` runs it.
+
+    Attributes:
+        summary: one line.
+        module: below this package.
+        words: that may follow it, which people also type in its place.
+    """
 
     summary: str
     module: str
+    words: tuple[str, ...] = ()
 
 
 COMMANDS = {
-    "data": Command("check, locate and compare the standard test sets", "data"),
+    "data": Command("check, locate and compare the standard test sets", "data", ("where", "leakage", "fetch")),
     "run": Command("evaluate a restorer on a suite (takes Hydra overrides)", "run"),
     "restore": Command("restore photographs of your own", "restore"),
     "train": Command("train a restorer by a recipe (takes Hydra overrides)", "train"),
     "score": Command("score a folder of restored images under one or several protocols", "score"),
     "profile": Command("measure latency, memory and multiply-adds (takes Hydra overrides)", "profile"),
-    "check": Command("run the conformance tests of a restorer; verify a results folder", "check"),
-    "weights": Command("list and convert published checkpoints", "weights"),
-    "report": Command("derive leaderboard and tables from the store", "report"),
+    "check": Command("run the conformance tests of a restorer; verify a results folder", "check", ("results",)),
+    "weights": Command("list and convert published checkpoints", "weights", ("convert",)),
+    "report": Command(
+        "derive leaderboard and tables from the store", "report", ("table", "methods", "figures", "page", "compare")
+    ),
     "status": Command("show what is done, running, failed and missing of the sweeps of a store", "stores.status"),
     "retry": Command("run again what failed in the last sweep of a store", "stores.retry"),
     "merge": Command("join the results folders of several machines", "stores.merge"),
@@ -69,27 +80,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not arguments:
         parser().print_help(sys.stderr)
         return EXIT_USER_ERROR
-    # Only the command's name is parsed here: `run` takes Hydra's own command line, the others have their parsers.
-    name = parser().parse_args(arguments[:1]).command
     set_up_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need be no UTF-8
-    return guarded(lambda: called(name, arguments[1:]))
+    return guarded(lambda: called(arguments))
 
 
-def called(name: str, arguments: Sequence[str]) -> int:
-    """Exit code of a command, whose module is imported now."""
+def called(arguments: Sequence[str]) -> int:
+    """Exit code of a command, whose module is imported now.
+
+    Raises:
+        UserError: there is no such command.
+    """
+    # Only the command's name is parsed here: `run` takes Hydra's own command line, the others have their parsers.
+    name, arguments = parser().parse_args(arguments[:1]).command, arguments[1:]
     module = import_module(f".{COMMANDS[name].module}", __package__)
     if name == "completion":  # knows of no command by itself, as it stands before them
         return int(module.main(arguments, {name: each.module for name, each in COMMANDS.items()}))
     return int(module.main(arguments))
 
 
-def parser() -> argparse.ArgumentParser:
+class FirstWord(Parser):
+    """The parser of the first word, which may be one that follows another."""
+
+    def no_choice(self, action: argparse.Action, value: str) -> str:
+        """One line for a command that does not exist."""
+        longer = [f"{self.prog} {name} {value}" for name, command in COMMANDS.items() if value in command.words]
+        meant = f" (did you mean {longer[0]!r}?)" if longer else nearest(value, COMMANDS)
+        return f"there is no command {value!r}{meant}; {self.prog} --help lists them"
+
+
+def parser() -> Parser:
     """The parser of the first word."""
     width = max(map(len, COMMANDS))
     commands = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
-    top = argparse.ArgumentParser(
+    top = FirstWord(
         prog="bench",
         description=f"{DESCRIPTION}\n\ncommands:\n{commands}",
         epilog=EPILOG,

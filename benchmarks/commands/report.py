@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from .front.parsing import Parser
 
 if TYPE_CHECKING:
     from ...reports.figures.options import FigureOptions
@@ -19,6 +20,7 @@ EXTRA = (
     "rows by hand, own or copied: a line a method and task with method, kind (own|copied), task (dehaze, denoise-25, "
     "average), psnr, ssim, source, and where known citation, params_m, macs_g, note; they are not ranked"
 )
+
 FORMATS = ("latex", "markdown", "csv", "html")
 
 
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="bench report",
         description="Derive leaderboard, tables, figures and page from the store. Without an action: all of them.",
     )
@@ -67,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--extra", type=_path, metavar="CSV", help=EXTRA)
     _table_look(table)
     table.add_argument("--protocol", help="where the store has the suite under several")
-    table.add_argument("--data", metavar="NAME", help="where it has the suite on several data sets (embedded-256)")
+    table.add_argument("--data", metavar="NAME", help="where it has the suite on several sets of images: which")
     _output(table, "folder of table and .bib (default: DIR/tables)", default=argparse.SUPPRESS)
     table.set_defaults(run=paper_table)
 

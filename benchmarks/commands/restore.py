@@ -8,22 +8,27 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from ...datasets.errors import DataError
 from ...messages import one_line
-from ...models import create_model
 from ..errors import RestorationError, UserError
+from ..inference.config import NumericsConfig, RestorerConfig
 from ..inference.numerics import DTYPES, Numerics, check_dtype, resolve_device
 from ..photographs.files import DEFAULT_FOLDER, FORMAT_SUFFIXES, Found, Outputs, find_photographs, plan_outputs
+from ..photographs.limits import CPU_BYTES, SMALLEST, TileChoice
 from ..photographs.pictures import WIDTH
 from ..photographs.reading import MAX_PIXELS
-from ..photographs.restoring import CPU_BYTES, PhotographRestorer, TileChoice
-from ..photographs.session import Done, restore_file
-from ..photographs.tiles import SMALLEST, Progress
 from ..store.names import shown
+from .front.names import check_restorer
+from .front.parsing import Parser
+
+if TYPE_CHECKING:
+    from ..photographs.restoring import PhotographRestorer
+    from ..photographs.session import Done
+    from ..photographs.tiles import Progress
 
 TIMED, LONG = 5, 60
 """Tiles after which the time that is left is written where there is no bar, and seconds from which it is."""
@@ -51,18 +56,6 @@ see, so what they make of a tile differs a little from what they make of the who
 Exit code 0: all is there. 1: a file failed; it is named, the others are done. 2: a mistake in the command."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise the message.
-
-        Raises:
-            UserError: always.
-        """
-        raise UserError(f"{message}; bench restore --help says more")
-
-
 def main(arguments: Sequence[str]) -> int:
     """``bench restore INPUT... --model NAME``: 0, or 1 if a file failed.
 
@@ -80,6 +73,11 @@ def main(arguments: Sequence[str]) -> int:
     output = None if options.output is None else Path(options.output).expanduser()
     if output is not None and output.exists() and not output.is_dir():
         raise UserError(f"--output {output} is a file; name a folder")
+    labels = list(dict.fromkeys([*([options.model] if options.model else []), *strip]))
+    for label in labels:
+        variant, weights, _ = asked(label, options)
+        numerics = NumericsConfig(device=options.device, dtype=options.dtype)
+        check_restorer(RestorerConfig(model=label, variant=variant, weights=weights), numerics)
     found = find_photographs(options.inputs, recursive=options.recursive, output=output)
     plans = plan_outputs(
         found.sources,
@@ -89,7 +87,6 @@ def main(arguments: Sequence[str]) -> int:
         compare=options.compare,
         strip=bool(strip),
     )
-    labels = list(dict.fromkeys([*([options.model] if options.model else []), *strip]))
     restorers = {label: loaded(label, options) for label in labels}
     for restorer in restorers.values():
         model, numerics = restorer.restorer, restorer.numerics
@@ -173,16 +170,24 @@ def pixel_count(text: str) -> int:
     return int(match[1]) * (10**6 if match[2] else 1)
 
 
+def asked(name: str, options: argparse.Namespace) -> tuple[str | None, str | None, str | None]:
+    """Variant, weights and the key of these; --weights PATH and --variant are --model's, where there is one."""
+    if options.model is None or name == options.model:
+        return options.variant, options.weights, options.weights_key
+    return None, options.weights if options.weights in NO_FILE else None, None
+
+
 def loaded(name: str, options: argparse.Namespace) -> PhotographRestorer:
-    """A restorer on its device; --weights PATH and --variant are --model's, where there is one.
+    """A restorer on its device.
 
     Raises:
         UserError, ModelError: what was asked for does not exist.
     """
-    own = options.model is None or name == options.model
-    weights = options.weights if own or options.weights in NO_FILE else None
-    key = options.weights_key if own else None
-    restorer = create_model(name, variant=options.variant if own else None, weights=weights, weights_key=key)
+    from ...models.factory import create_model
+    from ..photographs.restoring import PhotographRestorer
+
+    variant, weights, key = asked(name, options)
+    restorer = create_model(name, variant=variant, weights=weights, weights_key=key)
     dtype = check_dtype(options.dtype, restorer.card.dtypes, restorer.card.title)
     return PhotographRestorer(restorer, Numerics(device=resolve_device(options.device), dtype=dtype), tile=options.tile)
 
@@ -195,6 +200,8 @@ def restored_all(
     options: argparse.Namespace,
 ) -> int:
     """Every file in turn, a line each; 0, or 1 if one failed."""
+    from ..photographs.session import restore_file
+
     counts = {"restored": 0, "there already": 0, "failed": 0}
     hidden = True if options.no_progress else None
     with tqdm(total=len(plans), unit="photograph", leave=False, disable=True if len(plans) == 1 else hidden) as bar:

@@ -22,7 +22,7 @@ from .front.help import asks_for_help, help_text
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
 from .front.names import check_run
-from .front.torchrun import under_torchrun
+from .front.share import under_torchrun
 
 if TYPE_CHECKING:
     from ...reports.tables.terminal import FailedCell

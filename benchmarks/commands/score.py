@@ -10,28 +10,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..evaluation.scoring import (
-    AUTO,
-    PLACES,
-    ScoredPair,
-    ScoreMeans,
-    check_place,
-    means,
-    paired,
-    pairing_notes,
-    scored,
-)
 from ..protocols.catalogue import get_protocol, list_protocols
-from ..protocols.lpips import Lpips, LpipsChoice, choose_lpips, lpips_notice
+from ..protocols.offsets import AUTO, PLACES, check_place
 from ..protocols.protocol import Protocol, Scores
 from ..store.names import shown
+from .front.parsing import Parser
 from .stores import images
+
+if TYPE_CHECKING:
+    from ..evaluation.scoring import ScoredPair, ScoreMeans
+    from ..protocols.lpips import LpipsChoice
 
 ALL = "all"
 NOT_AVAILABLE = "n/a"
@@ -58,13 +52,16 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     images.check_options(options)
     protocols = chosen_protocols(options.protocol)
+    check_place(options.place)
+    from ..evaluation.scoring import means, paired, pairing_notes, scored
+    from ..protocols.lpips import Lpips, lpips_notice
+
     if options.store:
         chosen = chosen_lpips(protocols, options.metrics, options.lpips_weights)
         measures = {name: Lpips(choice) if choice.path else None for name, choice in chosen.items()}
         return images.store_images(options, protocols, measures, arguments)
     restored, clean = (Path(text).expanduser() for text in (options.pred, options.clean))
     choices = chosen_lpips(protocols, options.metrics, options.lpips_weights)
-    check_place(options.place)
     total = len(paired(restored, clean))
     lpips = {name: Lpips(choice) if choice.path else None for name, choice in choices.items()}
     hidden = options.json or options.no_progress or None
@@ -91,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
     known = ", ".join(list_protocols())
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="bench score",
         description="Scores of a folder of restored images.",
         epilog=EPILOG,
@@ -135,6 +132,8 @@ def chosen_lpips(protocols: Sequence[Protocol], metrics: str, weights: str | Non
     Raises:
         UserError: see `choose_lpips`; also for one file of weights for several backbones.
     """
+    from ..protocols.lpips import choose_lpips
+
     backbones = list(dict.fromkeys(protocol.lpips_backbone for protocol in protocols))
     if weights is not None and len(backbones) > 1:
         raise UserError(f"--lpips-weights is for one backbone, these protocols use {' and '.join(backbones)}")

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from ...models import Checkpoint, ModelCard, create_model, get_card, list_models, save_weights
-from ...models.card import Provenance
-from ...models.checkpoints.reading import open_checkpoint
-from ...models.checkpoints.trained import trainer_metadata
-from ...models.checkpoints.writing import has_checked_facts, read_metadata
+from ...models.card import Checkpoint, ModelCard, Provenance
+from ...models.checkpoints.writing import has_checked_facts, read_metadata, save_weights
 from ...models.files import check_file, file_sha256
+from ...models.registry import check_variant, get_card, list_models
 from ...models.weights import bundled_path, weights_folder
 from ..errors import UserError
+from .front.parsing import Parser
 
 SUFFIX = ".safetensors"
 
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    top = argparse.ArgumentParser(prog="bench weights", description="Published checkpoints and weights files.")
+    top = Parser(prog="bench weights", description="Published checkpoints and weights files.")
     actions = top.add_subparsers(dest="action", required=True, metavar="list|convert")
     listing = actions.add_parser("list", help="published and bundled weights: where they live, licence, whether here")
     listing.add_argument("--json", action="store_true", help="as JSON")
@@ -120,6 +119,10 @@ def convert(options: argparse.Namespace) -> int:
         raise UserError(f"{target} is there already; give another name, or --force")
     if options.variant and not options.model:
         raise UserError("--variant says the size of a restorer; name that with --model")
+    if options.model:
+        check_variant(get_card(options.model), options.variant)
+    from ...models.checkpoints.trained import trainer_metadata
+
     sha256 = file_sha256(source)
     facts = {key: value for key, value in read_metadata(source).items() if key.startswith("restorebench.")}
     trained = has_checked_facts(source, sha256, facts)
@@ -129,7 +132,8 @@ def convert(options: argparse.Namespace) -> int:
         facts.pop("restorebench.provenance", None)
     metadata = {**facts, "restorebench.source": source.name, "restorebench.source_sha256": sha256}
     if options.model:
-        get_card(options.model)
+        from ...models.factory import create_model
+
         restorer = create_model(options.model, variant=options.variant, weights=source, weights_key=options.weights_key)
         state = restorer.network.state_dict()
         # What the new file says of the old one; a reader shows it as what the file says, as it has another hash.
@@ -139,6 +143,8 @@ def convert(options: argparse.Namespace) -> int:
             "restorebench.provenance": restorer.weights.provenance,
         }
     else:
+        from ...models.checkpoints.reading import open_checkpoint
+
         location, state = open_checkpoint(source, sha256=sha256).state_dict(options.weights_key)
         if location:
             sys.stdout.write(f"{source}: the tensors of {location!r}\n")

@@ -16,10 +16,11 @@ from ..errors import RestorationError, UserError
 from ..photographs.given import AnyImage, given_image, unit_values
 from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import Lpips, choose_lpips
+from ..protocols.offsets import AUTO, check_place
 from ..protocols.placement import find
 from ..protocols.protocol import Protocol, Scores
 from .pictures.image_files import read_restored
-from .scoring import AUTO, ScoredPair, check_place, means, offset_of, score_arrays, scored
+from .scoring import ScoredPair, means, offset_of, score_arrays, scored
 
 LEVEL_TOLERANCE = 0.02
 """How far a floating point clean image may be from 8-bit grey levels."""

@@ -19,20 +19,17 @@ from ...datasets.files.name_rules import stem
 from ...datasets.files.pairing import Partnership, check_sides, partnership
 from ...datasets.files.sides import list_root
 from ...datasets.files.walk import files_below, has_suffix, is_hidden
-from ...messages import unknown
 from ..errors import RestorationError, UserError
 from ..protocols.catalogue import get_protocol, list_protocols
 from ..protocols.lpips import Lpips
-from ..protocols.placement import RULES, Offset, Places, Size, common_rule, find, nested, rule_offset, sizes
+from ..protocols.offsets import AUTO, RULES, Offset, Size, check_place, nested, rule_offset, sizes
+from ..protocols.placement import Places, common_rule, find
 from ..protocols.protocol import Protocol, Scores, mean_psnr
 from ..protocols.scale import overshoot
 from .pictures.image_files import READABLE, read_restored
 
 WORKERS = 2
 MOST_AHEAD = 4
-AUTO = "auto"
-PLACES = (AUTO, *RULES)
-"""Where restored images of another size lie on the clean ones: found, or by a rule."""
 
 
 @dataclass(frozen=True)
@@ -193,16 +190,6 @@ def scored(
         for start in range(0, len(pairs), MOST_AHEAD):
             ahead = slice(start, start + MOST_AHEAD)
             yield from pool.map(score, pairs[ahead], found[ahead])
-
-
-def check_place(place: str) -> None:
-    """Refuse a name that is none of `PLACES`.
-
-    Raises:
-        UserError: with the nearest names.
-    """
-    if place not in PLACES:
-        raise UserError(unknown("place", place, PLACES))
 
 
 def _place(restored: Path, clean: Path, pair: ScoredPair) -> Places | None:

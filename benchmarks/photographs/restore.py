@@ -21,8 +21,9 @@ from ..inference.given import device_for, given_restorer, left_as_it_was
 from ..inference.numerics import Numerics, check_dtype, check_tile
 from .files import FORMAT_SUFFIXES, Outputs, find_photographs, plan_outputs
 from .given import AnyImage, given_image
+from .limits import TileChoice
 from .reading import MAX_PIXELS
-from .restoring import PhotographRestorer, TileChoice
+from .restoring import PhotographRestorer
 from .session import restore_file
 from .writing import FORMATS
 

@@ -6,7 +6,6 @@ import logging
 import math
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,13 +16,10 @@ from ..inference.cost import peak_memory
 from ..inference.foreign import contained
 from ..inference.numerics import Numerics
 from ..inference.out_of_memory import is_out_of_memory
+from .limits import CPU_BYTES, SMALLEST, TileChoice
 from .photograph import Photograph
-from .tiles import SMALLEST, Progress, Tiling, restore_samples
+from .tiles import Progress, Tiling, restore_samples
 
-TileChoice = int | Literal["auto", "none"]
-
-CPU_BYTES = 768 * 2**20
-"""Most memory of one pass on the CPU, estimated: with Python, torch and a photograph of 24 megapixels under 2 GB."""
 GPU_SHARE = 0.5
 """Part of a GPU's free memory that one pass may take, estimated."""
 PROBES = (128, 256)

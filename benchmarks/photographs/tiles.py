@@ -23,9 +23,6 @@ Progress = Callable[[int, int], None]
 Span = tuple[int, int]
 """First pixel, and the one after the last."""
 
-SMALLEST = 32
-"""Least side of a tile, in pixels."""
-
 
 def spans(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
     """Tiles along one side of `length` pixels: as few as cover it, then as short and as evenly laid as these can be.

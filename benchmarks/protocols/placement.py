@@ -18,11 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import UserError
-
-Size = tuple[int, int]
-"""Height and width in pixels."""
-Offset = tuple[int, int]
-"""Rows from the top and columns from the left at which the smaller image begins in the larger one."""
+from .offsets import RULES, Offset, Size, nested, rule_offset
 
 LEAST_CORRELATION = 0.3
 """Below it no offset is taken: the images do not show the same."""
@@ -62,35 +58,6 @@ class Places:
 
 
 MOST_NAMED = 1000
-RULES = ("centre", "top-left", "top-right", "bottom-left", "bottom-right")
-"""Places that programs crop to and pad around; ``centre`` is what all protocols that crop do, [c // 2, ...)."""
-
-
-def rule_offset(rule: str, outer: Size, inner: Size) -> Offset:
-    """Where a rule of `RULES` lays an image of the size `inner` in one of the size `outer`."""
-    down, across = outer[0] - inner[0], outer[1] - inner[1]
-    if rule == "centre":
-        return down // 2, across // 2
-    vertical, _, horizontal = rule.partition("-")
-    return (0 if vertical == "top" else down), (0 if horizontal == "left" else across)
-
-
-def nested(restored: Size, clean: Size) -> tuple[Size, Size]:
-    """The sizes of the inner and the outer image.
-
-    Raises:
-        UserError: neither fits into the other.
-    """
-    if restored[0] <= clean[0] and restored[1] <= clean[1]:
-        return restored, clean
-    if restored[0] >= clean[0] and restored[1] >= clean[1]:
-        return clean, restored
-    raise UserError(f"{sizes(restored, clean)}: neither is a crop of the other")
-
-
-def sizes(restored: Size, clean: Size) -> str:
-    """Both sizes in words."""
-    return f"restored image of {restored[1]}x{restored[0]} pixels (width x height), clean one of {clean[1]}x{clean[0]}"
 
 
 def find(restored: NDArray[np.float32], clean: NDArray[np.uint8]) -> Places:

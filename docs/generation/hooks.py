@@ -35,6 +35,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "data-sets": lists.data_sets,
     "restorers": lists.restorers,
     "promises": lists.promises,
+    "exported-scores": lists.exported_scores,
     "record": schema.record_tables,
     "example-command": lambda: f"```text\n{example.RUN}\nbench report page\n```",
     "one-folder": lambda: example.one_folder_under_all(SCRATCH / "folders"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -112,3 +113,23 @@ def promises() -> str:
     """What ``tests/README.md`` promises, without its heading."""
     _, _, text = (ROOT / "tests" / "README.md").read_text(encoding="utf-8").partition("\n")
     return text.strip()
+
+
+def exported_scores() -> str:
+    """PSNR of networks and of the ONNX files made of them, from the newest measured table, and on what."""
+    path = max((ROOT / "reports" / "measured").glob("exported-*.csv"), key=lambda each: each.name)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    lines = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        own = {row["task"]: row for row in rows if row["model"] == model}
+        largest = max(float(row["difference"]) for row in own.values())
+        scores = [f"{float(own[t]['psnr_network']):.2f} / {float(own[t]['psnr_exported']):.2f}" for t in tasks]
+        lines.append([f"`{model}`", *scores, f"{largest:.6f}"])
+    first = rows[0]
+    said = (
+        f"`{first['dataset']}`, {first['images']} images a task, `{first['protocol']}`; {first['dtype']}, "
+        f"{first['device']}; torch {first['torch']}, onnxruntime {first['onnxruntime']}."
+    )
+    return f"{table(['tiny', *tasks, 'largest difference (dB)'], lines)}\n\nPSNR in dB, network / file: {said}"

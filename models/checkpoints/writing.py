@@ -9,10 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, get_args
-
-import torch
-from safetensors.torch import save
+from typing import IO, TYPE_CHECKING, Any, get_args
 
 from ...atomic import written_whole
 from ...messages import one_line
@@ -20,6 +17,9 @@ from ..card import Provenance
 from ..errors import ModelError
 from ..files import opened
 from .bounds import LONGEST_HEADER
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FACTS = (
     *("recipe", "data", "lists_sha256", "validated_on", "steps", "images", "seconds", "images_per_second", "finished"),
@@ -92,7 +92,7 @@ def _finite(text: str) -> float | None:
 
 
 def save_weights(
-    network_state: Mapping[str, torch.Tensor], path: Path, metadata: Mapping[str, str], *, trained: bool = False
+    network_state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str], *, trained: bool = False
 ) -> None:
     """Write a state dict as safetensors, atomically: the file is there whole or not at all.
 
@@ -109,6 +109,8 @@ def save_weights(
     Raises:
         ModelError: ``restorebench.provenance`` is no provenance.
     """
+    from safetensors.torch import save
+
     stored = metadata.get("restorebench.provenance")
     if stored is not None and stored not in get_args(Provenance):
         choices = ", ".join(get_args(Provenance))

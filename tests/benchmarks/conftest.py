@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -22,16 +20,7 @@ class Bench(Protocol):
 
 
 @pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    """The suite's logger is put back: a command line sends its messages to standard error, and nowhere else."""
-    logger = logging.getLogger("restorebench")
-    before = logger.propagate, logger.level, list(logger.handlers)
-    yield
-    logger.propagate, logger.level, logger.handlers[:] = before
-
-
-@pytest.fixture
-def bench_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logging_as_before: None) -> Bench:
+def bench_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
     """What `command_line.bench` does, in this process: sooner by seconds, for all that needs no console script."""
 
     def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

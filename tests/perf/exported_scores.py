@@ -1,27 +1,50 @@
 """PSNR of exported files beside that of the networks they were made of, on the embedded suite.
 
-``python -m tests.perf.exported_scores OUT.csv [MODEL ...]`` exports the tiny size of every restorer (with its bundled
-weights, or random ones), which takes minutes, and scores both; ``--files DIR`` takes ``MODEL.onnx`` of there.
+``python -m tests.perf.exported_scores FILE.csv [MODEL ...]`` exports the tiny size of restorers to ONNX (minutes
+each), scores both on every image, and writes a row a task. Without names it takes those whose weights are bundled, with
+them; one that is named and has none takes random ones. Rows of other restorers that FILE.csv has stay. ``--files DIR``
+takes ``MODEL.onnx`` of there.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from restorebench import create_model, evaluate, list_models
+from restorebench.atomic import write_text
+from restorebench.benchmarks.environment import device_name
+from restorebench.models import get_card
 from restorebench.models.exporting import export
 from restorebench.models.weights import bundled_path
 
-COLUMNS = ("model", "variant", "weights", "task", "dataset", "images", "psnr_network", "psnr_exported", "difference")
 SIZE = 64
+DEVICE, DTYPE = "cpu", "float32"
+COLUMNS = (
+    *("model", "variant", "weights", "task", "dataset", "size", "images", "protocol"),
+    *("psnr_network", "psnr_exported", "difference", "device", "dtype", "torch", "onnxruntime"),
+)
+
+
+def exportable() -> list[str]:
+    """Names of the restorers that are networks of the registry, in its order."""
+    return [card.name for card in list_models() if card.built_from == "arguments" and card.trainable]
+
+
+def with_weights() -> list[str]:
+    """Those of them whose weights are in the package."""
+    return [name for name in exportable() if bundled_path(get_card(name)).is_file()]
 
 
 def rows(model: str, file: Path, tasks: str, limit: int | None) -> list[dict[str, object]]:
     """A row a task: both mean PSNRs in dB."""
-    card = next(card for card in list_models() if card.name == model)
-    weights = "bundled" if bundled_path(card).is_file() else "none"
+    weights = "bundled" if model in with_weights() else "none"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         export(create_model(model, variant="tiny", weights=weights), file, "onnx", None)
@@ -33,7 +56,8 @@ def rows(model: str, file: Path, tasks: str, limit: int | None) -> list[dict[str
             weights=given,
             data="embedded",
             size=SIZE,
-            device="cpu",
+            device=DEVICE,
+            dtype=DTYPE,
             lpips=False,
             limit=limit,
         )
@@ -47,34 +71,52 @@ def rows(model: str, file: Path, tasks: str, limit: int | None) -> list[dict[str
             "weights": weights,
             "task": one["task"] if one["task"] != "denoise" else f"denoise-{one['sigma']}",
             "dataset": one["dataset"],
+            "size": f"{SIZE}x{SIZE}",
             "images": one["images"],
+            "protocol": one["protocol"],
             "psnr_network": f"{one['psnr']:.6f}",
             "psnr_exported": f"{other['psnr']:.6f}",
             "difference": f"{abs(one['psnr'] - other['psnr']):.6f}",
+            "device": f"{DEVICE} ({device_name(DEVICE)})",
+            "dtype": DTYPE,
+            "torch": torch.__version__,
+            "onnxruntime": version("onnxruntime"),
         }
         for one, other in pairs
     ]
 
 
+def kept(out: Path, models: Sequence[str]) -> list[dict[str, object]]:
+    """The rows of a table that are not of these restorers."""
+    if not out.is_file():
+        return []
+    with out.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        there: list[dict[str, object]] = [dict(row) for row in table]
+    if there and tuple(there[0]) != COLUMNS:
+        raise SystemExit(f"{out} has other columns: move it away")
+    return [row for row in there if row["model"] not in models]
+
+
 def main() -> None:
     """Write the table, a restorer after the other."""
-    known = [card.name for card in list_models() if card.built_from == "arguments" and card.trainable]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("models", nargs="*", default=known)
-    parser.add_argument("--files", type=Path, default=Path("exported"))
+    parser.add_argument("out", type=Path, metavar="FILE.csv")
+    parser.add_argument("models", nargs="*", metavar="MODEL", default=with_weights())
+    parser.add_argument("--files", type=Path, default=Path("exported"), metavar="DIR")
     parser.add_argument("--tasks", default="5d")
-    parser.add_argument("--limit", type=int, help="only so many images of each task")
+    parser.add_argument("--limit", type=int, metavar="N", help="only so many images of each task")
     options = parser.parse_args()
-    new = not options.out.is_file()
-    with options.out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        for model in options.models:
-            for row in rows(model, options.files / f"{model}.onnx", options.tasks, options.limit):
-                writer.writerow(row)
-            file.flush()
+    found = kept(options.out, options.models)
+    order = exportable()
+    for model in options.models:
+        found += rows(model, options.files / f"{model}.onnx", options.tasks, options.limit)
+        found.sort(key=lambda row: order.index(str(row["model"])))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(found)
+        write_text(options.out, text.getvalue())
 
 
 if __name__ == "__main__":

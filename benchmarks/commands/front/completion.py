@@ -21,6 +21,7 @@ from ....models.registry import get_card, list_models
 from ...inference.numerics import DTYPES, KINDS
 from ...protocols.catalogue import list_protocols
 from .help import choices, default_groups, entries, group_names, schema_entries
+from .parsing import Parser
 
 BASH = """\
 # bench: source this file, or: bench completion bash > ~/.local/share/bash-completion/completions/bench
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="bench completion",
         description="Print a script that lets a shell complete commands, options and overrides.",
         epilog='bash: eval "$(bench completion bash)" in ~/.bashrc; the scripts say how they are kept for good.',

@@ -28,6 +28,7 @@ from ....messages import nearest
 from ...errors import UserError
 from ...evaluation.config import CONFIG_MODULE
 from .launchers import GROUP, check_installed, check_keys, launcher_typed, no_launcher_key, without_launcher
+from .parsing import Parser
 from .quoting import escaped_interpolation, quoted_form, quoted_words
 
 logger = logging.getLogger("restorebench")
@@ -71,10 +72,10 @@ class HydraCommand(Generic[Schema]):
     schema: type[Schema]
     renamed: Mapping[str, str] = field(default_factory=dict)
 
-    def parser(self) -> argparse.ArgumentParser:
+    def parser(self) -> Parser:
         """Hydra's command line under this command's name."""
-        parser = get_args_parser()
-        parser.prog = f"bench {self.name}"
+        parser = Parser(prog=f"bench {self.name}", parents=[get_args_parser()], add_help=False)
+        parser.keys = self.known_keys()
         return parser
 
     def compose(self, arguments: Sequence[str]) -> Composed[Schema]:

@@ -1,4 +1,4 @@
-"""What a process that a launcher starts may take of its host: so many threads, and one GPU.
+"""What a process that a launcher, or ``torchrun``, starts may take of its host: so many threads, and one GPU.
 
 Every worker of a pool would take all cores otherwise, and all would compute on the first GPU.
 """
@@ -6,6 +6,7 @@ Every worker of a pool would take all cores otherwise, and all would compute on 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...errors import UserError
+from ...inference.processors import speaks, take_local_device
+
+logger = logging.getLogger("restorebench")
 
 CORES_OF_A_WORKER = 4
 """Of a host without GPUs, where nobody says how many workers it shall have."""
@@ -130,3 +134,19 @@ def gpus_here() -> list[str]:
     named = os.environ.get(VISIBLE)
     count = torch.cuda.device_count()
     return [name.strip() for name in named.split(",")][:count] if named else [str(gpu) for gpu in range(count)]
+
+
+@contextlib.contextmanager
+def under_torchrun() -> Iterator[None]:
+    """In the block this process is one of those that ``torchrun`` started, if it did: with its own GPU, and silent
+    below warnings unless it is the first."""
+    take_local_device()
+    silent = None if speaks() else logging.Filter()
+    if silent is not None:
+        silent.filter = lambda record: record.levelno >= logging.WARNING  # type: ignore[method-assign]
+        logger.addFilter(silent)
+    try:
+        yield
+    finally:
+        if silent is not None:
+            logger.removeFilter(silent)

@@ -41,7 +41,8 @@ def silence_libraries(environment: MutableMapping[str, str]) -> None:
     if not sys.warnoptions:
         environment[WARNINGS_VARIABLE] = "ignore"
         warnings.simplefilter("ignore")
-        warnings.filterwarnings("default", module=r"restorebench(\.|$)")
+        # Not of every category: what other packages say of their future is attributed to the line that calls them.
+        warnings.filterwarnings("default", category=UserWarning, module=r"restorebench(\.|$)")
 
 
 def is_user_error(error: BaseException) -> bool:

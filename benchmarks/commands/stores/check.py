@@ -16,6 +16,7 @@ from ...store.files import RECORD, cell_folders, is_there
 from ...store.folders import DAMAGED, CellFolder
 from ...store.names import shown
 from ...store.rows import RecordError
+from ..front.parsing import Parser
 
 
 @dataclass
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="bench check results",
         description="Verify a results folder: checksums, ids, names, counts, means computed anew from the rows, and"
         " protocols. The exit code is 0 if everything adds up, else 1. Nothing is written.",

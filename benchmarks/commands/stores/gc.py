@@ -20,6 +20,7 @@ from ...store.folders import DAMAGED, PREVIEWS, CellBusyError, CellFolder
 from ...store.index import Index
 from ...store.names import shown
 from ...store.plans import PLANS, SweepPlan, read_plans
+from ..front.parsing import Parser
 
 MIB = 2**20
 
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="bench gc",
         description="Show the cells of a results folder that no plan of a sweep names, temporary files of killed "
         "processes and orphaned previews. Without --yes nothing is removed. Rows of other tools (bench score --store) "

@@ -7,16 +7,15 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ....reports.analysis.cells import groups, read_cells
-from ....reports.tables.leaderboard import write_leaderboard
-from ....reports.tables.terminal import terminal_table
 from ...errors import UserError
 from ...evaluation.config import DataConfig, RunConfig
-from ...evaluation.scored_images import OtherTool, ScoredImages, check_clean, chosen_task, matched
-from ...protocols.lpips import Lpips
 from ...protocols.protocol import Protocol
 from ...store.folders import Store
+
+if TYPE_CHECKING:
+    from ...protocols.lpips import Lpips
 
 OPTIONS = ("name", "task", "degraded", "sigma", "params", "macs")
 """What goes with --store alone."""
@@ -80,6 +79,11 @@ def store_images(
     Raises:
         UserError, DataError: the images are not those of the task.
     """
+    from ....reports.analysis.cells import groups, read_cells
+    from ....reports.tables.leaderboard import write_leaderboard
+    from ....reports.tables.terminal import terminal_table
+    from ...evaluation.scored_images import OtherTool, ScoredImages, check_clean, chosen_task, matched
+
     own = options.degraded is not None or options.sigma is not None or options.task is None
     config = RunConfig(
         model="",

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ....atomic import write_text, written_whole
-from ....reports.tables.leaderboard import write_leaderboard
 from ...errors import UserError
 from ...store.cells import CheckedCell, read_cell
 from ...store.files import IMAGES, LARGEST_RECORD, LARGEST_TABLE, RECORD, cell_folders, is_there, read_regular
@@ -20,6 +19,7 @@ from ...store.plans import read_plan, read_plans
 from ...store.profiles import FILE_NAME, add_row, read_rows
 from ...store.records import previews_key
 from ...store.rows import RecordError
+from ..front.parsing import Parser
 
 
 @dataclass
@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     merged = Merged()
     for source in sources:
         merge(source, target, merged)
+    from ....reports.tables.leaderboard import write_leaderboard
+
     written = write_leaderboard(target)
     sys.stdout.write("".join(f"{shown(line)}\n" for line in _lines(merged, target)))
     sys.stdout.write("".join(f"written: {path}\n" for path in written))
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="bench merge",
         description="Join results folders: every cell is verified as by `bench check results` and copied with its "
         "images and previews; damaged ones are named and left out. Of a cell that is there twice the one with more "

@@ -8,19 +8,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ....messages import one_line
 from ...errors import UserError
-from ...evaluation.config import RunConfig, run_config
-from ...evaluation.job import Job
-from ...evaluation.plan import RunPlan, make_plan, restricted
 from ...store.facts import CellFacts
 from ...store.folders import CellFolder
 from ...store.index import Index
 from ...store.names import shown
 from ...store.plans import PlannedCell, PlannedJob, SweepPlan, read_plans
+from ..front.parsing import Parser
 from ..front.stderr import in_words, is_told
-from ..run import incomplete, show_results, without_record
+
+if TYPE_CHECKING:
+    from ...evaluation.config import RunConfig
+    from ...evaluation.plan import RunPlan
 
 logger = logging.getLogger("restorebench")
 
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="bench retry",
         description="Run again what failed in the sweep that was started last: cells with images that failed, and jobs "
         "that did not come to an end. What is merely missing is left; the sweep's own line goes on with that. It runs "
@@ -128,6 +130,8 @@ def configuration(job: PlannedJob, results: Path) -> RunConfig:
     Raises:
         UserError: it is no configuration of this version.
     """
+    from ...evaluation.config import run_config
+
     try:
         config = run_config(job.config)
     except (TypeError, AttributeError) as error:  # a key that is not there, or a value in the place of several
@@ -138,6 +142,10 @@ def configuration(job: PlannedJob, results: Path) -> RunConfig:
 
 def retry(failed: Sequence[FailedCells], results: Path) -> int:
     """Run the failed cells again and show the tables in which they stand; the exit code."""
+    from ...evaluation.job import Job
+    from ...evaluation.plan import make_plan, restricted
+    from ..run import incomplete, show_results, without_record
+
     plans: list[tuple[RunPlan, str]] = []
     code = 0
     for each in failed:

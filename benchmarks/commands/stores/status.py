@@ -15,14 +15,13 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from ....reports.analysis.vetting import oddity
-from ....reports.tables.leaderboard import made_by
 from ...errors import UserError
 from ...store.claims import SILENCE_SECONDS, Claim, is_alive, read_claims
 from ...store.facts import CellFacts
 from ...store.index import Index
 from ...store.names import shown
 from ...store.plans import PlannedCell, PlannedJob, SweepPlan, read_plans
+from ..front.parsing import Parser
 
 State = Literal["done", "partial", "running", "failed", "missing"]
 STATES: tuple[State, ...] = ("done", "partial", "running", "failed", "missing")
@@ -125,6 +124,9 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
     if options.watch is not None and not options.watch > 0:
         raise UserError(f"--watch {options.watch:g}: give a number of seconds above 0")
+    from ....reports.analysis.vetting import oddity
+    from ....reports.tables.leaderboard import made_by
+
     index = Index(results, code=made_by(), vet=oddity, writes=False)
     while True:
         state = look(index)
@@ -140,7 +142,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's own parser."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="bench status",
         description="Show per restorer and suite what is done, running (where, since when, images per second, time "
         "left), failed with the reason, and missing of what was planned. The store is only read.",

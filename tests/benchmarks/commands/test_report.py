@@ -6,7 +6,9 @@ import csv
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.store.index import INDEX
@@ -107,3 +109,46 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def two_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working folder of a store with the pictures of two folders, one of them under two protocols."""
+    here = tmp_path_factory.mktemp("folders")
+    random = np.random.default_rng(0)
+    for name in ("harbour", "garden"):
+        for side in ("degraded", "clean"):
+            (here / name / side).mkdir(parents=True)
+            Image.fromarray(random.integers(0, 255, (40, 48, 3), np.uint8)).save(here / name / side / "1.png")
+    for name, protocol in (("harbour", "promptir@1"), ("garden", "promptir@1"), ("garden", "basicsr-rgb@1")):
+        pairs = (f"degraded={here / name}/degraded", f"clean={here / name}/clean", f"results={here / 'results'}")
+        shown = ("previews=none", "progress=false", "device=cpu")
+        assert main(["run", "model=identity", "dataset=folder", f"protocol={protocol}", *pairs, *shown]) == 0
+    return here
+
+
+def test_where_the_store_has_a_suite_several_times_the_message_says_what_chooses(
+    two_folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(two_folders)
+    table = ("report", "table", "--suite", "folder", "--partial", "--format", "markdown")
+    assert main([*table]) == 2
+    said = capsys.readouterr().err
+    options = re.search(r"choose with --data (\S+) or (\S+) and --protocol (\S+) or (\S+)$", said.strip())
+    assert options, said
+    data, protocols = options.groups()[:2], options.groups()[2:]
+    (garden,) = (name for name in data if "garden" in name)
+    (harbour,) = (name for name in data if "harbour" in name)
+    assert main([*table, "--data", harbour]) == 0
+    assert f"{harbour}, protocol promptir@1" in capsys.readouterr().out
+    assert main([*table, "--data", garden]) == 2
+    said = capsys.readouterr().err
+    assert "--data" not in said.partition("choose with")[2]
+    for protocol in protocols:
+        assert protocol in said.partition("choose with --protocol")[2]
+        assert main([*table, "--data", garden, "--protocol", protocol]) == 0
+        assert f"{garden}, protocol {protocol}" in capsys.readouterr().out
+    assert main([*table, "--data", garden[:-1]]) == 2
+    assert f"has no cells of suite folder with --data {garden[:-1]} (did you mean {garden!r}" in capsys.readouterr().err
+    assert main([*table, "--data", harbour, "--protocol", "basicsr-rgb@1"]) == 2
+    assert "has no cells of suite folder with" in capsys.readouterr().err

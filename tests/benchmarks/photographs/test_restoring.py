@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restorebench.benchmarks.photographs.limits import CPU_BYTES
 from restorebench.benchmarks.photographs.photograph import Photograph
-from restorebench.benchmarks.photographs.restoring import CPU_BYTES, PhotographRestorer
+from restorebench.benchmarks.photographs.restoring import PhotographRestorer
 from restorebench.benchmarks.photographs.tiles import Tiling
 from restorebench.models import WeightsInfo, create_model
 from restorebench.models.card import ModelCard, SizeRule, Variant
