@@ -51,7 +51,7 @@ def to_channels_last(network: nn.Module) -> None:
 
 
 def _by_convolution(rows: Tensor, weight: Tensor) -> bool:
-    """Whether a convolution stands in for a product: in inference only, so that gradients and graphs stay as they are."""
+    """Whether a convolution stands in for a product: in inference only: gradients and graphs stay as they are."""
     return (
         rows.device.type == "cpu"
         and rows.dtype == weight.dtype == torch.float32

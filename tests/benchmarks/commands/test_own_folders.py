@@ -76,7 +76,7 @@ def test_of_two_folders_in_one_store_the_table_of_one_is_chosen_by_its_name(
     names = sorted(record.dataset for record in read_records(alone / "results")[0])
     table = ("report", "table", "--suite", "folder", "--format", "csv", "--columns", "psnr")
     assert cli.main([*table]) == 2
-    assert f"choose with --data ({', '.join(names)})" in capsys.readouterr().err
+    assert f"choose with --data {' or '.join(names)}" in capsys.readouterr().err
     for name, seed in zip(names, (1, 2), strict=True):
         assert cli.main([*table, "--data", name]) == 0
         lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
