@@ -9,7 +9,9 @@ from ..model import Number, PaperTable, TableRow
 from ..numbers import MISSING
 
 WIDE = 8
-"""More columns of scores than this are scaled to the width of the text."""
+"""More columns of scores than this are scaled to the width of the text, or set smaller where pages break."""
+ROWS_OF_A_PAGE = 30
+"""More rows than this, with their headings, remarks and footnotes, do not fit on a page in landscape."""
 BOLD = r"\providecommand{\best}[1]{{\fontseries{b}\selectfont #1}}% bold whose digits are as wide as the others"
 
 
@@ -25,7 +27,7 @@ def latex_document(table: PaperTable) -> str:
             r"\usepackage[a4paper,landscape,margin=12mm]{geometry}",
             r"\usepackage{booktabs}",
             r"\usepackage{graphicx}",
-            *([r"\usepackage{longtable}"] if table.long else []),
+            *([r"\usepackage{longtable}"] if _is_paged(table) else []),
             r"\begin{document}",
             latex_body(table).rstrip("\n"),
             *bibliography,
@@ -38,9 +40,13 @@ def latex_document(table: PaperTable) -> str:
 def latex_body(table: PaperTable) -> str:
     """The table: caption, booktabs rules, remarks and footnotes. It needs the packages booktabs and graphicx.
 
-    A table that may run over several pages needs booktabs and longtable.
+    A table that may run over several pages, or has more rows than one holds, needs booktabs and longtable.
     """
-    return _pages(table) if table.long else _float(table)
+    return _pages(table) if _is_paged(table) else _float(table)
+
+
+def _is_paged(table: PaperTable) -> bool:
+    return table.long or sum(len(block.rows) for block in table.blocks) > ROWS_OF_A_PAGE
 
 
 def _float(table: PaperTable) -> str:
@@ -75,16 +81,16 @@ def _pages(table: PaperTable) -> str:
         [
             r"% needs \usepackage{booktabs} and \usepackage{longtable}",
             r"\begingroup\footnotesize",
+            *([r"\scriptsize\setlength{\tabcolsep}{1.2pt}"] if len(table.columns) > WIDE else []),
             BOLD,
             rf"\begin{{longtable}}{{{_alignment(table)}}}",
             rf"\caption{{{latex(table.caption)}}}",
             rf"\label{{tab:{file_stem(table.stem)}}} \\",
-            r"\toprule",
-            *_header(table, signs),
-            r"\endhead",
+            *(line for end in ("first", "") for line in (r"\toprule", *_header(table, signs), rf"\end{end}head")),
             *_lines(table, signs),
             r"\bottomrule",
             r"\end{longtable}",
+            r"\noindent",
             *_below(table, signs),
             r"\endgroup",
             "",
