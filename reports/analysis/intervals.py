@@ -24,6 +24,10 @@ CONFIDENCE = 0.95
 BATCH = 1000
 """Resamples drawn at once, so that a set of thousands of images needs no gigabytes."""
 
+DECIMALS = 12
+"""To which means are compared. Of few clusters many draws are the sample itself in another order; BCa counts how many
+means lie below the sample's, and rounding would put those on either side of it."""
+
 Floats = NDArray[np.float64]
 
 
@@ -110,7 +114,7 @@ def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
             bounds = stats.bootstrap(
                 (sample,),
-                np.mean,
+                _mean,
                 n_resamples=RESAMPLES,
                 confidence_level=CONFIDENCE,
                 method=method,
@@ -120,6 +124,11 @@ def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
         if math.isfinite(bounds.low) and math.isfinite(bounds.high):
             return float(bounds.low), float(bounds.high), method
     raise AssertionError("a percentile interval of finite values is finite")
+
+
+def _mean(values: Floats, axis: int) -> Floats:
+    """Means to `DECIMALS`: those of the same values in another order are equal."""
+    return np.round(np.mean(values, axis=axis), DECIMALS)
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,8 @@ def _clustered_interval(
     cubes = sum(float((part**3).sum()) for part in influence)
     squares = sum(float((part**2).sum()) for part in influence)
     acceleration = cubes / (6 * squares**1.5) if squares > 0 else 0.0
-    below = (np.count_nonzero(means < mean) + 0.5 * np.count_nonzero(means == mean)) / RESAMPLES
+    apart = np.round(means - mean, DECIMALS)
+    below = (np.count_nonzero(apart < 0) + 0.5 * np.count_nonzero(apart == 0)) / RESAMPLES
     tail = (1 - CONFIDENCE) / 2
     levels, method = (tail, 1 - tail), "percentile"
     if 0 < below < 1:
