@@ -110,7 +110,7 @@ def finite(values: Sequence[float]) -> Floats:
 
 def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
     for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
             bounds = stats.bootstrap(
                 (sample,),
