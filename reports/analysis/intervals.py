@@ -14,6 +14,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,7 @@ def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
     raise AssertionError("a percentile interval of finite values is finite")
 
 
-def _mean(values: Floats, axis: int) -> Floats:
+def _mean(values: Floats, axis: int) -> Any:
     """Means to `DECIMALS`: those of the same values in another order are equal."""
     return np.round(np.mean(values, axis=axis), DECIMALS)
 
