@@ -14,6 +14,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ RESAMPLES = 10_000
 CONFIDENCE = 0.95
 BATCH = 1000
 """Resamples drawn at once, so that a set of thousands of images needs no gigabytes."""
+
+DECIMALS = 12
+"""To which means are compared. Of few clusters many draws are the sample itself in another order; BCa counts how many
+means lie below the sample's, and rounding would put those on either side of it."""
 
 Floats = NDArray[np.float64]
 
@@ -106,11 +111,11 @@ def finite(values: Sequence[float]) -> Floats:
 
 def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
     for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", stats.DegenerateDataWarning)
             bounds = stats.bootstrap(
                 (sample,),
-                np.mean,
+                _mean,
                 n_resamples=RESAMPLES,
                 confidence_level=CONFIDENCE,
                 method=method,
@@ -120,6 +125,11 @@ def _scipy_interval(sample: Floats, seed: str) -> tuple[float, float, str]:
         if math.isfinite(bounds.low) and math.isfinite(bounds.high):
             return float(bounds.low), float(bounds.high), method
     raise AssertionError("a percentile interval of finite values is finite")
+
+
+def _mean(values: Floats, axis: int) -> Any:
+    """Means to `DECIMALS`: those of the same values in another order are equal."""
+    return np.round(np.mean(values, axis=axis), DECIMALS)
 
 
 @dataclass(frozen=True)
@@ -169,7 +179,8 @@ def _clustered_interval(
     cubes = sum(float((part**3).sum()) for part in influence)
     squares = sum(float((part**2).sum()) for part in influence)
     acceleration = cubes / (6 * squares**1.5) if squares > 0 else 0.0
-    below = (np.count_nonzero(means < mean) + 0.5 * np.count_nonzero(means == mean)) / RESAMPLES
+    apart = np.round(means - mean, DECIMALS)
+    below = (np.count_nonzero(apart < 0) + 0.5 * np.count_nonzero(apart == 0)) / RESAMPLES
     tail = (1 - CONFIDENCE) / 2
     levels, method = (tail, 1 - tail), "percentile"
     if 0 < below < 1:

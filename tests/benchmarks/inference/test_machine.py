@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -82,11 +83,30 @@ def test_a_watch_sees_the_processors_that_another_process_takes() -> None:
     assert seen.seconds >= 1.0
 
 
-def test_threads_sleep_at_barriers_unless_the_user_says_otherwise() -> None:
+@pytest.mark.parametrize(
+    ("bundled", "chosen"),
+    [
+        ("torch/lib/libgomp.so.1", {"GOMP_SPINCOUNT": "10000"}),
+        ("torch.libs/libgomp-a34b3233.so.1.0.0", {"GOMP_SPINCOUNT": "10000"}),
+        ("torch/lib/libomp.dylib", {"OMP_WAIT_POLICY": "PASSIVE"}),
+        ("torch/lib/libtorch_cpu.so", {"OMP_WAIT_POLICY": "PASSIVE"}),
+    ],
+)
+def test_threads_spin_for_a_moment_where_that_can_be_said_and_else_sleep(
+    bundled: str, chosen: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch/__init__.py", bundled):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
     environment: dict[str, str] = {}
     choose_waiting(environment)
-    assert environment == {"OMP_WAIT_POLICY": "PASSIVE"}
-    assert waiting(environment) == "OMP_WAIT_POLICY=PASSIVE"
+    assert environment == chosen
+    assert waiting(environment) == "=".join(*chosen.items())
+
+
+def test_the_users_own_way_of_waiting_wins() -> None:
     for name, value in (("OMP_WAIT_POLICY", "ACTIVE"), ("GOMP_SPINCOUNT", "1000"), ("KMP_BLOCKTIME", "200")):
         environment = {name: value}
         choose_waiting(environment)
@@ -97,17 +117,23 @@ def test_threads_sleep_at_barriers_unless_the_user_says_otherwise() -> None:
 def test_the_program_chooses_before_torch_loads_and_a_library_does_not() -> None:
     script = """
 import os, sys
-os.environ.pop("OMP_WAIT_POLICY", None)
+for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+    os.environ.pop(name, None)
+before = dict(os.environ)
 import restorebench
 from restorebench.benchmarks.commands import main
-assert "OMP_WAIT_POLICY" not in os.environ
+assert os.environ == before
 sys.argv = ["bench", "--help"]
 try:
     main.main()
 except SystemExit:
     pass
 assert "torch" not in sys.modules
-print(os.environ.get("OMP_WAIT_POLICY"))
+chosen = dict(os.environ)
+from restorebench.benchmarks.inference.waiting import choose_waiting, waiting
+choose_waiting(before)
+assert waiting(before) == waiting(chosen)
+print(waiting(chosen))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-1] == "PASSIVE"
+    assert done.stdout.split()[-1] in ("GOMP_SPINCOUNT=10000", "OMP_WAIT_POLICY=PASSIVE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import warnings
 
 import numpy as np
@@ -94,3 +95,21 @@ def test_no_warning_reaches_the_user() -> None:
         warnings.simplefilter("error")
         mean_interval([1.0, 1.0, 1.0, 2.0], seed="a")
         mean_interval([1.0, 2.0], seed="a")
+
+
+@pytest.mark.parametrize(
+    "values", [(28.67, 29.83, 28.27, 20.37), (28.52, 29.21, 28.34, 22.46), (0.1, 0.2, 0.3, 0.7), (-0.3, 0.1, 0.2, 0.6)]
+)
+def test_of_two_clusters_the_interval_is_from_one_to_the_other(values: tuple[float, ...]) -> None:
+    interval = average_interval([values], seed="two", clusters=[["a", "a", "b", "b"]])
+    means = sorted((statistics.fmean(values[:2]), statistics.fmean(values[2:])))
+    assert (interval.low, interval.high) == pytest.approx(tuple(means))
+
+
+@pytest.mark.parametrize("shift", [0.0, 20.1, 33.37, -0.2])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_three_values_that_lie_evenly_have_an_even_interval(shift: float, clustered: bool) -> None:
+    values = [shift + each for each in (0.1, 0.2, 0.3)]
+    clusters = [["a", "a", "b", "b", "c", "c"]] if clustered else None
+    interval = average_interval([sorted(values * 2) if clustered else values], seed="three", clusters=clusters)
+    assert (interval.low, interval.high) == pytest.approx((values[0], values[-1]))
