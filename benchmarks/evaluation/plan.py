@@ -25,6 +25,7 @@ from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol
 from ..store.folders import Store
+from ..store.names import restorer_name
 from ..store.plans import PlannedCell, PlannedJob, SweepPlan
 from ..store.records import previews_key
 from .cells import Cell
@@ -156,7 +157,7 @@ def planned_job(plan: RunPlan) -> PlannedJob:
     cells = [(data, plan.cell(data)) for data in plan.suite.data]
     own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
     return PlannedJob(
-        restorer=f"{plan.card.title} ({plan.variant}{own})",
+        restorer=restorer_name(plan.card.title, f"{plan.variant}{own}"),
         protocol=str(plan.protocol),
         config=plan.config,
         cells=tuple(
