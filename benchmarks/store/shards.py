@@ -161,8 +161,12 @@ class HeldShard:
     def release(self) -> None:
         """Give the shard back, finished or not."""
         self._stop()
-        self._file.close()
-        self._lock.release()
+        try:
+            self._file.close()
+        except OSError as error:  # of a row that could not be written, which was said when it was added
+            logger.debug("%s: %s", self.path, error)
+        finally:
+            self._lock.release()
 
     def _stop(self) -> None:
         self._stopped.set()
