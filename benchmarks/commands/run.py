@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from ..evaluation.config import RUN_CONFIG, RunConfig
 from ..inference.processors import speaks, worker_threads
+from ..store.names import restorer_name
 from .front.help import asks_for_help, help_text
 from .front.hydra import HydraCommand
 from .front.jobs import Jobs
@@ -174,8 +175,9 @@ def without_record(plan: RunPlan) -> list[FailedCell]:
     cells = [plan.cell(data) for data in plan.suite.data]
     folders = [plan.store.cell(cell.suite, cell.model, cell.id) for cell in cells]
     own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
+    name = restorer_name(plan.card.title, f"{plan.variant}{own}")
     return [
-        FailedCell(cell.suite, str(plan.protocol), f"{plan.card.title} ({plan.variant}{own})", cell.task.label)
+        FailedCell(cell.suite, str(plan.protocol), name, cell.task.label)
         for cell, folder in zip(cells, folders, strict=True)
         if folder.checked() is None
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ from ..protocols.catalogue import get_protocol
 from ..protocols.lpips import LpipsChoice, choose_lpips
 from ..protocols.protocol import Protocol
 from ..store.folders import Store
+from ..store.names import restorer_name
 from ..store.plans import PlannedCell, PlannedJob, SweepPlan
 from ..store.records import previews_key
 from .cells import Cell
@@ -32,6 +34,8 @@ from .config import Overwrite, RunConfig, check_overwrite
 from .pictures.image_files import ImageFormat, image_format
 from .pictures.previews import preview_count
 from .progress import check_tensorboard
+
+logger = logging.getLogger("restorebench")
 
 DEFAULT_SUITE = "5d"
 """What is run where ``tasks`` is not given; images of the user's own are then one task, ``OWN_TASK``."""
@@ -144,11 +148,17 @@ class KeptPlans:
             kept.write(root)
 
     def finish(self, failures: Sequence[tuple[RunPlan, str]]) -> None:
-        """Note that the command has come to its end, and which jobs have not, and why."""
+        """Note that the command has come to its end, and which jobs have not, and why.
+
+        A store that cannot be written to any more (a full disk) keeps the plan of its beginning, which is said.
+        """
         reasons: Mapping[int, str] = {id(plan): reason for plan, reason in failures}
         for root, jobs in self._jobs.items():
             by_place = {place: reasons[id(plan)] for place, plan in enumerate(jobs) if id(plan) in reasons}
-            self._kept[root].finished(by_place).write(root)
+            try:
+                self._kept[root].finished(by_place).write(root)
+            except OSError as error:
+                logger.warning("%s: the sweep's end is not noted in its plan: %s", root, error.strerror or error)
 
 
 def planned_job(plan: RunPlan) -> PlannedJob:
@@ -156,7 +166,7 @@ def planned_job(plan: RunPlan) -> PlannedJob:
     cells = [(data, plan.cell(data)) for data in plan.suite.data]
     own = f", {plan.weights.provenance}" if plan.card.source and plan.variant != plan.weights.provenance else ""
     return PlannedJob(
-        restorer=f"{plan.card.title} ({plan.variant}{own})",
+        restorer=restorer_name(plan.card.title, f"{plan.variant}{own}"),
         protocol=str(plan.protocol),
         config=plan.config,
         cells=tuple(

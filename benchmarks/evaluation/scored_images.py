@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...datasets.errors import DataError
 from ...datasets.files.images import FORMATS, read_image
-from ...datasets.files.pairing import Partners
+from ...datasets.files.pairing import NO_PARTNER, partnership
 from ...datasets.samples import Sample, TaskData
 from ...datasets.suites import ResolvedSuite
 from ...datasets.tasks import Suite, Task
@@ -165,19 +165,19 @@ def chosen_task(config: RunConfig, protocols: Sequence[Protocol]) -> tuple[Suite
 
 
 def matched(folder: Path, data: TaskData) -> dict[str, Path]:
-    """The restored image of each sample that has one.
+    """The restored image of each sample that has one, under the name by which it is saved here, or paired as elsewhere.
 
     Raises:
-        UserError: an image that fits none of the set, or several that fit one: they are of another set.
+        UserError, DataError: an image that fits none of the set, or several that fit one: they are of another set.
     """
     saved = {PurePath(file).stem: name for name, file in file_names(data.names, "npy").items()}
-    partners, found, strange = Partners(data.names), dict[str, Path](), list[str]()
-    for file in image_names(folder, READABLE):
-        try:
-            name = saved.get(PurePath(file).stem) or partners.find(file)
-        except DataError as error:
-            raise UserError(f"{folder / file}: {error}") from error
+    files, found, strange = image_names(folder, READABLE), dict[str, Path](), list[str]()
+    pairing = partnership([file for file in files if PurePath(file).stem not in saved], data.names, data.task.key)
+    for file in files:
+        name = saved.get(PurePath(file).stem) or pairing.clean.get(file)
         if name is None:
+            if not pairing.problems[file].startswith(NO_PARTNER):
+                raise UserError(f"{folder / file}: {pairing.problems[file]}")
             strange.append(file)
         elif name in found:
             raise UserError(f"{folder}: {found[name].name} and {file} are both images of {name}; keep one of them")
@@ -198,9 +198,9 @@ def check_clean(folder: Path, data: TaskData) -> None:
     Raises:
         UserError, DataError: one is another image, or cannot be read.
     """
-    partners = Partners(image_names(folder, tuple(FORMATS)))
+    pairing = partnership(data.names, image_names(folder, tuple(FORMATS)), str(folder))
     for index, name in enumerate(data.names):
-        own = partners.find(name)
+        own = pairing.clean.get(name)
         if own is not None and not np.array_equal(read_image(folder / own), data[index].clean):
             raise UserError(f"{folder / own} is not the clean image of {name} in {data.task.key}: leave --clean out")
 

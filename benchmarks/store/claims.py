@@ -3,8 +3,9 @@
 A worker holds the operating system's lock of its shard (``<number>.lock``) as long as it lives, and writes into the
 claim who it is and, every few seconds, that it still is (the heartbeat). On the worker's own host the lock decides
 whether it lives: it is gone with the process, however that ends. Network file systems lose locks, and those of dead
-hosts can stay: what another host says is believed until its heartbeat has been silent for `SILENCE_SECONDS`. The
-clocks of hosts that share a store must agree within that time.
+hosts can stay: what another host says is believed until its heartbeat has been silent for `SILENCE_SECONDS`. That is
+measured by when the claim's file was written, and by the clock of the file system that has it: the clocks of hosts that
+share a store need not agree.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -51,6 +53,7 @@ class Claim:
         finished: every image of the shard has its row; nobody holds it any longer.
         token: tells this claim from all others of the shard.
         path: the file that it was read from; it is not written.
+        changed: when that file was written, in seconds by its file system's clock; it is not written either.
     """
 
     suite: str = ""
@@ -70,6 +73,7 @@ class Claim:
     finished: bool = False
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     path: Path | None = None
+    changed: float | None = field(default=None, compare=False)
 
     @property
     def seconds(self) -> float:
@@ -85,8 +89,16 @@ class Claim:
 
     @property
     def silent_seconds(self) -> float:
-        """Since the last heartbeat, by this machine's clock."""
-        return (datetime.now(UTC) - datetime.fromisoformat(self.heartbeat)).total_seconds()
+        """Since the last heartbeat, if this machine's clock is that of the file system."""
+        return self.silence(time.time())
+
+    def silence(self, now: float) -> float:
+        """Seconds since the last heartbeat.
+
+        Args:
+            now: the time by the clock of the claim's file system.
+        """
+        return now - (datetime.fromisoformat(self.heartbeat).timestamp() if self.changed is None else self.changed)
 
     @property
     def is_of_this_host(self) -> bool:
@@ -115,15 +127,16 @@ def lock_path(cell: Path, shard: int) -> Path:
 
 def write_claim(claim: Claim, path: Path) -> None:
     """Write a claim whole; not synced, for a claim means nothing when the machine has lost its power."""
-    values = {name: value for name, value in asdict(claim).items() if name != "path"}
+    values = {name: value for name, value in asdict(claim).items() if name not in _UNWRITTEN}
     write_unsynced(path, json.dumps(values) + "\n")
 
 
 def read_claim(path: Path) -> Claim | None:
     """The claim in a file; None where there is none, or none that a worker of this version wrote."""
     try:
+        changed = path.lstat().st_mtime
         values = json.loads(read_regular(path, LARGEST_CLAIM).decode("utf-8"))
-        kinds = {each.name: type(_SAMPLE[each.name]) for each in fields(Claim) if each.name != "path"}
+        kinds = {each.name: type(_SAMPLE[each.name]) for each in fields(Claim) if each.name not in _UNWRITTEN}
         if not isinstance(values, dict) or values.keys() != kinds.keys():
             return None
         if any(type(values[name]) is not kind for name, kind in kinds.items()):
@@ -131,18 +144,19 @@ def read_claim(path: Path) -> Claim | None:
         for name in ("started", "heartbeat"):
             if datetime.fromisoformat(values[name]).tzinfo is None:
                 return None
-        return Claim(**values, path=path)
-    except (FileNotFoundError, RecordError, ValueError, RecursionError):
+        return Claim(**values, path=path, changed=changed)
+    except (OSError, RecordError, ValueError, RecursionError):
         return None
 
 
+_UNWRITTEN = ("path", "changed")
 _SAMPLE = asdict(Claim(cell="", shard=0, shards=1, total=0))
 
 
 def cell_claims(cell: Path) -> list[Claim]:
     """The claims in a cell's folder, by the number of the shard."""
     found: list[Claim] = []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+    with contextlib.suppress(OSError):  # gone meanwhile, as when its cell is finished, or not ours to read
         with os.scandir(cell / SHARDS) as entries:
             names = [entry.name for entry in entries if entry.name.endswith(CLAIM_SUFFIX)]
         found = [claim for name in names if (claim := read_claim(cell / SHARDS / name))]
@@ -154,16 +168,20 @@ def read_claims(results: Path) -> list[Claim]:
     return [claim for folder in cell_folders(results)[0] for claim in cell_claims(folder)]
 
 
-def is_alive(claim: Claim) -> bool:
+def is_alive(claim: Claim, now: float | None = None) -> bool:
     """Whether a worker still computes what it claimed.
 
     On its own host the operating system's lock decides; of another host, whether the heartbeat is younger than
     `SILENCE_SECONDS`.
+
+    Args:
+        claim: of the worker.
+        now: the time by the clock of the claim's file system; None where it is this machine's.
     """
     if claim.finished:
         return False
     if not claim.is_of_this_host:
-        return claim.silent_seconds < SILENCE_SECONDS
+        return (claim.silent_seconds if now is None else claim.silence(now)) < SILENCE_SECONDS
     return claim.path is not None and _is_locked(claim.path.with_suffix(LOCK_SUFFIX))
 
 

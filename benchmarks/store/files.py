@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...atomic import part_name
+from ...atomic import naming, part_name
 from .rows import RecordError
 
 RECORD = "record.json"
@@ -64,9 +64,10 @@ def write_unsynced(path: Path, text: str) -> None:
     """Write a text whole, without waiting for the disk: for what means nothing after the machine has lost its power."""
     part = path.with_name(part_name())
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        part.replace(path)
+        with naming(path):
+            with part.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -111,6 +111,11 @@ def is_label(name: str) -> bool:
     return _LABEL.fullmatch(name) is not None
 
 
+def restorer_name(title: str, variant: str) -> str:
+    """What lists call a restorer: its title with the variant, unless that is the same word, as the input's is."""
+    return title if title.casefold() == variant.casefold() else f"{title} ({variant})"
+
+
 def is_title(text: str) -> bool:
     """Whether a text for people, which may be empty, is one line of at most 200 characters that print."""
     return len(text) <= 200 and text.isprintable()

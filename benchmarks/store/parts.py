@@ -349,7 +349,7 @@ def _part_of(part: type[Part], values: object, where: str) -> Part:
 def _form(part: type[Any]) -> tuple[dict[str, Field[Any]], list[str], dict[str, tuple[Any, frozenset[type]]]]:
     """Fields of a part, those that must be there, and the type of each with what is `_exact` for it."""
     known = _known_fields(part)  # type: ignore[arg-type]
-    kinds = {name: (kind, _exact(kind)) for name, kind in _kinds(part).items() if name in known}
+    kinds = {name: (kind, _exact(kind)) for name, kind in _kinds(part).items() if name in known}  # type: ignore[arg-type]
     return known, [name for name, each in known.items() if LEFT_OUT not in each.metadata], kinds
 
 

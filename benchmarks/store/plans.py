@@ -145,12 +145,13 @@ def read_plan(path: Path) -> SweepPlan:
     """
     try:
         values = json.loads(read_regular(path, LARGEST_PLAN).decode("utf-8"))
+        version = values.get("version") if isinstance(values, dict) else None
+        if version != PLAN_VERSION and type(version) is int:  # whose fields and checksum may be others
+            raise RecordError(f"plan of version {repr(version)[:20]}, this restorebench reads {PLAN_VERSION}")
         stated = values.pop(CHECKSUM, None) if isinstance(values, dict) else None
         if stated != hashlib.sha256(canonical(values)).hexdigest():
             raise RecordError("its checksum is that of other values: it was changed or damaged")
         plan: SweepPlan = decoded(SweepPlan, values, "")
-        if plan.version != PLAN_VERSION:
-            raise RecordError(f"plan of version {plan.version}, this restorebench reads {PLAN_VERSION}")
         for name in (plan.started, *filter(None, [plan.ended])):
             datetime.fromisoformat(name)
     except (ValueError, RecursionError) as error:

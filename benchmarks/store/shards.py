@@ -41,7 +41,7 @@ from .claims import (
     write_claim,
 )
 from .files import IMAGES, LARGEST_RECORD, LARGEST_TABLE, TABLE_SUFFIX, is_there, listed, read_regular, write_unsynced
-from .folders import CellFolder
+from .folders import OWNER, CellFolder
 from .rows import ImageRow, RecordError, in_order, read_table, table
 
 logger = logging.getLogger("restorebench")
@@ -161,8 +161,12 @@ class HeldShard:
     def release(self) -> None:
         """Give the shard back, finished or not."""
         self._stop()
-        self._file.close()
-        self._lock.release()
+        try:
+            self._file.close()
+        except OSError as error:  # of a row that could not be written, which was said when it was added
+            logger.debug("%s: %s", self.path, error)
+        finally:
+            self._lock.release()
 
     def _stop(self) -> None:
         self._stopped.set()
@@ -229,7 +233,15 @@ class SharedCell:
 
     def workers(self) -> list[Claim]:
         """The claims of those that compute it now."""
-        return [claim for claim in cell_claims(self.folder.path) if is_alive(claim)]
+        moment = self._time()
+        return [claim for claim in cell_claims(self.folder.path) if is_alive(claim, moment)]
+
+    def _time(self) -> float:
+        """The time by the file system's clock, in seconds: who took the cell's lock just now wrote who it is."""
+        try:
+            return (self.folder.path / OWNER).lstat().st_mtime
+        except FileNotFoundError:
+            return time.time()
 
     def open(self, keep: Sequence[ImageRow], missing: Sequence[str], count: int) -> Division:
         """Begin to compute `missing` in `count` shards; rows to keep are the cell's, others are dropped."""
@@ -244,12 +256,13 @@ class SharedCell:
 
     def claim(self, division: Division) -> HeldShard | None:
         """Take the first shard that is free: nobody's, or that of a worker that is gone; None where there is none."""
+        moment = self._time()
         for shard in range(len(division.shards)):
             before = read_claim(claim_path(self.folder.path, shard))
             if before is not None and before.finished:
                 continue
             elsewhere = before is not None and not before.is_of_this_host
-            if elsewhere and before is not None and before.silent_seconds < SILENCE_SECONDS:
+            if elsewhere and before is not None and before.silence(moment) < SILENCE_SECONDS:
                 continue
             lock = self._locked(shard, broken=elsewhere)
             if lock is not None:

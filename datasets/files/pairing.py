@@ -118,6 +118,10 @@ class Partners:
         return None
 
 
+NO_PARTNER = "no clean image for it"
+"""Begins the problem of a name to which none belongs; of others several fit."""
+
+
 @dataclass(frozen=True)
 class Partnership:
     """Which clean name belongs to which degraded one.
@@ -166,7 +170,7 @@ def partnership(degraded: Sequence[str], clean: Sequence[str], place: str) -> Pa
             problems[name] = str(error)
             continue
         if partner is None:
-            problems[name] = f"no clean image for it in {place}"
+            problems[name] = f"{NO_PARTNER} in {place}"
         else:
             found[name] = partner
     return _without_doubles(found, problems)
@@ -177,7 +181,7 @@ def _without_doubles(found: dict[str, str], problems: dict[str, str]) -> Partner
     exact = {clean for name, clean in found.items() if stem(name) == stem(clean)}
     for name, clean in list(found.items()):
         if clean in exact and _by_beginning(name, clean):
-            problems[name] = f"no clean image for it: {clean} is that of another image of this name"
+            problems[name] = f"{NO_PARTNER}: {clean} is that of another image of this name"
             del found[name]
     loose = {name: clean for name, clean in found.items() if stem(name) != stem(clean)}
     return Partnership(found, problems, _rule_note(loose, "folders, the word for their role or what follows a _"))

@@ -103,7 +103,7 @@ def find(results: Path, keep: int | None = None) -> Garbage:
     garbage = Garbage(parts=_parts(results), plans=[_file(results, plan) for plan in plans if plan not in kept])
     needed = {cell.previews for plan in kept for _, cell in plan.cells}
     named = {cell.place for plan in kept for _, cell in plan.cells}
-    foreign = 0
+    foreign, unknown = 0, False
     for folder in cell_folders(results)[0]:
         place = (folder.parent.parent.name, folder.parent.name, folder.name)
         known = facts.get(place)
@@ -115,6 +115,7 @@ def find(results: Path, keep: int | None = None) -> Garbage:
             foreign += 1
         elif any(map(is_alive, cell_claims(folder))):
             garbage.remarks.append(f"{folder}: no plan names it, and it is being computed")
+            unknown |= known is None
         elif known_to_the_end:
             garbage.cells[folder] = _described(known, folder)
             continue
@@ -126,7 +127,8 @@ def find(results: Path, keep: int | None = None) -> Garbage:
         garbage.remarks.append("a sweep has more jobs than are planned beforehand, so that every cell stays")
     if foreign:
         garbage.remarks.append(f"{foreign} rows of other tools, which no sweep computes, stay")
-    garbage.previews.extend(_orphans(results, needed) if known_to_the_end else [])
+    # Which previews a cell without record and plan has is known to who computes it alone.
+    garbage.previews.extend(_orphans(results, needed) if known_to_the_end and not unknown else [])
     return garbage
 
 

@@ -87,13 +87,13 @@ def last_plan(results: Path) -> SweepPlan:
     """The plan of the sweep that was started last.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or one cannot be read, so that nobody knows which was the last.
     """
     if not results.is_dir():
         raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
     plans, problems = read_plans(results)
-    for problem in problems:
-        logger.warning("left out: %s", shown(problem))
+    if problems:
+        raise UserError(f"{problems[0]}; whether it was started last is not known: move it away if it was not")
     if not plans:
         raise UserError(f"{results} holds no plan of a sweep: bench run writes one when it starts")
     return plans[-1]

@@ -19,7 +19,7 @@ from ...errors import UserError
 from ...store.claims import SILENCE_SECONDS, Claim, is_alive, read_claims
 from ...store.facts import CellFacts
 from ...store.index import Index
-from ...store.names import shown
+from ...store.names import restorer_name, shown
 from ...store.plans import PlannedCell, PlannedJob, SweepPlan, read_plans
 from ..front.parsing import Parser
 
@@ -202,7 +202,7 @@ def cell_state(
     alive = [claim for claim in claims if is_alive(claim)]
     suite, model, cell = place
     job, asked = plan or (None, None)
-    restorer = f"{facts.title} ({facts.variant})" if facts else job.restorer if job else model
+    restorer = restorer_name(facts.title, facts.variant) if facts else job.restorer if job else model
     task = facts.task_key if facts else asked.task if asked else claims[0].task
     # Shards that nobody holds keep their rows, and whoever comes next goes on with them.
     images = facts.scored if facts else sum(claim.done for claim in claims)

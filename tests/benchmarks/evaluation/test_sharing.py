@@ -6,13 +6,12 @@ import contextlib
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -62,12 +61,12 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [f"model={folder / 'slow.py'}:Slow", "weights=none", *images, "device=cpu", "metrics=[psnr,ssim]"]
 
 
-def started(line: list[str], results: Path, *more: str) -> BaseProcess:
+def started(line: list[str], results: Path, *more: str, output: Path | None = None) -> BaseProcess:
     """``bench run`` in a process of its own: the fork of a server that has imported it, so that it starts at once."""
     context: Any = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["restorebench.benchmarks.commands.run"])
     arguments = ["run", *line, f"results={results}", *more]
-    process: BaseProcess = context.Process(target=_bench, args=(arguments, results.parent / "output.txt"))
+    process: BaseProcess = context.Process(target=_bench, args=(arguments, output or results.parent / "output.txt"))
     process.start()
     _started.append(process)
     return process
@@ -214,6 +213,50 @@ def test_sigterm_ends_a_run_as_ctrl_c_does_and_the_same_line_goes_on(
         assert sum(record.computed for record in read_records(results)[0]) <= 3 * IMAGES - kept
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own that a run can fill."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """A file that takes all that is left, to the last byte."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1024))
+    return filler
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_is_full_in_the_middle_of_a_shard_costs_no_row_that_was_written(
+    line: list[str], whole: Path, small_disk: Path, tmp_path: Path, workers: int
+) -> None:
+    results, output = small_disk / "results", tmp_path / "output.txt"
+    process = started(line, results, f"workers={workers}", "shards=4", output=output)
+    wait_until(lambda: sum(claim.done for claim in read_claims(results)) > 2)
+    filler = fill(small_disk)
+    assert ended(process) == 1
+    said = output.read_text()
+    assert "Traceback" not in said
+    assert re.search(
+        rf"^bench: {small_disk}/.*: No space left on device; what is complete is kept", said.splitlines()[-1]
+    ), said
+    assert not any(map(is_alive, read_claims(results)))
+    filler.unlink()
+    output.unlink()
+    assert ended(started(line, results, "shards=2", output=output)) == 0, output.read_text()
+    assert_same(results, whole)
+    assert sum(record.computed for record in read_records(results)[0]) < 3 * IMAGES
+
+
 def test_a_shard_of_a_silent_host_is_taken_over_and_one_of_a_live_host_is_waited_for(
     line: list[str], whole: Path, tmp_path: Path
 ) -> None:
@@ -226,14 +269,15 @@ def test_a_shard_of_a_silent_host_is_taken_over_and_one_of_a_live_host_is_waited
     assert claim.path is not None
     cell, last = claim.path.parents[1], claim.shards - 1
     elsewhere = Claim(cell=claim.cell, shard=last, shards=claim.shards, total=6, host="elsewhere")
-    elsewhere = replace(elsewhere, heartbeat=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())  # of a live host
     write_claim(elsewhere, claim_path(cell, last))
+    alive = time.time() + 600
+    os.utime(claim_path(cell, last), (alive, alive))
     again = started(line, results, "shards=4")
     wait_until(lambda: len(stored(results, "record.json")) == 2)
     time.sleep(1)
     assert again.exitcode is None  # it has done what it could, and waits for the other host
     assert not (cell / "record.json").exists()
-    write_claim(replace(elsewhere, heartbeat="2026-01-01T00:00:00+00:00"), claim_path(cell, last))
+    os.utime(claim_path(cell, last), (0, 0))
     assert ended(again) == 0
     assert_same(results, whole)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,7 +50,9 @@ def cell(tmp_path: Path) -> Path:
 
 def claimed(cell: Path, **values: object) -> Claim:
     """A claim as it is read back from the store."""
-    write_claim(Claim(cell=CELL, shard=1, shards=3, total=7, **values), claim_path(cell, 1))  # type: ignore[arg-type]
+    claim = Claim(cell=CELL, shard=1, shards=3, total=7, **values)  # type: ignore[arg-type]
+    write_claim(claim, claim_path(cell, 1))
+    os.utime(claim_path(cell, 1), (datetime.fromisoformat(claim.heartbeat).timestamp(),) * 2)
     (read,) = read_claims(cell.parents[2])
     return read
 
@@ -92,6 +95,20 @@ def test_of_another_host_the_heartbeat_decides(cell: Path) -> None:
     # The lock of a dead host may stay on its file server; one of this host says nothing of the other.
     with FileLock(lock_path(cell, 1), timeout=0):
         assert not is_alive(claimed(cell, host="elsewhere", heartbeat=ago(SILENCE_SECONDS + 5)))
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_a_clock_that_is_an_hour_off_makes_no_host_dead_or_alive(cell: Path, off: float) -> None:
+    """What another host says of the time is by its clock; when it said so, by that of the file system."""
+    written = Claim(cell=CELL, shard=1, shards=3, total=7, host="elsewhere", started=ago(off + 9), heartbeat=ago(off))
+    write_claim(written, claim_path(cell, 1))
+    (claim,) = read_claims(cell.parents[2])
+    assert is_alive(claim)
+    assert claim.seconds == pytest.approx(9, abs=0.1)
+    silent = time.time() - SILENCE_SECONDS - 5
+    os.utime(claim_path(cell, 1), (silent, silent))
+    (claim,) = read_claims(cell.parents[2])
+    assert not is_alive(claim)
 
 
 def test_a_finished_shard_has_no_worker(cell: Path) -> None:

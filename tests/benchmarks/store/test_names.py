@@ -19,6 +19,7 @@ from restorebench.benchmarks.store.names import (
     is_folder_name,
     is_label,
     preview_name,
+    restorer_name,
     shown,
     unescaped,
 )
@@ -183,3 +184,8 @@ def test_a_cell_with_odd_names_is_stored_and_read_whole(tmp_path: Path) -> None:
 def test_what_is_no_name_of_a_folder_is_refused(name: str) -> None:
     assert not is_folder_name(name)
     assert not is_label(name)
+
+
+def test_a_restorer_whose_title_is_its_variant_is_named_once() -> None:
+    assert restorer_name("Input", "input") == "Input"
+    assert restorer_name("RBaIR", "tiny") == "RBaIR (tiny)"

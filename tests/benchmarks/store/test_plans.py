@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def test_a_changed_plan_is_named(tmp_path: Path) -> None:
     plans, problems = read_plans(tmp_path)
     assert plans == []
     assert str(path) in problems[0]
+
+
+def test_a_plan_of_a_later_version_is_called_so_whatever_it_holds(tmp_path: Path) -> None:
+    path = PLAN.write(tmp_path)
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "version": 2, "priority": "high", "jobs": {"by": "name"}}))
+    with pytest.raises(RecordError, match="plan of version 2, this restorebench reads 1"):
+        read_plan(path)
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:

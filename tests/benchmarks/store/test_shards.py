@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +68,7 @@ def change(cell: SharedCell, shard: int, **values: object) -> None:
     """Another worker's words in a claim."""
     path = claim_path(cell.folder.path, shard)
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    os.utime(path, (datetime.fromisoformat(json.loads(path.read_text())["heartbeat"]).timestamp(),) * 2)
 
 
 def ago(seconds: float) -> str:
@@ -151,6 +154,25 @@ def test_a_shard_of_another_host_is_its_own_until_its_heartbeat_is_silent(folder
     again = claimed(cell)
     assert again is not None
     assert again.names == NAMES[2:]
+    again.release()
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_clocks_that_disagree_take_no_shard_from_anybody(
+    folder: CellFolder, monkeypatch: pytest.MonkeyPatch, off: float
+) -> None:
+    """This host's clock is an hour off that of the file system and of the host that has the shard."""
+    cell = opened(folder, 1)
+    shard = claimed(cell)
+    assert shard is not None
+    shard.release()
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + off)
+    change(cell, 0, host="elsewhere", heartbeat=ago(SILENCE_SECONDS / 2))
+    assert claimed(cell) is None
+    change(cell, 0, heartbeat=ago(SILENCE_SECONDS + 5))
+    again = claimed(cell)
+    assert again is not None
     again.release()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from restorebench.atomic import part_name
 from restorebench.benchmarks.store.cells import read_cell, read_cells
+from restorebench.benchmarks.store.claims import SHARDS, Claim, claim_path, write_claim
 from restorebench.benchmarks.store.folders import CellFolder
 from restorebench.benchmarks.store.plans import PlannedCell, PlannedJob, SweepPlan, read_plans
 from restorebench.benchmarks.store.records import previews_key
@@ -132,6 +134,21 @@ def test_a_cell_that_is_being_computed_stays(store: Path, bench_here: Bench, tmp
     assert f"not removed: {busy.relative_to(tmp_path)}: " in done.stdout
     assert read_cell(busy).record.complete
     assert not free.exists()
+
+
+def test_the_previews_of_a_cell_that_is_being_computed_stay(store: Path, bench_here: Bench, tmp_path: Path) -> None:
+    """A script's, which has no plan, on images that no other cell has: no record says yet which previews it has."""
+    plan_of(sorted(store.glob("3d/rbair/*"))).write(store)
+    pictures = store / "previews" / "fedcba9876543210" / "clean"
+    pictures.mkdir(parents=True)
+    busy = store / "folder" / "kbnet" / "0123456789abcdef"
+    (busy / SHARDS).mkdir(parents=True)
+    write_claim(Claim(cell=busy.name, shard=0, shards=1, total=4, host="node-7"), claim_path(busy, 0))
+    assert bench_here("gc", "--yes", cwd=tmp_path).returncode == 0
+    assert pictures.exists()
+    shutil.rmtree(busy)
+    assert bench_here("gc", "--yes", cwd=tmp_path).returncode == 0
+    assert not pictures.exists()
 
 
 def test_a_plan_that_cannot_be_read_is_one_line_and_nothing_is_removed(

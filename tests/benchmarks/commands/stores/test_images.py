@@ -158,6 +158,30 @@ def test_what_does_not_go_together_is_one_line(
     assert not list(tmp_path.glob("results/*/*"))
 
 
+@pytest.mark.parametrize("named", ["Restored_{}", "out/{}-result", "{}_tool_x2"])
+def test_they_pair_with_the_set_as_the_folders_of_other_commands_do(
+    tmp_path: Path, degraded: Path, bench_here: Bench, named: str
+) -> None:
+    for path in sorted(degraded.iterdir()):
+        other = degraded / f"{named.format(path.stem.upper())}.png"
+        other.parent.mkdir(exist_ok=True)
+        path.rename(other)
+    code, text = score(bench_here, tmp_path, degraded, "--name", "mine", "--task", "dehaze", *SET)
+    assert code == 0, text
+    (cell,) = read_cells(tmp_path / "results")[0]
+    assert cell.record.complete
+    assert cell.record.means.psnr == pytest.approx(cell.record.means.input_psnr, abs=1e-9), "each with its own"
+
+
+def test_of_two_images_of_one_sample_none_is_chosen(tmp_path: Path, degraded: Path, bench_here: Bench) -> None:
+    first = sorted(degraded.iterdir())[0]
+    first.with_name(f"{first.stem}_v2.png").write_bytes(first.read_bytes())
+    code, text = score(bench_here, tmp_path, degraded, "--name", "mine", "--task", "dehaze", *SET)
+    assert code == 2
+    assert first.stem in text
+    assert not list(tmp_path.glob("results/*/*"))
+
+
 def test_images_of_another_set_are_refused(
     tmp_path: Path, degraded: Path, pairs: tuple[Path, Path, Path], bench_here: Bench
 ) -> None:

@@ -14,6 +14,7 @@ from restorebench.benchmarks.store.cells import read_cells
 from restorebench.benchmarks.store.plans import read_plans
 
 from ...conftest import Bench
+from .test_gc import plan_of
 
 pytestmark = pytest.mark.slow
 
@@ -122,6 +123,16 @@ def test_without_a_store_or_a_plan_it_is_one_line(tmp_path: Path, bench_here: Be
     done = bench_here("retry", cwd=tmp_path)
     assert done.returncode == 2
     assert "holds no plan of a sweep" in done.stderr
+
+
+def test_where_a_plan_cannot_be_read_no_earlier_sweep_is_taken_for_the_last(tmp_path: Path, bench_here: Bench) -> None:
+    path = plan_of([]).write(tmp_path / "results")
+    path.with_name("0000000000000000.json").write_text(json.dumps({**json.loads(path.read_text()), "version": 2}))
+    done = bench_here("retry", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "plan of version 2" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
 
 
 def test_a_plan_of_another_version_is_one_line(folder: Path, bench_here: Bench) -> None:

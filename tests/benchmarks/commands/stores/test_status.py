@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import random
 import shutil
 import socket
 import subprocess
+import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +20,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from restorebench.benchmarks.commands.stores.status import duration
+from restorebench.benchmarks.commands.stores.status import as_data, as_text, duration, look
 from restorebench.benchmarks.store.claims import SHARDS, SILENCE_SECONDS, Claim, claim_path, lock_path, write_claim
+from restorebench.benchmarks.store.index import Index
 
 from ....reports.stores import fail_image, write_store
 from ...command_line import bench_path
@@ -66,6 +72,7 @@ def claim(folder: Path, shard: int, **values: Any) -> Claim:
     )
     made = replace(made, **values)
     write_claim(made, claim_path(folder, shard))
+    os.utime(claim_path(folder, shard), (datetime.fromisoformat(made.heartbeat).timestamp(),) * 2)
     return made
 
 
@@ -152,6 +159,49 @@ def test_an_empty_store_and_none(tmp_path: Path, bench_here: Bench) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("bench: there is no results folder elsewhere")
     assert bench_here("status", "--watch", "0", cwd=tmp_path).returncode == 2
+
+
+def test_the_input_is_called_so_once(stored: Path, bench_here: Bench) -> None:
+    state = json.loads(bench_here("status", "--results", str(stored), "--json", cwd=stored.parent).stdout)
+    assert [row["restorer"] for row in state["restorers"]] == ["Input"]
+
+
+def test_cells_claims_and_plans_may_come_and_go_while_it_looks(store: Path) -> None:
+    """As runs, `bench gc` and `bench merge` beside it do: whatever is there in that instant is said."""
+    spare, over = store.parent / "spare", threading.Event()
+    shutil.copytree(store, spare)
+    places = [path.relative_to(store) for path in store.glob("3d/*/*")]
+
+    def come_and_go() -> None:
+        moments = random.Random(0)
+        while not over.is_set():
+            folder = store / moments.choice(places)
+            with contextlib.suppress(OSError):
+                shutil.rmtree(moments.choice([folder, folder / SHARDS, store / "plans", folder, store]))
+            with contextlib.suppress(OSError):
+                shutil.copytree(spare, store, dirs_exist_ok=True)
+                (folder / SHARDS).mkdir()
+                claim(folder, 0, host=moments.choice(["node-7", socket.gethostname()]))
+
+    index = Index(store, writes=False)
+    seen: set[tuple[int, int]] = set()
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    sys.setswitchinterval(1e-5)
+    try:
+        deadline = time.monotonic() + 30
+        ended = time.monotonic() + 2
+        while time.monotonic() < ended or (len(seen) < 4 and time.monotonic() < deadline):
+            state = look(index)
+            assert as_text(state)
+            assert json.dumps(as_data(state))
+            seen.add((len(state.cells), sum(cell.state == "running" for cell in state.cells)))
+    finally:
+        sys.setswitchinterval(interval)
+        over.set()
+        thread.join()
+    assert len(seen) >= 4, seen
 
 
 @pytest.mark.slow
