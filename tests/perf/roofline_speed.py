@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from restorebench.benchmarks.environment import device_name
 from restorebench.benchmarks.profiling.macs import count_macs
 
 from .network_speed import CASES, THREADS, build, image
@@ -103,14 +104,6 @@ def machine_rates(dtype: torch.dtype, products: int = 3) -> tuple[float, float]:
     return PRODUCT_SIDE**3 / min(times[0]), PRODUCT_SIDE**3 / min(times[1])
 
 
-def processor() -> str:
-    """The processor's name as far as the system says it, and the machine's architecture."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()} ({platform.machine()})"
-
-
 def forward(network: nn.Module, x: Tensor, dtype: torch.dtype) -> float:
     """Wall seconds of one pass."""
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -144,7 +137,7 @@ def measure(name: str, network: nn.Module, dtype_name: str, passes: int) -> Shar
         passes=passes,
         size=f"1x3x{SIDE}x{SIDE}",
         batch=1,
-        device=processor(),
+        device=f"{device_name('cpu')} ({platform.machine()})",
         threads=torch.get_num_threads(),
         torch=torch.__version__,
     )
