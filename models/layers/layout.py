@@ -85,7 +85,7 @@ def product_into(out: Tensor, rows: Tensor, weight: Tensor, bias: Tensor | None 
     if _by_convolution(rows, weight):
         # A convolution makes memory of its own: in pieces that the allocator keeps, as new pages cost more than it.
         length = max(1, PIECE_BYTES // (4 * weight.shape[0]))
-        for piece, of_rows in zip(out.split(length), rows.split(length), strict=True):
+        for piece, of_rows in zip(torch.split(out, length), torch.split(rows, length), strict=True):
             piece.copy_(_convolved(of_rows, weight, bias))
         return out
     if bias is None:
