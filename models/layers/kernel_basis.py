@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from .layout import product
+from .layout import product_into
 from .triton.device import kernels_run
 
 KERNEL = 3
@@ -183,9 +183,19 @@ def _windows(rimmed: Tensor, size: int) -> Tensor:
     return windows.view(-1, 1, size, KERNEL, KERNEL, *taken)
 
 
-def _mixed_kernels(turned: Tensor, mix: Tensor, block: _Block, windows: Tensor) -> Tensor:
-    """The kernels of the block, (groups, outputs, inputs, 3, 3, B, rows, W), from all of the basis, (entries, N)."""
-    return product(turned[block.entries], mix.t()).view(-1, block.size, *windows.shape[2:])
+def _mixed_kernels(memory: Tensor, turned: Tensor, mix: Tensor, block: _Block, windows: Tensor) -> Tensor:
+    """The kernels of the block in `memory`, (groups, outputs, inputs, 3, 3, B, rows, W); `turned` is the whole basis,
+    (entries, N)."""
+    basis = turned[block.entries]
+    flat = memory[: basis.shape[0] * mix.shape[1]].view(basis.shape[0], mix.shape[1])
+    return product_into(flat, basis, mix.t()).view(-1, block.size, *windows.shape[2:])
+
+
+def _memory(blocks: list[_Block], u: Tensor, dtype: torch.dtype) -> Tensor:
+    """Room for the kernels of the largest block, which is the first."""
+    block = blocks[0]
+    pixels = (block.images.stop - block.images.start) * (block.rows.stop - block.rows.start) * u.shape[3]
+    return u.new_empty((block.entries.stop - block.entries.start) * pixels, dtype=dtype)
 
 
 def _arithmetic(u: Tensor) -> torch.dtype:
@@ -224,15 +234,14 @@ def _forward_in_blocks(u: Tensor, coefficients: Tensor, kernels: Tensor, offsets
     with torch.autocast(u.device.type, enabled=False):
         kernels, offsets = kernels.to(dtype), offsets.to(dtype)
         blocks = _blocks(u.shape, size, u.device)
-        turned = kernels.t().contiguous()
+        memory, turned = _memory(blocks, u, dtype), kernels.t().contiguous()
         for block in blocks:
             mix = block.mix(coefficients, dtype)
             windows = _windows(_rimmed(u, block, dtype), size)
-            mixed = _mixed_kernels(turned, mix, block, windows)
+            mixed = _mixed_kernels(memory, turned, mix, block, windows)
             filtered = mixed.mul_(windows).flatten(2, 4).sum(2).flatten(0, 1)
             filtered.view(-1, mix.shape[1]).addmm_(offsets[:, block.channels].t(), mix)
             block.planes(out).copy_(filtered)
-            del mixed, filtered  # their memory is the next block's
     return out
 
 
@@ -249,12 +258,12 @@ def _backward_in_blocks(
         weights, shifts = kernels.to(dtype), offsets.to(dtype)
         # Half the block: it comes on top of the results, and has temporaries of its own size besides.
         blocks = _blocks(u.shape, size, u.device, share=2)
-        turned = weights.t().contiguous()
+        memory, turned = _memory(blocks, u, dtype), weights.t().contiguous()
         for block in blocks:
             mix = block.mix(coefficients, dtype)
             planes = block.planes(grad).to(dtype).contiguous()
             windows = _windows(_rimmed(u, block, dtype), size)
-            mixed = _mixed_kernels(turned, mix, block, windows)
+            mixed = _mixed_kernels(memory, turned, mix, block, windows)
             spread = planes.view(-1, size, 1, 1, 1, *planes.shape[1:])
             _scatter(grad_u, mixed.mul_(spread).sum(1).flatten(0, 1), block)
             # The kernels are used up: their memory takes the gradient with respect to them.
@@ -264,7 +273,6 @@ def _backward_in_blocks(
             grad_coefficients[block.images, :, block.rows] += grad_mix.view(-1, *planes.shape[1:]).transpose(0, 1)
             grad_kernels[block.entries].addmm_(grad_mixed, mix.t())
             grad_offsets[:, block.channels].addmm_(mix, flat.t())
-            del mixed, grad_mixed
     return (
         grad_u.to(u.dtype),
         grad_coefficients.to(coefficients.dtype),

@@ -13,6 +13,8 @@ from .host import convolutions_multiply_faster
 
 LEAST_MACS = 1 << 20
 """Multiply-adds from which a convolution in a product's place is worth its preparation, about 0.02 ms."""
+PIECE_BYTES = 4 << 20
+"""Size of the pieces in which a product's result is written where it is wanted."""
 
 
 def length_of(axis: int, x: Tensor) -> Tensor:
@@ -51,7 +53,7 @@ def to_channels_last(network: nn.Module) -> None:
 
 
 def _by_convolution(rows: Tensor, weight: Tensor) -> bool:
-    """Whether a convolution stands in for a product: in inference only: gradients and graphs stay as they are."""
+    """Whether a convolution stands in for a product: in inference only, so that gradients and graphs stay as before."""
     return (
         rows.device.type == "cpu"
         and rows.dtype == weight.dtype == torch.float32
@@ -68,6 +70,11 @@ def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``linear(rows, weight, bias)``: rows (..., K), weight (N, K), bias (N,) -> (..., N)."""
     if not _by_convolution(rows, weight):
         return F.linear(rows, weight, bias)
+    return _convolved(rows, weight, bias)
+
+
+def _convolved(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`product` as a 1x1 convolution of one row of pixels."""
     pixels = rows.reshape(1, 1, -1, rows.shape[-1]).permute(0, 3, 1, 2)
     out = F.conv2d(pixels, weight[:, :, None, None], bias)
     return out.permute(0, 2, 3, 1).reshape(*rows.shape[:-1], weight.shape[0])
@@ -76,7 +83,11 @@ def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def product_into(out: Tensor, rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`product` of rows (M, K), written to `out` (M, N)."""
     if _by_convolution(rows, weight):
-        return out.copy_(product(rows, weight, bias))
+        # A convolution makes memory of its own: in pieces that the allocator keeps, as new pages cost more than it.
+        length = max(1, PIECE_BYTES // (4 * weight.shape[0]))
+        for piece, of_rows in zip(torch.split(out, length), torch.split(rows, length), strict=True):
+            piece.copy_(_convolved(of_rows, weight, bias))
+        return out
     if bias is None:
         return torch.mm(rows, weight.t(), out=out)
     return torch.addmm(bias, rows, weight.t(), out=out)

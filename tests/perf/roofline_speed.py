@@ -3,7 +3,9 @@
 Run by ``nox -s perf``; by hand: ``python -m tests.perf.roofline_speed [NAME ...] [--dtypes float32 bfloat16]
 [--operators] [--csv FILE]``. A network's rate is its multiply-adds (counted by dispatch, without Fourier transforms)
 over the median time of a forward pass at 1x3x256x256, on the CPU; the machine's is the best of products of two square
-matrices in the same dtype and process, taken before and after each pass, so that both see the same clock and load.
+matrices (`torch.mm`) in the same dtype and process, taken before and after each pass, so that both see the same clock
+and load. The same product as a 1x1 convolution is another library's and may be quicker: the share of the better one
+stands beside.
 bfloat16 is autocast, where the processor multiplies it itself (AMX, AVX512-BF16). With ``--operators`` every operator
 is timed by itself: its share of the time, and of the machine's rate where it multiplies. No bound is set: exit code 0.
 """
@@ -28,6 +30,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from restorebench.benchmarks.environment import device_name
 from restorebench.benchmarks.profiling.macs import count_macs
 
 from .network_speed import CASES, THREADS, build, image
@@ -44,7 +47,8 @@ LISTED = 8
 
 @dataclass(frozen=True)
 class Share:
-    """One line of the output: rates in thousand million multiply-adds a second, shares of 1.
+    """One line of the output: rates in thousand million multiply-adds a second, shares of 1, of the matrix product and
+    of the better of product and 1x1 convolution.
 
     Where the machine's slowest products are far below its best, something else was running: the share is in doubt.
     """
@@ -56,8 +60,11 @@ class Share:
     rate: float
     machine_rate: float
     machine_slowest: float
+    convolution_rate: float
     share: float
+    share_of_best: float
     passes: int
+    batch: int
     size: str
     device: str
     threads: int
@@ -80,16 +87,21 @@ def multiplies_bfloat16() -> bool:
     return any(name in words for name in BFLOAT16_UNITS)
 
 
-def machine_rate(dtype: torch.dtype, products: int = 3) -> float:
-    """Multiply-adds a second of the best of so many matrix products."""
+def machine_rates(dtype: torch.dtype, products: int = 3) -> tuple[float, float]:
+    """Multiply-adds a second of the best of so many matrix products, and of as many 1x1 convolutions of the same."""
     a, b = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE).to(dtype) for _ in range(2))
-    out = a @ b
-    times = []
-    for _ in range(products):
-        started = time.perf_counter()
-        torch.mm(a, b, out=out)
-        times.append(time.perf_counter() - started)
-    return PRODUCT_SIDE**3 / min(times)
+    pixels, kernel, out = a[None, None].permute(0, 3, 1, 2), b[:, :, None, None], a @ b
+    times: tuple[list[float], list[float]] = ([], [])
+    with torch.inference_mode():
+        torch.nn.functional.conv2d(pixels, kernel)
+        for _ in range(products):
+            started = time.perf_counter()
+            torch.mm(a, b, out=out)
+            between = time.perf_counter()
+            torch.nn.functional.conv2d(pixels, kernel)
+            times[0].append(between - started)
+            times[1].append(time.perf_counter() - between)
+    return PRODUCT_SIDE**3 / min(times[0]), PRODUCT_SIDE**3 / min(times[1])
 
 
 def forward(network: nn.Module, x: Tensor, dtype: torch.dtype) -> float:
@@ -105,11 +117,12 @@ def measure(name: str, network: nn.Module, dtype_name: str, passes: int) -> Shar
     dtype, x = DTYPES[dtype_name], image(SIDE)
     macs = count_macs(network, (SIDE, SIDE)).macs
     forward(network, x, dtype)  # libraries choose what they choose once
-    rates, times = [machine_rate(dtype)], []
+    rates, times = [machine_rates(dtype)], []
     for _ in range(passes):
         times.append(forward(network, x, dtype))
-        rates.append(machine_rate(dtype))
-    seconds, best = statistics.median(times), max(rates)
+        rates.append(machine_rates(dtype))
+    products, convolutions = zip(*rates, strict=True)
+    seconds, best, other = statistics.median(times), max(products), max(convolutions)
     return Share(
         network=name,
         dtype=dtype_name,
@@ -117,11 +130,14 @@ def measure(name: str, network: nn.Module, dtype_name: str, passes: int) -> Shar
         seconds=round(seconds, 4),
         rate=round(macs / seconds / 1e9, 1),
         machine_rate=round(best / 1e9, 1),
-        machine_slowest=round(min(rates) / 1e9, 1),
+        machine_slowest=round(min(products) / 1e9, 1),
+        convolution_rate=round(other / 1e9, 1),
         share=round(macs / seconds / best, 3),
+        share_of_best=round(macs / seconds / max(best, other), 3),
         passes=passes,
         size=f"1x3x{SIDE}x{SIDE}",
-        device=f"cpu ({platform.machine()})",
+        batch=1,
+        device=f"{device_name('cpu')} ({platform.machine()})",
         threads=torch.get_num_threads(),
         torch=torch.__version__,
     )
@@ -193,7 +209,9 @@ def table(rows: Sequence[Share]) -> str:
             "rate": row.rate,
             "machine": row.machine_rate,
             "slowest": row.machine_slowest,
+            "convolution": row.convolution_rate,
             "share": f"{row.share:.0%}",
+            "of the best": f"{row.share_of_best:.0%}",
         }
         for row in rows
     ]

@@ -19,10 +19,23 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = "cuda"
-VALUES = {"_local_scalar_dense": "item", "equal": "equal", "is_nonzero": "item"}
+VALUES = {"_local_scalar_dense": "item", "equal": "equal", "allclose": "equal", "is_nonzero": "item"}
 COPIES = ("_to_copy", "copy_")
-SHAPES = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive")
+SHAPES = ("nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive", "bincount", "repeat_interleave")
 """Operators whose output's size depends on values."""
+CHECKS = ("_linalg_check_errors",)
+"""Operators that read whether a library succeeded."""
+READ_BY_MASK = ("index", "_unsafe_index")
+WRITTEN_BY_MASK = ("index_put", "index_put_", "_index_put_impl_", "_unsafe_index_put")
+MASKS = (torch.bool, torch.uint8)
+
+
+def places_of_a_mask(name: str, args: Any) -> bool:
+    """Whether an operator looks up where a mask on the device holds. One number alone is filled in without that."""
+    if name not in READ_BY_MASK and name not in WRITTEN_BY_MASK:
+        return False
+    masks = [each for each in args[1] if each is not None and each.dtype in MASKS and on_the_device(each)]
+    return bool(masks) and (name in READ_BY_MASK or args[2].numel() != 1)
 
 
 def on_the_device(*values: Any) -> bool:
@@ -35,7 +48,7 @@ class Questions:
     """What was asked of the device, by kind.
 
     Attributes:
-        counts: ``tolist``, ``item``, ``equal``, ``copy to the host``, or the name of an operator of `SHAPES`.
+        counts: ``tolist``, ``item``, ``equal``, ``mask``, ``check``, copies, or the name of an operator of `SHAPES`.
         answer: the value that every question is answered with.
     """
 
@@ -81,9 +94,11 @@ class _Operators(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if name in VALUES:
             self.questions.note(VALUES[name], on_the_device(args))
-            return bool(self.questions.answer) if name == "equal" else self.questions.value(args[0])
-        if name in SHAPES:
-            self.questions.note(name, on_the_device(args))
+            return bool(self.questions.answer) if VALUES[name] == "equal" else self.questions.value(args[0])
+        sized = (kwargs or {}).get("output_size") is not None
+        self.questions.note(name, name in SHAPES and not sized and on_the_device(args))
+        self.questions.note("check", name in CHECKS and on_the_device(args))
+        self.questions.note("mask", places_of_a_mask(name, args))
         result = func(*args, **(kwargs or {}))
         if name in COPIES:
             self._copied(name, args, kwargs or {}, result)
