@@ -29,6 +29,8 @@ SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}
 INPUT, OUTPUT = "degraded", "restored"
 OPSET = 20
 """Of ONNX: the first with exact gelu and Fourier transforms whose axis is an input."""
+BATCH_OF_CONDITIONS = ".size()[0]"
+"""How the batch stands in the conditions of an exported program."""
 TRACED_BATCH = 2
 """Images that a network is traced with: not one, which would be taken for a constant."""
 TRACED_UNITS = (3, 4)
@@ -151,6 +153,11 @@ def _write_program(restorer: Restorer, path: Path, size: int | None) -> None:
             )
     except Exception as error:  # as above
         raise ModelError(f"{restorer.card.title} cannot be exported: {_cause(error)}") from error
+    # torch traces with several images and then holds a few comparisons of strides for conditions, which one image alone
+    # does not meet; the graph is right for any batch, which is what the comparison with the network sees.
+    conditions = getattr(program, "_guards_code", None)
+    if size is None and conditions:
+        program._guards_code = [each for each in conditions if BATCH_OF_CONDITIONS not in each]
     memory = io.BytesIO()
     torch.export.save(program, memory)
     path.write_bytes(memory.getvalue())
@@ -171,12 +178,22 @@ RUNNERS: dict[Format, Callable[[Path], Callable[[Tensor], Tensor]]] = {"onnx": _
 
 
 def _difference(restorer: Restorer, run: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> float | None:
-    """The largest absolute difference of restored values, clipped to [0, 1] as protocols clip them."""
+    """The largest absolute difference of restored values, clipped to [0, 1] as protocols clip them.
+
+    Raises:
+        ModelError: the file fails on one of the images.
+    """
     found = []
     with torch.inference_mode():
         for image in images:
             height, width = image.shape[-2:]
-            exported = run(pad(image, restorer.size))[..., :height, :width]
+            try:
+                exported = run(pad(image, restorer.size))[..., :height, :width]
+            except Exception as error:  # of what runs the file, which has kinds of its own
+                raise ModelError(
+                    f"the file was not kept: it fails on images of the shape {tuple(image.shape)}; --size N makes one"
+                    f" for images of N x N alone ({one_line(error)})"
+                ) from error
             found.append(float((exported.clamp(0, 1) - restorer(image).clamp(0, 1)).abs().max()))
     return max(found, default=None)
 

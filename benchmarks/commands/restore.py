@@ -76,8 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     labels = list(dict.fromkeys([*([options.model] if options.model else []), *strip]))
     for label in labels:
         variant, weights, _ = asked(label, options)
-        numerics = NumericsConfig(device=options.device, dtype=options.dtype)
-        check_restorer(RestorerConfig(model=label, variant=variant, weights=weights), numerics)
+        check_restorer(
+            RestorerConfig(model=label, variant=variant, weights=weights),
+            NumericsConfig(device=options.device, dtype=options.dtype),
+        )
     found = find_photographs(options.inputs, recursive=options.recursive, output=output)
     plans = plan_outputs(
         found.sources,

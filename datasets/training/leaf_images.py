@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from filelock import FileLock
@@ -79,7 +80,7 @@ class LeafImages:
             if pixels.shape != self._shape or pixels.dtype != np.uint8:
                 return False
             return not self._checksum.exists() or self._checksum.read_text(encoding="utf-8") == self._digest()
-        except (ValueError, EOFError, SyntaxError, OSError):
+        except (ValueError, EOFError, SyntaxError, TokenError, OSError):
             return False
 
     def _digest(self) -> str:

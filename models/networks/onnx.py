@@ -39,8 +39,13 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """onnxruntime's name of what runs on each kind of device."""
 TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16}
 TRIED_MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)
+LEAST_TRIED = 64
+"""Pixels of a side that is free where the other is fixed."""
 MULTIPLE, MINIMUM, PADDING = "restorebench.size_multiple", "restorebench.size_minimum", "restorebench.padding"
 """Metadata of files that `models.exporting` wrote."""
+LAST = ", with the channels before the sides: transpose its input and output"
+EXTERNAL, APART = b"location", ": it names other files with its tensors, and is read as one file alone"
+"""Key of a tensor that lies in another file, and what is said where such a file cannot be run."""
 QUIET = 4
 """onnxruntime's level of messages: only what ends the process."""
 
@@ -78,10 +83,10 @@ class OnnxNetwork(nn.Module):
     def _check(self, value: Any) -> None:
         """ModelError unless an input or output of the session is a batch of RGB images."""
         shape = list(value.shape)
-        if value.type not in TYPES or len(shape) != 4 or (shape[1] not in (3, None) and not isinstance(shape[1], str)):
-            raise ModelError(
-                f"{self.source}: {value.name!r} is {value.type} of shape {shape}: float images (B, 3, H, W) are taken"
-            )
+        colours = shape[1:2] == [3] or (shape[1:2] and not isinstance(shape[1], int) and shape[3:] != [3])
+        if value.type not in TYPES or len(shape) != 4 or not colours:
+            taken = f"float images (B, 3, H, W) are taken{LAST if shape[3:] == [3] else ''}"
+            raise ModelError(f"{self.source}: {value.name!r} is {value.type} of shape {shape}: {taken}")
 
     @property
     def runtime(self) -> str:
@@ -110,7 +115,8 @@ class OnnxNetwork(nn.Module):
             try:
                 session = runtime.InferenceSession(self._data, options, providers=[chosen])
             except Exception as error:  # of onnxruntime's own kinds, which share no base
-                raise ModelError(f"{self.source} cannot be run by onnxruntime ({one_line(error)})") from error
+                apart = APART if EXTERNAL in self._data else ""
+                raise ModelError(f"{self.source} cannot be run by onnxruntime{apart} ({one_line(error)})") from error
             if provider not in session.get_providers():  # it falls back to the CPU with a mere warning
                 raise ModelError(f"onnxruntime cannot use {provider} here: use device=cpu")
             self._sessions[key] = session
@@ -147,8 +153,10 @@ class OnnxNetwork(nn.Module):
             ModelError: it runs with none of them.
         """
         if self.sides != (None, None):
-            least = min(side for side in self.sides if side is not None)
-            return SizeRule(minimum=least)
+            height, width = (LEAST_TRIED if side is None else side for side in self.sides)
+            if problem := self._problem((1, 3, height, width)):
+                raise ModelError(f"{self.source} does not restore: {problem}")
+            return SizeRule(minimum=min(side for side in self.sides if side is not None))
         stored, minimum = self.metadata.get(MULTIPLE, ""), self.metadata.get(MINIMUM, "1")
         if stored.isdecimal() and minimum.isdecimal() and int(stored) and int(minimum):
             padding = "zeros" if self.metadata.get(PADDING) == "zeros" else "reflect"
@@ -157,16 +165,23 @@ class OnnxNetwork(nn.Module):
         for multiple in TRIED_MULTIPLES:
             # An odd number of times the multiple, so that no larger power of two goes into it.
             side = multiple * (2 * (32 // multiple) + 1)
-            shape = (1, 3, side, side + 2 * multiple)
-            try:
-                restored = self(torch.zeros(shape))
-            except Exception as error:
-                problem = problem or one_line(error)
-                continue
-            if tuple(restored.shape) == shape:
+            tried = self._problem((1, 3, side, side + 2 * multiple))
+            if not tried:
                 return SizeRule(multiple=multiple, minimum=multiple)
-            problem = problem or f"images of {shape} become {tuple(restored.shape)}"
+            problem = problem or tried
+        if not self._problem((1, side, side, 3)):
+            raise ModelError(f"{self.source} takes images (B, H, W, 3): (B, 3, H, W) are given{LAST}")
         raise ModelError(f"{self.source} runs with no sides up to multiples of {TRIED_MULTIPLES[-1]}: {problem}")
+
+    def _problem(self, shape: tuple[int, int, int, int]) -> str:
+        """Why it makes no image of that shape of a black one, in words; empty where it does."""
+        try:
+            restored = self._run(self._session(torch.device("cpu")), torch.zeros((self.batch or 1, *shape[1:])))
+        except Exception as error:  # of onnxruntime's own kinds, which share no base
+            return one_line(error)
+        if tuple(restored.shape[1:]) == shape[1:]:
+            return ""
+        return f"images of {shape} become {tuple(restored.shape)}"
 
     @classmethod
     def from_file(cls, data: bytes, card: ModelCard, source: Path) -> tuple[nn.Module, ModelCard]:

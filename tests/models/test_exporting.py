@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import pytest
 import torch
 
 from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.conformance import wake
-from restorebench.models import ModelError, build_network, create_model, list_models
-from restorebench.models.exporting import TOLERANCE, check_packages
+from restorebench.models import ModelError, build_network, create_model, get_card, list_models
+from restorebench.models.exporting import SUFFIXES, TOLERANCE, check_packages, export
 from restorebench.models.weights import bundled_path
 
 NETWORKS = [card.name for card in list_models() if card.built_from == "arguments" and card.trainable]
@@ -63,6 +64,12 @@ class Strange(Small):
     def forward(self, x):
         factor = 2 if torch.compiler.is_exporting() else 1
         return super().forward(x) * factor
+
+class Wide(Small):
+    def forward(self, x):
+        if torch.compiler.is_exporting():
+            torch._check(x.shape[3] > x.shape[2])
+        return super().forward(x)
 
 class Branching(Small):
     def forward(self, x):
@@ -115,7 +122,11 @@ def test_a_fixed_size_and_the_exported_program(network_file: Path, tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("Strange", "was not kept: its images differ by up to"), ("Branching", "Branching cannot be exported")],
+    [
+        ("Strange", "was not kept: its images differ by up to"),
+        ("Branching", "Branching cannot be exported"),
+        ("Wide", "was not kept: it fails on images of the shape (1, 3, 131, 77); --size N makes one"),
+    ],
 )
 def test_what_does_not_restore_the_same_is_not_kept(
     name: str, said: str, network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -152,3 +163,22 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "onnx", ModuleType("onnx"))
     with pytest.raises(ModelError, match=r"needs the package onnxscript .*restorebench\[export\]"):
         check_packages("onnx")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_file_of_every_network_restores_any_batch_and_size(
+    name: str, kind: Literal["onnx", "torch"], tmp_path: Path
+) -> None:
+    """With bundled weights or random ones: half a minute each."""
+    check_packages(kind)
+    weights = "bundled" if bundled_path(get_card(name)).is_file() else "none"
+    restorer = create_model(name, variant="tiny", weights=weights, seed=0)
+    if weights == "none":
+        wake(restorer.network)
+    random = torch.Generator().manual_seed(0)
+    images = [torch.rand(shape, generator=random) for shape in ((1, 3, 64, 64), (3, 3, 48, 72), (1, 3, 61, 45))]
+    done = export(restorer, tmp_path / f"file{SUFFIXES[kind]}", kind, None, images)
+    assert done.difference is not None
+    assert done.difference < TOLERANCE

@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 from ....datasets.suites import list_suites
@@ -70,6 +71,8 @@ PATH_KEYS = frozenset(
     | {"data.cache", "lpips.weights"}
 )
 """Keys whose values are files or folders."""
+OPTIONS_LIKE = {"strip": "model", "suite": "tasks"}
+"""Options whose values are those of a key of another name."""
 CONFIGURED = ("run", "train", "profile")
 """Commands with overrides."""
 
@@ -129,8 +132,7 @@ def candidates(words: Sequence[str], commands: Mapping[str, str]) -> list[str]:
         return []
     if command in CONFIGURED:
         return _override(command, before[1:], word)
-    found = _starting(word, _options(commands[command]))
-    return found or _paths(word)
+    return _plain(commands[command], before[1:], word)
 
 
 def _starting(word: str, names: Iterable[str]) -> list[str]:
@@ -159,8 +161,18 @@ def _values(command: str, key: str, word: str, before: Sequence[str]) -> list[st
     key = key.lstrip("+~")
     if key in group_names(command):
         return _starting(word, (name for name, _ in choices(key)))
+    sources = _sources(before)
+    found = _starting(word, sources[key]()) if key in sources else []
+    if not found and _keys(command).get(key) in ("true", "false"):
+        found = _starting(word, ("true", "false"))
+    return found + (_paths(word) if key in PATH_KEYS else [])
+
+
+def _sources(before: Sequence[str]) -> dict[str, Callable[[], Iterable[str]]]:
+    """What makes the values of a key, or of an option of that name; `before` are the words that stand there."""
     given = dict(each.partition("=")[::2] for each in before)
-    sources: dict[str, Callable[[], Iterable[str]]] = {
+    given |= {each.lstrip("-"): after for each, after in pairwise(before) if each[:2] == "--"}
+    return {
         "model": lambda: (card.name for card in list_models()),
         "variant": lambda: _variants(given.get("model", "rbair")),
         "tasks": lambda: (suite.name for suite in list_suites()),
@@ -177,10 +189,6 @@ def _values(command: str, key: str, word: str, before: Sequence[str]) -> list[st
         "batch": lambda: ("auto",),
         "weights": lambda: ("bundled", "none"),
     }
-    found = _starting(word, sources[key]()) if key in sources else []
-    if not found and _keys(command).get(key) in ("true", "false"):
-        found = _starting(word, ("true", "false"))
-    return found + (_paths(word) if key in PATH_KEYS else [])
 
 
 def _variants(model: str) -> Iterable[str]:
@@ -199,15 +207,25 @@ def _keys(command: str) -> dict[str, str]:
     return {each.key: each.value for each in (*schema_entries(schemas[command]), *entries(f"{command}.yaml"))}
 
 
-def _options(module: str) -> list[str]:
-    """Options and choices of a command with a parser of its own."""
-    found = import_module(f"..{module}", __package__)
-    if not hasattr(found, "parser"):
-        return ["--help"]
-    names: list[str] = []
-    for action in found.parser()._actions:
-        names += action.option_strings or [str(choice) for choice in action.choices or ()]
-    return names
+def _plain(module: str, before: Sequence[str], word: str) -> list[str]:
+    """What a word of a command with a parser of its own may become: an option, its value, an action, a key."""
+    parser: Parser = import_module(f"..{module}", __package__).parser()
+    for each in before:
+        parser = parser.actions_below().get(each, parser)
+    sources = _sources(before)
+    valued = {name: action for action in parser._actions if action.nargs != 0 for name in action.option_strings}
+    key, is_given, value = word.partition("=")
+    option, start, given = (key, f"{key}=", value) if is_given else (before[-1] if before else "", "", word)
+    if option in valued:
+        action = valued[option]
+        head, comma, last = given.rpartition(",")
+        names = action.choices or sources.get(OPTIONS_LIKE.get(action.dest, action.dest), tuple)()
+        found = [f"{head}{comma}{each}" for each in _starting(last, map(str, names))] or _paths(given)
+        return [f"{start}{each}" for each in found]
+    if is_given and key in parser.keys:
+        return [f"{key}={each}" for each in _starting(value, sources.get(key, tuple)()) or _paths(value)]
+    words = [name for action in parser._actions for name in action.option_strings or map(str, action.choices or ())]
+    return _starting(word, [*words, *(f"{key}=" for key in parser.keys)]) or _paths(word)
 
 
 def _paths(word: str) -> list[str]:

@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
     def _options(self, words: Sequence[str]) -> Iterator[str]:
         """Options among the words that are this parser's: those of an action are read by its own."""
-        actions = {name for each in self._actions_of_its_own() for name in each.choices or ()}
+        actions = self.actions_below()
         for word in words:
             if word == "--" or word in actions:
                 return
@@ -55,8 +55,10 @@ class Parser(argparse.ArgumentParser):
             return True
         return any(name.startswith(option) for name in known)
 
-    def _actions_of_its_own(self) -> list[argparse.Action]:
-        return [each for each in self._actions if isinstance(each, argparse._SubParsersAction)]
+    def actions_below(self) -> dict[str, Parser]:
+        """The parsers of the words that `add_subparsers` made."""
+        found = [dict(each.choices or ()) for each in self._actions if isinstance(each, argparse._SubParsersAction)]
+        return {name: parser for each in found for name, parser in each.items() if isinstance(parser, Parser)}
 
     def _no_option(self, option: str) -> str:
         """One line for an option that does not exist."""
@@ -64,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         if name in self.keys:
             return f"there is no option {option!r}: write {name}=VALUE; {self.prog} --help lists the keys"
         options = dict.fromkeys(self._option_string_actions, self)
-        for parser in self._parsers_below():
+        for parser in self.actions_below().values():
             options = {**dict.fromkeys(parser._option_string_actions, parser), **options}
         bare = {each.lstrip("-"): each for each in options}
         near = [bare[match] for match in nearest_names(option.lstrip("-"), bare)]
@@ -72,10 +74,6 @@ class Parser(argparse.ArgumentParser):
             return f"there is no option {option!r} of {self.prog}; {options[near[0]].prog} has {near[0]!r}"
         meant = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
         return f"there is no option {option!r}{meant}; {self.prog} --help lists them"
-
-    def _parsers_below(self) -> list[Parser]:
-        found = [parser for each in self._actions_of_its_own() for parser in dict(each.choices or ()).values()]
-        return [parser for parser in found if isinstance(parser, Parser)]
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
+from tokenize import TokenError
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -130,7 +131,16 @@ def _read_npy(path: Path) -> NDArray[np.float32]:
             array = np.load(io.BytesIO(data), allow_pickle=False)
     except DataError:
         raise
-    except (ValueError, EOFError, OSError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+    except (
+        ValueError,
+        EOFError,
+        OSError,
+        SyntaxError,
+        TokenError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise DataError(f"{label(path)}: not a plain numpy array: {error}") from error
     if not isinstance(array, np.ndarray) or array.ndim != 3 or 3 not in (array.shape[0], array.shape[2]):
         raise DataError(f"{label(path)}: an image is (H, W, 3) or (3, H, W), this is {getattr(array, 'shape', array)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -36,18 +37,24 @@ def written(onnx: ModuleType, tmp_path: Path) -> Writer:
 
     def write(
         name: str = "half.onnx", shape: Shape = FREE, *, block: int = 1, kind: str = "FLOAT", inputs: int = 1,
-        metadata: dict[str, str] | None = None, out: Shape | None = None,
+        metadata: dict[str, str] | None = None, out: Shape | None = None, factors: Sequence[float] = (0.5,),
+        scale: int = 1,
     ) -> Path:  # fmt: skip
         helper, number = onnx.helper, getattr(onnx.TensorProto, kind)
         given = [helper.make_tensor_value_info(f"x{i or ''}", number, shape) for i in range(inputs)]
         result = helper.make_tensor_value_info("y", number, shape if out is None else out)
-        half = onnx.numpy_helper.from_array(np.asarray([0.5], helper.tensor_dtype_to_np_dtype(number)), "half")
+        half = onnx.numpy_helper.from_array(np.asarray(factors, helper.tensor_dtype_to_np_dtype(number)), "half")
         nodes = [helper.make_node("Mul", ["x", "half"], ["z"])]
         for operator, source, target in (("SpaceToDepth", "z", "blocks"), ("DepthToSpace", "blocks", "y")):
             nodes.append(helper.make_node(operator, [source], [target], blocksize=block))
-        if out is not None:
+        sides = onnx.numpy_helper.from_array(np.asarray([1, 1, scale, scale], np.float32), "sides")
+        if not block:  # any layout
+            nodes = [helper.make_node("Mul", ["x", "half"], ["y"])]
+        elif scale > 1:
+            nodes[1:] = [helper.make_node("Resize", ["z", "", "sides"], ["y"])]
+        elif out is not None:
             nodes[-1] = helper.make_node("Identity", ["blocks"], ["y"])
-        graph = helper.make_graph(nodes, "halving", given, [result], [half])
+        graph = helper.make_graph(nodes, "halving", given, [result], [half, sides])
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         helper.set_model_props(model, metadata or {})
         path = tmp_path / name
@@ -109,6 +116,15 @@ def test_fixed_sides_pad_smaller_images_and_refuse_larger_ones(written: Writer) 
         ({"inputs": 2}, "has 2 inputs and 1 outputs"),
         ({"block": 2, "out": ("b", 12, "h2", "w2")}, r"'y' is tensor\(float\) of shape \['b', 12"),
         ({"block": 200}, "runs with no sides up to multiples of 128"),
+        ({"shape": (3, "h", "w"), "block": 0}, r"of shape \[3, 'h', 'w'\]: float images"),
+        ({"shape": ("b", "h", "w", 3), "block": 0}, r"are taken, with the channels before the sides: transpose"),
+        ({"shape": (1, 64, 64, 3), "block": 0}, r"are taken, with the channels before the sides: transpose"),
+        ({"shape": ("b", "h", "w", "c"), "block": 0, "factors": (1, 1, 1)}, r"channels before the sides: transpose"),
+        ({"scale": 2, "out": ("b", 3, "h2", "w2")}, r"no sides up to multiples of 128: images of .* become"),
+        (
+            {"shape": (1, 3, 32, 48), "scale": 2, "out": (1, 3, "h", "w")},
+            r"does not restore: images of \(1, 3, 32, 48\) become \(1, 3, 64, 96\)",
+        ),
     ],
 )
 def test_other_networks_are_refused_in_one_line(written: Writer, options: dict[str, object], said: str) -> None:
@@ -118,11 +134,13 @@ def test_other_networks_are_refused_in_one_line(written: Writer, options: dict[s
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_onnx_file_is_refused(onnx: ModuleType, tmp_path: Path) -> None:
+def test_what_is_no_onnx_file_is_refused(written: Writer, tmp_path: Path) -> None:
     path = tmp_path / "none.onnx"
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(ModelError, match=r"none\.onnx cannot be run by onnxruntime"):
-        create_model("onnx", weights=path)
+    for data in (b"nothing of the kind", b"", pickle.dumps({"state_dict": {}}), written().read_bytes()[:60]):
+        path.write_bytes(data)
+        with pytest.raises(ModelError, match=r"none\.onnx cannot be run by onnxruntime") as caught:
+            create_model("onnx", weights=path)
+        assert "\n" not in str(caught.value)
 
 
 def test_tensors_in_other_files_are_refused(
@@ -132,7 +150,9 @@ def test_tensors_in_other_files_are_refused(
     onnx.save_model(model, tmp_path / "apart.onnx", save_as_external_data=True, location="apart.bin", size_threshold=0)
     assert (tmp_path / "apart.bin").is_file()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=r"apart\.onnx"):
+    with pytest.raises(
+        ModelError, match=r"apart\.onnx .*: it names other files with its tensors, and is read as one file alone"
+    ):
         create_model("onnx", weights=tmp_path / "apart.onnx")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import re
 import sys
@@ -113,3 +114,19 @@ def test_parameters_of_one_line_of_a_docstring_are_told_apart() -> None:
         "    d: four",
     ]
     assert told_apart(text).splitlines()[0] == "What it does, in: words."
+
+
+def test_the_table_of_exported_files_is_what_was_measured_and_they_score_as_the_networks() -> None:
+    (path,) = (ROOT / "reports" / "measured").glob("exported-*.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    text = hooks.filled((DOCS / "tutorials" / "product.md").read_text(encoding="utf-8"))
+    for row in rows:
+        network, exported = float(row["psnr_network"]), float(row["psnr_exported"])
+        assert abs(network - exported) < 0.01, row
+        (line,) = (line for line in text.splitlines() if line.startswith(f"| `{row['model']}` |"))
+        assert f"| {network:.2f} / {exported:.2f} |" in line
+        assert {"8"} == {row["images"]}
+        assert f"torch {row['torch']}, onnxruntime {row['onnxruntime']}" in text
+    assert len({row["task"] for row in rows}) == 5
+    assert len(rows) == 5 * len({row["model"] for row in rows})

@@ -43,6 +43,20 @@ def after(line: str) -> list[str]:
         ("bench list exp", ["experiments"]),
         ("bench report --resul", ["--results"]),
         ("bench completion z", ["zsh"]),
+        ("bench report table --da", ["--data", "--datasets"]),
+        ("bench report table --format ", ["csv", "html", "latex", "markdown"]),
+        ("bench report table --format=la", ["--format=latex"]),
+        ("bench report table --suite cd", ["cdd11"]),
+        ("bench data ch", ["check"]),
+        ("bench data check --ro", ["--root"]),
+        ("bench weights convert a.pth b.safetensors --model rb", ["rbair"]),
+        ("bench restore a.jpg --model kbnet --variant ", ["l", "s", "tiny"]),
+        ("bench restore a.jpg --strip rbair,any", ["rbair,anyir"]),
+        ("bench score --protocol promptir@1,mo", ["promptir@1,moceir@1"]),
+        ("bench export mod", ["model="]),
+        ("bench export model=kbnet variant=t", ["variant=tiny"]),
+        ("bench check model=dee", []),
+        ("bench check device=cp", ["device=cpu"]),
         ("bench nothing ", []),
         ("bench run model=nothing variant=", []),
     ],
@@ -124,6 +138,18 @@ def test_a_real_bash_completes_commands_keys_and_values(tmp_path: Path) -> None:
         terminal.wait_for("restormer-y@1 ")
         terminal.send("model=identity,any\t")
         terminal.wait_for("identity,anyir ")
+        groups = (
+            ("run data=emb", "data=embedded "),
+            ("run +experiment=eq", "=equal_budget "),
+            ("run launcher=sl", "=slurm "),
+        )
+        for typed, whole in (
+            *groups,
+            ("train recipe=five", "=five_degradations "),
+            ("train optimizer.lr", "optimizer.lr="),
+        ):
+            terminal.send(f"\x15bench {typed}\t")
+            terminal.wait_for(whole)
     finally:
         terminal.close()
 
