@@ -177,7 +177,8 @@ def _plainly_agreeing(record: Record, data: bytes) -> dict[str, int] | None:
     columns = plain_columns(data, record.cell)
     if columns is None:
         return None
-    rows, failures, scored = len(columns["image"]), {}, columns
+    rows, scored = len(columns["image"]), columns
+    failures: dict[str, str] = {}
     alone = len(set(columns["image"])) == rows <= record.expected
     try:
         if "failed" in columns["status"]:
