@@ -83,7 +83,7 @@ def _convolved(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def product_into(out: Tensor, rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`product` of rows (M, K), written to `out` (M, N)."""
     if _by_convolution(rows, weight):
-        # A convolution makes memory of its own: in pieces that the allocator keeps, as new pages cost more than it.
+        # A convolution makes memory of its own: in pieces, so that little of it is held beside `out`.
         length = max(1, PIECE_BYTES // (4 * weight.shape[0]))
         for piece, of_rows in zip(torch.split(out, length), torch.split(rows, length), strict=True):
             piece.copy_(_convolved(of_rows, weight, bias))
