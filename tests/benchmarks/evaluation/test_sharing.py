@@ -122,16 +122,16 @@ def test_a_sweep_whose_workers_are_killed_every_second_ends_as_an_undisturbed_on
     running = [started(line, results, "shards=8") for _ in range(workers)]
     killed = 0
     while any(process.exitcode is None for process in running):
-        deadline = time.monotonic() + moments.uniform(0.7, 1.5)
-        while time.monotonic() < deadline and any(process.exitcode is None for process in running):
+        moment = time.monotonic() + moments.uniform(0.7, 1.5)
+        while any(process.exitcode is None for process in running):
             time.sleep(0.05)
-        at_work = {claim.pid for claim in read_claims(results) if is_alive(claim)}
-        for number, process in enumerate(running if killed < MOST_KILLED else []):
-            if process.pid in at_work and process.exitcode is None:
-                process.kill()
-                process.join()
+            at_work = {claim.pid for claim in read_claims(results) if is_alive(claim)}
+            victims = [number for number, process in enumerate(running) if process.pid in at_work]
+            if victims and killed < MOST_KILLED and time.monotonic() >= moment:
+                running[victims[0]].kill()
+                running[victims[0]].join()
                 killed += 1
-                running[number] = started(line, results, "shards=8")
+                running[victims[0]] = started(line, results, "shards=8")
                 break
     said = (tmp_path / "output.txt").read_text()
     assert [process.exitcode for process in running] == [0] * workers, said
