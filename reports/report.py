@@ -225,15 +225,11 @@ def _only_group(
         raise ReportError(f"{results} has suite {suite} more than once ({titles}): choose with {_choice(fitting)}")
     if fitting:
         return fitting[0][0]
-    if of_suite and not alone:
-        raise ReportError(_not_measured(results, suite, [group for group, _ in of_suite], protocol, data))
     if alone and suite in SETTINGS:
         logger.info("%s has no cells of suite %s: published rows only", results, suite)
         return None
     if of_suite:
-        given = ", ".join(filter(None, (data and f"--data {data}", protocol and f"--protocol {protocol}")))
-        titles = "; ".join(group.title for group in of_suite)
-        raise ReportError(f"{results} has no cells of suite {suite} with {given}; it has {titles}")
+        raise ReportError(_not_measured(results, suite, [group for group, _ in of_suite], protocol, data))
     suites = ", ".join(sorted({group.suite for group in several})) or "none"
     hint = "give one of these, or run it first (bench list tasks)"
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")
