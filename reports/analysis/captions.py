@@ -90,15 +90,21 @@ def image_counts(group: Group, task: str | None = None) -> str:
         whole = AVERAGE if task is None and len(counts) == len(group.tasks) else first
         text = f"{counts[first]} images" + (" a task" if len(counts) > 1 else "")
         same = " the same" if len(counts) > 1 else ""
-        return f"{text}, of{same} {scores.clusters(whole)} {kinds[first]}" if kinds[first] else text
+        return f"{text}, of{same} {_counted(scores.clusters(whole), kinds[first])}" if kinds[first] else text
     if len(set(counts.values())) == 1 and not any(kinds.values()):
         return f"{next(iter(counts.values()))} images a task"
     listed = [
-        f"{task_label(group, key)} {counts[key]}" + (f" of {scores.clusters(key)} {kinds[key]}" if kinds[key] else "")
+        f"{task_label(group, key)} {counts[key]}"
+        + (f" of {_counted(scores.clusters(key), kinds[key])}" if kinds[key] else "")
         for key in group.tasks
         if key in counts
     ]
     return f"images: {', '.join(listed)}"
+
+
+def _counted(clusters: int, kind: str) -> str:
+    """``5 scenes``, ``1 scene``."""
+    return f"{clusters} {kind.removesuffix('s') if clusters == 1 else kind}"
 
 
 def hopeless(ranking: Ranking, kind: str) -> str:

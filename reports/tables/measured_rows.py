@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..analysis.captions import cluster_kind, hopeless, task_label
 from ..analysis.cells import Group, RestorerResult
-from ..analysis.leaderboard import AVERAGE, average_row, cell_row
+from ..analysis.leaderboard import AVERAGE, PARTIAL, average_row, cell_row
 from ..analysis.restoration import otherwise
 from ..analysis.seeds import SeedGroup, printed, seed_groups
 from ..analysis.training import training_note
@@ -109,7 +109,9 @@ def _mean_of_some(restorer: RestorerResult, column: Column) -> Number | None:
     value = None if row is None else getattr(row, column.metric)
     if row is None or value is None:
         return None
-    notes = (f"{restorer.label}, {column.label}: {row.note} (not ranked)",)
+    # Images that nobody asked for are the same ones in all rows: one footnote says so for all of them.
+    where = "" if row.status == PARTIAL else f"{restorer.label}, {column.label}: "
+    notes = (f"{where}{row.note} (not ranked)",)
     text = number(value, DIGITS[column.metric])
     return Number(value=value, text=text, images=row.images, partial=True, notes=notes)
 

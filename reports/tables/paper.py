@@ -141,7 +141,9 @@ def _remarks(group: Group | None, columns: Sequence[Column], published: bool, *,
 def _marks(group: Group, columns: Sequence[Column]) -> list[str]:
     rankings = [group.scoreboard.ranking(column.key, column.metric) for column in columns]
     if not any(ranking is not None and len(ranking.order) > 1 for ranking in rankings):
-        return ["No marks: no column has two restorers to compare."]
+        partial = any(not restorer.complete for restorer in group.restorers if not restorer.is_input)
+        whole = " whose images all have scores" if partial else ""
+        return [f"No marks: no column has two restorers{whole} to compare."]
     family = " or ".join(dict.fromkeys(restorers_shown(r) for r in rankings if r is not None and len(r.order) > 1))
     remarks = [
         f"Among measured rows of a column: {SENTENCE}. "

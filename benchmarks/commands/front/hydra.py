@@ -87,7 +87,7 @@ class HydraCommand(Generic[Schema]):
         # Where a job runs is no part of what it does: the key stands beside those of the schema.
         composed = make_dataclass(self._dataclass.__name__, [(GROUP, Any, None)], bases=(self._dataclass,))
         ConfigStore.instance().store(name=f"{self.name}_schema", node=composed)
-        options = self.parser().parse_args(list(arguments))
+        options = self.parser().parse_intermixed_args(list(arguments))
         only_shown = bool(options.help or options.hydra_help or options.cfg or options.info)
         if not only_shown and launcher_typed(options.overrides):
             options.multirun = True  # Hydra runs a single job here, whatever its launcher

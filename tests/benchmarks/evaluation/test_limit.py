@@ -147,3 +147,15 @@ def test_a_sweep_over_weights_of_one_group_is_one_row_more_and_only_its_own_suit
 def test_a_group_needs_weights(tmp_path: Path, bench_here: Bench) -> None:
     done = bench_here(*RUN, "group=x", cwd=tmp_path)
     assert (done.returncode, "group=x joins several weights" in done.stderr) == (2, True)
+
+
+def test_rows_of_the_same_quick_look_share_one_footnote(tmp_path: Path, bench_here: Bench) -> None:
+    line = [word for word in RUN if not word.startswith(("model=", "tasks="))]
+    done = bench_here(*line, "-m", "model=anyir,kbnet", "tasks=3d", "limit=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = bench_here("report", "table", "--suite", "3d", "--format", "markdown", "--partial", cwd=tmp_path).stdout
+    notes = [line for line in table.splitlines() if line.startswith("- <sup>")]
+    assert sum("only 1 of 8 images were asked for" in note for note in notes) == 1
+    assert sum("of the 40 images of those run" in note for note in notes) == 1  # of the averages
+    assert "of the same 1 scene;" in table
+    assert "No marks: no column has two restorers whose images all have scores to compare." in table
