@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from restorebench.benchmarks.commands.front.hydra import HydraCommand
 from restorebench.benchmarks.commands.front.jobs import Jobs
+from restorebench.benchmarks.commands.front.stderr import set_up_logging
 from restorebench.benchmarks.errors import UserError
 from restorebench.benchmarks.profiling.config import ProfileConfig
 
@@ -122,9 +123,10 @@ def test_a_file_that_cannot_be_written_is_said_when_the_other_jobs_are_done() ->
 
 
 @pytest.mark.usefixtures("anywhere")
-def test_every_mistake_of_a_sweep_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_every_mistake_of_a_sweep_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = jobs("-m", "size=13,28,15,13")
+    set_up_logging()
     with pytest.raises(UserError, match="bad luck"):
         sweep.launch()
-    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["/full/disk"]
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["/full/disk"]
     assert sweep.outcomes == [15]
