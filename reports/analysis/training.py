@@ -19,10 +19,7 @@ from .leaderboard import AVERAGE
 LOOKED_AT = {
     "restraint": "chosen by looking at the test images of the embedded suites, Rain100L and SOTS-outdoor",
 }
-"""Recipes whose making looked at test images, and which, unless the stage was validated on photographs set apart:
-models/bundled/README.md tells how."""
-SET_APART = "set apart"
-"""In what a stage says that it was validated on, where that is neither trained on nor tested on."""
+"""Recipes whose making looked at test images, and which: models/bundled/README.md tells how."""
 COMPONENT = re.compile(r"^\S+ x [0-9.e+-]+: (?P<images>.*);")
 MOST_STAGES = 100
 MOST_QUEUE = 0.75
@@ -148,7 +145,7 @@ def _stage(facts: Mapping[str, Any]) -> Stage:
         images=_images_in(str(facts.get("data") or "")),
         patches=int(facts["images"]),
         steps=int(facts.get("steps") or 0),
-        chosen="" if SET_APART in str(facts.get("validated_on") or "") else LOOKED_AT.get(recipe, ""),
+        chosen=LOOKED_AT.get(recipe, ""),
     )
 
 
