@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .front.parsing import Parser
+from .front.parsing import Parser, results_folder
 
 if TYPE_CHECKING:
     from ...reports.figures.options import FigureOptions
@@ -144,13 +144,6 @@ def _path(name: str) -> Path:
     return Path(name).expanduser()
 
 
-def _folder(options: argparse.Namespace) -> Path:
-    results = Path(options.results).expanduser()
-    if not results.is_dir():
-        raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
-    return results
-
-
 def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
@@ -170,7 +163,7 @@ def everything(options: argparse.Namespace) -> int:
     from ...reports.escape import visible
     from ...reports.report import write_report
 
-    report = write_report(_folder(options), options.output, partial=options.partial)
+    report = write_report(results_folder(options.results), options.output, partial=options.partial)
     _say(f"{report.summary}\n\n{_written(report.files)}")
     if report.left_out:
         _say("\n".join(["", "left out:", *(f"  {visible(line)}" for line in report.left_out)]))
@@ -222,7 +215,7 @@ def methods_paragraph(options: argparse.Namespace) -> int:
     """The paragraph for the paper."""
     from ...reports.report import methods_of
 
-    files, text = methods_of(_folder(options), options.fmt, options.output)
+    files, text = methods_of(results_folder(options.results), options.fmt, options.output)
     _say(f"{text}\n{_written(files)}" if files else text)
     return 0
 
@@ -241,7 +234,7 @@ def draw_figures(options: argparse.Namespace) -> int:
     if options.strips < 0:
         raise UserError(f"--strips {options.strips}: give a number of strips a task, 0 for none but named ones")
     files = figures_of(
-        _folder(options),
+        results_folder(options.results),
         strips=StripOptions(images=images, count=options.strips, crop=options.crop and crop_of(options.crop)),
         rows=None if options.rows is None else _names(options.rows),
         options=_figure_options(options),
@@ -277,7 +270,7 @@ def static_page(options: argparse.Namespace) -> int:
     from ...reports.page.writer import megabytes, page_bytes
     from ...reports.report import page_of
 
-    page = page_of(_folder(options), options.output)
+    page = page_of(results_folder(options.results), options.output)
     _say(f"{_written([page])}\n{megabytes(page_bytes(page))} with its pictures and scripts")
     return 0
 

@@ -1,10 +1,11 @@
-"""Command lines without overrides: a mistake in one is one line that names the nearest word."""
+"""Command lines without overrides: a mistake in one is one line that names the nearest word, or what is not there."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ....messages import nearest, nearest_names
@@ -87,3 +88,15 @@ class Parser(argparse.ArgumentParser):
         if action.option_strings:
             return f"{action.option_strings[-1]} {value}: no such choice{there}"
         return f"there is no {f'{self.prog} {value}'!r}{there}"
+
+
+def results_folder(name: str) -> Path:
+    """The store that ``--results`` names.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    results = Path(name).expanduser()
+    if not results.is_dir():
+        raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
+    return results

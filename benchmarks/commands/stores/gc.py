@@ -20,7 +20,7 @@ from ...store.folders import DAMAGED, PREVIEWS, CellBusyError, CellFolder
 from ...store.index import Index
 from ...store.names import shown
 from ...store.plans import PLANS, SweepPlan, read_plans
-from ..front.parsing import Parser
+from ..front.parsing import Parser, results_folder
 
 MIB = 2**20
 
@@ -54,9 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: there is no such folder, or one of its plans cannot be read.
     """
     options = parser().parse_args(arguments)
-    results = Path(options.results).expanduser()
-    if not results.is_dir():
-        raise UserError(f"there is no results folder {results}; --results DIR names another")
+    results = results_folder(options.results)
     if options.keep is not None and options.keep < 1:
         raise UserError(f"--keep {options.keep}: give a number of plans, 1 or more")
     garbage = find(results, keep=options.keep)

@@ -17,7 +17,7 @@ from ...store.folders import CellFolder
 from ...store.index import Index
 from ...store.names import shown
 from ...store.plans import PlannedCell, PlannedJob, SweepPlan, read_plans
-from ..front.parsing import Parser
+from ..front.parsing import Parser, results_folder
 from ..front.stderr import in_words, is_told
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: there is no such folder, or no plan of a sweep in it.
     """
     options = parser().parse_args(arguments)
-    results = Path(options.results).expanduser()
+    results = results_folder(options.results)
     plan = last_plan(results)
     failed = failures(plan, results)
     for each in failed:
@@ -89,8 +89,6 @@ def last_plan(results: Path) -> SweepPlan:
     Raises:
         UserError: there is none, or one cannot be read, so that nobody knows which was the last.
     """
-    if not results.is_dir():
-        raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
     plans, problems = read_plans(results)
     if problems:
         raise UserError(f"{problems[0]}; whether it was started last is not known: move it away if it was not")

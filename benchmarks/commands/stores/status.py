@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 from tabulate import tabulate
@@ -21,7 +20,7 @@ from ...store.facts import CellFacts
 from ...store.index import Index
 from ...store.names import restorer_name, shown
 from ...store.plans import PlannedCell, PlannedJob, SweepPlan, read_plans
-from ..front.parsing import Parser
+from ..front.parsing import Parser, results_folder
 
 State = Literal["done", "partial", "running", "failed", "missing"]
 STATES: tuple[State, ...] = ("done", "partial", "running", "failed", "missing")
@@ -119,9 +118,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: there is no such folder.
     """
     options = parser().parse_args(arguments)
-    results = Path(options.results).expanduser()
-    if not results.is_dir():
-        raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
+    results = results_folder(options.results)
     if options.watch is not None and not options.watch > 0:
         raise UserError(f"--watch {options.watch:g}: give a number of seconds above 0")
     from ....reports.analysis.vetting import oddity
