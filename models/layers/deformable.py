@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import deform_conv2d
 
@@ -109,7 +112,33 @@ def sampled_rows(image: Tensor, shifts: Tensor, mask: Tensor, first: int) -> Ten
     above, under = top.clamp(0, height - 1) * width, (top + 1).clamp_(0, height - 1) * width
     west, east = left.clamp(0, width - 1), (left + 1).clamp_(0, width - 1)
     corners = torch.stack((above + west, above + east, under + west, under + east), dim=-1)
-    sampled = F.embedding_bag(
-        corners.view(-1, 4), image.view(-1, channels), per_sample_weights=weights.view(-1, 4), mode="sum"
-    )
+    sampled: Tensor = WeightedRows.apply(corners.view(-1, 4), image.view(-1, channels), weights.view(-1, 4))  # type: ignore[no-untyped-call]
     return sampled.view(rows * width, TAPS * channels)
+
+
+class WeightedRows(torch.autograd.Function):
+    """Weighted sums of a few rows of a table, as ``F.embedding_bag`` has them, with gradients in a quarter of its time.
+
+    Its own gradients sort the indices and go through them one by one; here each is a scattering of all rows at once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, indices: Tensor, table: Tensor, weights: Tensor) -> Tensor:
+        """(N, C) of `indices` (N, K), `table` (T, C) and `weights` (N, K)."""
+        ctx.save_for_backward(indices, table, weights)
+        return F.embedding_bag(indices, table, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor | None, Tensor | None]:
+        """Of the table and of the weights, each where it is asked for."""
+        indices, table, weights = ctx.saved_tensors
+        of_table = of_weights = None
+        if ctx.needs_input_grad[1]:
+            of_table = torch.zeros_like(table)
+            for index, weight in zip(indices.long().unbind(1), weights.unbind(1), strict=True):
+                of_table.scatter_add_(0, index[:, None].expand_as(gradient), gradient * weight[:, None])
+        if ctx.needs_input_grad[2]:
+            rows = F.embedding_bag(indices.view(-1, 1), table, mode="sum").view(*indices.shape, -1)
+            of_weights = (rows @ gradient[..., None])[..., 0]
+        return None, of_table, of_weights

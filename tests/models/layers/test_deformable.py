@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
-from restorebench.models.layers.deformable import TAPS, deformable_convolution, sampled_rows
+from restorebench.models.layers.deformable import TAPS, WeightedRows, deformable_convolution, sampled_rows
 
 
 def value(plane: Tensor, y: float, x: float) -> float:
@@ -49,6 +50,28 @@ def test_equals_the_library_s_operator_with_all_gradients() -> None:
         leaves = [t.clone().requires_grad_() for t in (x, 2 * offsets, mask, weight)]
         out = way(*leaves)
         results.append((out, *torch.autograd.grad(out.square().sum(), leaves)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("asked", [(True, True), (True, False), (False, True)])
+def test_weighted_rows_have_the_library_s_sums_and_gradients(asked: tuple[bool, bool]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    # Rows that are read often, by one bag even twice, and one that none reads.
+    indices = torch.randint(1, 7, (50, 4), generator=generator, dtype=torch.int32)
+    table, weights = (torch.randn(s, generator=generator, dtype=torch.float64) for s in ((7, 5), (50, 4)))
+    pull = torch.randn(50, 5, generator=generator, dtype=torch.float64)
+
+    def library(indices: Tensor, table: Tensor, weights: Tensor) -> Tensor:
+        return F.embedding_bag(indices, table, per_sample_weights=weights, mode="sum")
+
+    results = []
+    for way in (WeightedRows.apply, library):
+        leaves = [t.clone().requires_grad_(wanted) for t, wanted in zip((table, weights), asked, strict=True)]
+        out = way(indices, *leaves)
+        out.backward(pull)
+        assert [leaf.grad is not None for leaf in leaves] == list(asked)
+        results.append((out, *(leaf.grad for leaf in leaves if leaf.grad is not None)))
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected)
 
