@@ -32,7 +32,7 @@ RESTORERS = (
     *("promptir", "adair", "moceir", "nafnet", "restormer", "airnet"),
 )
 DEFAULTS = ("model=rbair", "tasks=5d")
-STAGES = ((0, "embedded"), (0, "photographs"), (1, "restraint"))
+STAGES = ((0, "embedded"), (0, "photographs"), (1, "contrast"))
 """Seeds and recipes that the bundled weights go through, one after the other."""
 
 SPREAD = ("-n", "auto", "--dist", "loadfile")

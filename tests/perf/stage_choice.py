@@ -1,9 +1,9 @@
 """Where to stop on the line from the second stage's weights to the third's, judged by the validation photographs alone.
 
-``python -m tests.perf.stage_choice OUT.csv RUNS MODEL...`` reads ``RUNS/MODEL-tiny-photographs-0`` and
-``RUNS/MODEL-tiny-restraint-1``, as `nox -s weights` leaves them, and scores the networks at `PARTS` of the line on
-``RUNS/photographs/validation``: clean photographs set apart by scene, degraded as the embedded sets are. No test image
-is read. A row a network, part and task.
+``python -m tests.perf.stage_choice OUT.csv RUNS MODEL=FOLDER...`` scores each network MODEL at `PARTS` of the line from
+the weights of ``RUNS/MODEL-tiny-photographs-0`` to those of ``RUNS/FOLDER``, a trial of the last stage that began with
+them, on ``RUNS/photographs/validation``: clean photographs set apart by scene, degraded as the embedded sets are. No
+test image is read. A row a network, trial, part and task; the parts of the trial's mix stand in each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -23,11 +24,11 @@ from restorebench.benchmarks.training.config import TrainDataConfig, ValidationC
 from restorebench.benchmarks.training.validation import Validation
 from restorebench.models import create_model
 
-STAGES = ("photographs-0", "restraint-1")
+SECOND = "tiny-photographs-0"
 PARTS = (1.0, 0.5, 0.25, 0.0, -0.1, -0.25)
 """Parts of the second stage in the weights, see `interpolated`: 1 is the second stage itself, 0 the third."""
 SIZE = 192
-COLUMNS = ("model", "part", "task", "images", "psnr", "gain", "size", "dtype", "device", "torch")
+COLUMNS = ("model", "mix", "part", "task", "images", "psnr", "gain", "size", "dtype", "device", "torch")
 
 
 def weights_at(
@@ -38,12 +39,18 @@ def weights_at(
     return interpolated(second, third, (part - stored) / (1 - stored))
 
 
+def mix_of(folder: Path) -> str:
+    """The parts of a run's mix, ``derain 0.15, dehaze 0.24 ..``."""
+    parts = OmegaConf.load(folder / "config.yaml").mix.parts
+    return ", ".join(f"{name} {part:g}" for name, part in sorted(parts.items()))
+
+
 def main() -> None:
     """Write the table, a network after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("runs", type=Path)
-    parser.add_argument("models", nargs="+")
+    parser.add_argument("trials", nargs="+", metavar="MODEL=FOLDER")
     arguments = parser.parse_args()
     photographs = TrainDataConfig(validation_images=str(arguments.runs / "photographs" / "validation"))
     validation = Validation(ValidationConfig(size=SIZE), photographs)
@@ -53,18 +60,18 @@ def main() -> None:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if not begun:
             table.writeheader()
-        for model in arguments.models:
-            folders = [arguments.runs / f"{model}-tiny-{stage}" for stage in STAGES]
+        for trial in arguments.trials:
+            model, _, folder = trial.partition("=")
+            folders = (arguments.runs / f"{model}-{SECOND}", arguments.runs / folder)
             second, third = (load_file(folder / "weights.safetensors") for folder in folders)
             stored = json.loads((folders[1] / "training.json").read_text(encoding="utf-8"))["interpolation"]
             restorer = create_model(model, variant="tiny", weights="none").eval()
             for part in PARTS:
                 restorer.network.load_state_dict(weights_at(part, second, third, stored))
                 for row in validation.scores(restorer, torch.device("cpu")):
-                    values = (model, part, row.task, row.count, f"{row.psnr:.3f}", f"{row.psnr - row.input_psnr:.3f}")
-                    table.writerow(
-                        dict(zip(COLUMNS, (*values, SIZE, "float32", "cpu", torch.__version__), strict=True))
-                    )
+                    scores = (row.task, row.count, f"{row.psnr:.3f}", f"{row.psnr - row.input_psnr:.3f}")
+                    values = (model, mix_of(folders[1]), part, *scores, SIZE, "float32", "cpu", torch.__version__)
+                    table.writerow(dict(zip(COLUMNS, values, strict=True)))
                 file.flush()
 
 
