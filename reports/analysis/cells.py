@@ -15,6 +15,7 @@ from ...benchmarks.store.records import ImageRow, Record, preview_name, previews
 from ...messages import nearest
 from ..errors import ReportError
 from ..escape import file_stem
+from ..published.rows import spelling
 from .leaderboard import RestorerRecords, by_restorer, comparable
 from .scoreboard import Scoreboard
 
@@ -175,19 +176,26 @@ def chosen(group: Group, rows: Sequence[str] | None) -> Group:
     """
     if rows is None:
         return group
-    known = sorted({name for restorer in group.restorers for name in restorer.names})
     for name in rows:
-        if name not in known:
+        if not _named(group, name):
+            known = sorted({name for restorer in group.restorers for name in restorer.names})
             hint = nearest(name, known) or f"; there are {', '.join(known)}"
             raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
-    ordered = dict.fromkeys(place for name in rows for place, c in enumerate(group.restorers) if name in c.names)
-    picked = [group.restorers[place] for place in ordered]
-    return replace(group, restorers=tuple(sorted(picked, key=lambda restorer: not restorer.is_input)))
+    picked = dict.fromkeys(place for name in rows for place in _named(group, name))
+    ordered = sorted((group.restorers[place] for place in picked), key=lambda restorer: not restorer.is_input)
+    return replace(group, restorers=tuple(ordered))
 
 
 def knows_row(group: Group, name: str) -> bool:
     """Whether a group has a restorer of that name or label."""
-    return any(name in restorer.names for restorer in group.restorers)
+    return bool(_named(group, name))
+
+
+def _named(group: Group, name: str) -> list[int]:
+    """Places of the restorers of that name, written so, or else as papers may write it (``MoCE-IR`` for ``moceir``)."""
+    exact = [place for place, restorer in enumerate(group.restorers) if name in restorer.names]
+    meant = spelling(name)
+    return exact or [place for place, restorer in enumerate(group.restorers) if meant in map(spelling, restorer.names)]
 
 
 def _restorers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from restorebench.reports.analysis.cells import chosen
+from restorebench.reports.analysis.cells import chosen, knows_row
 from restorebench.reports.errors import ReportError
 
 from ..table_examples import embedded_group
@@ -15,6 +15,12 @@ def test_names_and_labels_choose_rows_in_their_order_with_the_input_first() -> N
     assert chosen(group, None) is group
     rows = chosen(group, ["KBNet (tiny)", "rbair", "identity", "kbnet"]).restorers
     assert [row.label for row in rows] == ["Input", "KBNet (tiny)", "RBaIR (tiny)"]
+
+
+@pytest.mark.parametrize("written", ["KBNet", "kbnet", "KB-Net", "KBNET (Tiny)"])
+def test_names_are_found_as_papers_write_them(written: str) -> None:
+    assert [row.label for row in chosen(embedded_group(), [written]).restorers] == ["KBNet (tiny)"]
+    assert knows_row(embedded_group(), written)
 
 
 def test_an_unknown_row_is_refused_with_the_nearest() -> None:
