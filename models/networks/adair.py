@@ -44,7 +44,10 @@ CARD = ModelCard(
     size=HALVED_THREE_TIMES,
     tiling=Tiling(
         allowed=False,
-        note="attention and the split by frequency see the whole image: in tiles the result is another one",
+        tile=512,
+        loss_db=0.13,
+        note="attention and the split by frequency see the whole image: tiles of 256, 512 and 768 pixels "
+        "changed the PSNR of photographs of 1024x768 by up to 0.19, 0.13 and 0.05 dB (tiny, float32)",
     ),
     training_sets=("BSD400", "WED", "Rain100L", "RESIDE outdoor", "GoPro", "LOL"),
     published=(

@@ -42,7 +42,13 @@ CARD = ModelCard(
     year=2022,
     code_licence=NO_LICENCE,
     weights_licence=NO_LICENCE,
-    tiling=Tiling(note="all of it is convolution: only the tiles' rims differ, as far as offsets reach"),
+    tiling=Tiling(
+        tile=512,
+        loss_db=0.05,
+        note="all of it is convolution, so only the tiles' rims differ, as far as offsets reach: "
+        "tiles of 256, 512 and 768 pixels changed the PSNR of photographs of 1024x768 "
+        "by up to 0.06, 0.05 and 0.00 dB (tiny, float32)",
+    ),
     training_sets=("BSD400", "WED", "Rain100L", "RESIDE outdoor"),
     published=(
         PublishedFigure(

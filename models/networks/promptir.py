@@ -50,7 +50,13 @@ CARD = ModelCard(
     code_licence=LICENCE,
     weights_licence=LICENCE,
     size=HALVED_THREE_TIMES,
-    tiling=Tiling(allowed=False, note="prompts and attention mix the whole image: in tiles the result is another one"),
+    tiling=Tiling(
+        allowed=False,
+        tile=512,
+        loss_db=0.39,
+        note="prompts and attention mix the whole image: tiles of 256, 512 and 768 pixels "
+        "changed the PSNR of photographs of 1024x768 by up to 0.80, 0.39 and 0.23 dB (tiny, float32)",
+    ),
     training_sets=("BSD400", "WED", "Rain100L", "RESIDE outdoor"),
     published=(
         PublishedFigure(

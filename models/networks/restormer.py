@@ -59,7 +59,13 @@ CARD = ModelCard(
     code_licence=LICENCE,
     weights_licence=LICENCE,
     size=HALVED_THREE_TIMES,
-    tiling=Tiling(allowed=False, note="attention sees the whole image: in tiles the result is another one"),
+    tiling=Tiling(
+        allowed=False,
+        tile=512,
+        loss_db=0.28,
+        note="attention sees the whole image: tiles of 256, 512 and 768 pixels "
+        "changed the PSNR of photographs of 1024x768 by up to 0.45, 0.28 and 0.06 dB (tiny, float32)",
+    ),
     training_sets=("DFWB (DIV2K, Flickr2K, BSD400, WED)", "SIDD", "Rain13K", "GoPro", "DPDD"),
     published=(
         PublishedFigure(

@@ -34,6 +34,7 @@ class Stage:
         recipe: its name. seed: of its samples; None where it is not recorded.
         data_sha256: hash of the lists of images. images: what these are, each source once.
         patches, steps: seen and done.
+        validated_on: the images of its validations; empty where they are not recorded.
         chosen: how the recipe was chosen, where test images were looked at for it; else empty.
     """
 
@@ -43,6 +44,7 @@ class Stage:
     images: tuple[str, ...]
     patches: int
     steps: int
+    validated_on: str
     chosen: str
 
     def told(self) -> str:
@@ -80,6 +82,12 @@ class TrainingCost:
     interpolation: float
     gain: float | None
     history: tuple[tuple[int, float, float], ...]
+
+    @property
+    def validated_on(self) -> str:
+        """The images of its validations: gains on different ones cannot be compared."""
+        images = dict.fromkeys(stage.validated_on or "images not recorded" for stage in self.stages)
+        return " and ".join(images)
 
     @property
     def timed(self) -> bool:
@@ -145,6 +153,7 @@ def _stage(facts: Mapping[str, Any]) -> Stage:
         images=_images_in(str(facts.get("data") or "")),
         patches=int(facts["images"]),
         steps=int(facts.get("steps") or 0),
+        validated_on=str(facts.get("validated_on") or ""),
         chosen=LOOKED_AT.get(recipe, ""),
     )
 

@@ -12,7 +12,7 @@ from ..analysis.training import equality, training_costs, training_told
 from ..escape import csv_cell, markdown
 from .numbers import MISSING, number
 
-CURVE_COLUMNS = ("restorer", "patches", "seconds", "validation_gain_db")
+CURVE_COLUMNS = ("restorer", "patches", "seconds", "validation_gain_db", "validated_on")
 
 
 def training_markdown(group: Group) -> str:
@@ -60,5 +60,6 @@ def curves_csv(group: Group) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CURVE_COLUMNS)
     for cost in training_costs(group):
-        writer.writerows((csv_cell(cost.label), patches, seconds, gain) for patches, seconds, gain in cost.history)
+        names = (csv_cell(cost.label), csv_cell(cost.validated_on))
+        writer.writerows((names[0], *point, names[1]) for point in cost.history)
     return text.getvalue()

@@ -1,13 +1,15 @@
 """What tiles cost each restorer, measured: photographs of 1024x768 restored whole and in tiles.
 
-``python -m tests.benchmarks.inference.tile_losses FILE.csv`` writes the table that the cards' `Tiling` is set by.
+``python -m tests.benchmarks.inference.tile_losses FILE.csv [MODEL ...]`` writes the table that the cards' `Tiling` is
+set by, of all restorers that bring weights, or of those named; rows of others that FILE.csv has stay.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import io
 import platform
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,15 +19,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from restorebench.atomic import write_text
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.tiles import restore_in_tiles
 from restorebench.datasets.degradations.registry import DEGRADATIONS
 from restorebench.datasets.embedded.photographs import PHOTOGRAPHS, pixels
 from restorebench.datasets.streams import rng_for
-from restorebench.models import create_model
+from restorebench.models import create_model, list_models
 from restorebench.models.restorer import Restorer
+from restorebench.models.weights import bundled_path
 
-RESTORERS = ("anyir", "daair", "kbnet", "rbair")
+RESTORERS = tuple(card.name for card in list_models() if bundled_path(card).is_file())
 IMAGES = (("motorcycle-left", "dehaze"), ("coffee", "denoise-25"), ("rocket", "lowlight"))
 """Photographs and what degrades them: once locally, twice in a way that depends on the whole scene."""
 SIZE = (768, 1024)
@@ -118,18 +122,26 @@ def losses(restorer: Restorer, name: str, task: str, tiles: tuple[int, ...] = TI
             )
 
 
-def main(path: Path) -> None:
-    """Measure everything and write the table, line by line."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [each.name for each in fields(TileLoss)], lineterminator="\n")
+def main() -> None:
+    """Measure, and write the table after each restorer."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("models", nargs="*", default=RESTORERS)
+    arguments = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    if arguments.output.is_file():
+        with arguments.output.open(encoding="utf-8", newline="") as file:
+            rows = [dict(row) for row in csv.DictReader(file)]
+    for model in arguments.models:
+        restorer = create_model(model, variant="tiny", weights="bundled")
+        rows = [row for row in rows if row["restorer"] != model]
+        rows += [asdict(line) for name, task in IMAGES for line in losses(restorer, name, task)]
+        text = io.StringIO()
+        table = csv.DictWriter(text, [each.name for each in fields(TileLoss)], lineterminator="\n")
         table.writeheader()
-        for name, task in IMAGES:
-            for model in RESTORERS:
-                restorer = create_model(model, variant="tiny", weights="bundled")
-                for line in losses(restorer, name, task):
-                    table.writerow(asdict(line))
-                    file.flush()
+        table.writerows(sorted(rows, key=lambda row: str(row["restorer"])))
+        write_text(arguments.output, text.getvalue())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from restorebench.benchmarks.store.records import Record
-from restorebench.models import get_card
-from restorebench.models.weights import choose_weights
+from restorebench.models import get_card, list_models
+from restorebench.models.weights import bundled_path, choose_weights
 from restorebench.reports.analysis.cells import Group, groups
 from restorebench.reports.analysis.training import equality, training_costs, training_note, training_told
 from restorebench.reports.figures.style import styles
@@ -94,6 +94,22 @@ def test_curves_are_the_metadata_s() -> None:
     assert list(by_time.get_lines()[0].get_xdata()) == pytest.approx([50 / 60, 100 / 60])
 
 
+def test_gains_on_different_images_are_not_drawn_in_one_panel() -> None:
+    known = {"load_average": 1.2, "processors": 2, "validated_on": "8 photographs set apart"}
+    group = trained(**{name: {**known, **({"validated_on": "3 others"} if name == "kbnet" else {})} for name in NAMES})
+    rows = list(csv.DictReader(io.StringIO(curves_csv(group))))
+    assert {row["validated_on"] for row in rows if row["restorer"] == "KBNet (tiny)"} == {"3 others"}
+    figure = draw_training(group, styles(b.label for b in training_costs(group)))
+    assert figure is not None
+    curves = {axes.get_xlabel(): [line.get_label() for line in axes.get_lines()[:-1]] for axes in figure.axes}
+    assert curves == {
+        "training patches seen (thousands)\nvalidated on 3 others": ["KBNet (tiny)"],
+        "training patches seen (thousands)\nvalidated on 8 photographs set apart": [
+            f"{title} (tiny)" for title in ("AnyIR", "DaAIR", "RBaIR")
+        ],
+    }
+
+
 @pytest.mark.parametrize("load", [None, 5.0])
 def test_times_of_a_machine_that_was_shared_are_not_drawn(load: float | None) -> None:
     group = trained(**{name: {"load_average": load, "processors": 2} for name in NAMES})
@@ -114,29 +130,35 @@ def test_data_that_differ_in_an_early_stage_are_not_the_same() -> None:
 
 def bundled(name: str) -> Record:
     """A record with the facts of a bundled file."""
-    cell = next(cell for cell in shared_cells(suites=("5d",), previews=False) if cell.record.model == name)
+    cells = shared_cells(suites=("5d",), previews=False)
+    cell = next((cell for cell in cells if cell.record.model == name), cells[0])
     training = choose_weights(get_card(name), "tiny", "bundled", 0).info.training
     assert training is not None
     weights = dataclasses.replace(cell.record.weights, training=dict(training))
     return dataclasses.replace(cell.record, weights=weights)
 
 
-@pytest.mark.parametrize("name", NAMES)
+BUNDLED = tuple(card.name for card in list_models() if bundled_path(card).is_file())
+
+
+@pytest.mark.parametrize("name", BUNDLED)
 def test_every_bundled_file_tells_the_whole_of_its_training(name: str) -> None:
     told = training_told(bundled(name))
     assert told.startswith(
         "trained on 47,600 patches (crops, not images) in 6,987 steps, 3 stages, each from the weights"
     )
     leaves = "dead leaves v1" if name in ("anyir", "kbnet") else "dead leaves v2"
-    assert f"embedded: 32,000 patches in 4,400 steps, seed 0, of {leaves}, seed 0, 600 images of 320x320; " in told
+    assert f"embedded: 32,000 patches in 4,400 steps, seed 0, of {leaves}, seed 0, 600 images of 320x320" in told
     assert "photographs: 14,000 patches in 2,187 steps, seed 0, of dead leaves v2, seed 0, 600 images" in told
-    assert "train.folder: 78 files" in told
-    assert "restraint: 1,600 patches in 400 steps, seed 1" in told
-    assert "chosen by looking at the test images of the embedded suites" in told
+    looked = name in NAMES  # their last stage was chosen on test images
+    last = "restraint" if looked else "contrast"
+    assert f"{last}: 1,600 patches in 400 steps, seed 1" in told
+    assert f"train.folder: {78 if looked else 62} files" in told
     assert "the weights lie at 1.1 of the way of the last stage" in told
     note = training_note(bundled(name))
-    assert "trained on 47,600 patches in 6,987 steps (embedded 32,000, photographs 14,000, restraint 1,600)" in note
-    assert "chosen by looking at the test images" in note
+    assert f"trained on 47,600 patches in 6,987 steps (embedded 32,000, photographs 14,000, {last} 1,600)" in note
+    for text in (told, note):
+        assert ("chosen by looking at the test images of the embedded suites" in text) == looked
 
 
 def test_what_is_known_of_the_training_stands_in_methods_tables_and_page(tmp_path: Path) -> None:
