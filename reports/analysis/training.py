@@ -51,8 +51,9 @@ class Stage:
         """``embedded: 32,000 patches in 4,400 steps, seed 0, of dead leaves v1, 600 images``."""
         seed = "" if self.seed is None else f", seed {self.seed}"
         images = f", of {' and '.join(self.images)}" if self.images else ""
+        validated = f", validated on {self.validated_on}" if self.validated_on else ""
         chosen = f", {self.chosen}" if self.chosen else ""
-        return f"{self.recipe}: {self.patches:,} patches in {self.steps:,} steps{seed}{images}{chosen}"
+        return f"{self.recipe}: {self.patches:,} patches in {self.steps:,} steps{seed}{images}{validated}{chosen}"
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ def test_every_bundled_file_tells_the_whole_of_its_training(name: str) -> None:
     assert f"{last}: 1,600 patches in 400 steps, seed 1" in told
     assert f"train.folder: {78 if looked else 62} files" in told
     assert "the weights lie at 1.1 of the way of the last stage" in told
+    assert told.count("validated on 8 photographs set apart") == (0 if looked else 3)
     note = training_note(bundled(name))
     assert f"trained on 47,600 patches in 6,987 steps (embedded 32,000, photographs 14,000, {last} 1,600)" in note
     for text in (told, note):
