@@ -176,12 +176,13 @@ def chosen(group: Group, rows: Sequence[str] | None) -> Group:
     """
     if rows is None:
         return group
-    for name in rows:
-        if not _named(group, name):
+    places = {name: _named(group, name) for name in rows}
+    for name, found in places.items():
+        if not found:
             known = sorted({name for restorer in group.restorers for name in restorer.names})
             hint = nearest(name, known) or f"; there are {', '.join(known)}"
             raise ReportError(f"--rows {name}: not measured on {group.title}{hint}")
-    picked = dict.fromkeys(place for name in rows for place in _named(group, name))
+    picked = dict.fromkeys(place for found in places.values() for place in found)
     ordered = sorted((group.restorers[place] for place in picked), key=lambda restorer: not restorer.is_input)
     return replace(group, restorers=tuple(ordered))
 

@@ -19,18 +19,18 @@ from restorebench.datasets import folder_suite
 from restorebench.datasets.samples import Sample
 from restorebench.datasets.suites import resolve
 from restorebench.datasets.tasks import Task
-from restorebench.models import create_model, get_card, list_models
+from restorebench.models import create_model, get_card
 from restorebench.models.restorer import Restorer
 from restorebench.models.weights import bundled_path
 
+from ..bundled import BUNDLED
 from ..project.documentation.readme import scores_in_readme
 
 pytestmark = pytest.mark.slow
 
-NAMES = tuple(card.name for card in list_models() if bundled_path(card).is_file())
 EARLIER = ("anyir", "daair", "kbnet", "rbair")
 """Trained before photographs were set apart for validation: on these too, with a last stage chosen on test images."""
-LATER = tuple(name for name in NAMES if name not in EARLIER)
+LATER = tuple(name for name in BUNDLED if name not in EARLIER)
 PROTOCOL = get_protocol("promptir@1")
 DATA = Path(os.environ.get("RESTOREBENCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
@@ -86,7 +86,7 @@ def case(*values: str) -> ParameterSet:
 
 @pytest.mark.parametrize(
     ("name", "suite", "label"),
-    [case(name, suite, label) for name in NAMES for suite, labels in LABELS.items() for label in labels],
+    [case(name, suite, label) for name in BUNDLED for suite, labels in LABELS.items() for label in labels],
 )
 def test_every_task_gains_a_decibel_blur_none_is_lost_and_the_average_four(name: str, suite: str, label: str) -> None:
     by_task = {task: gains(name)[task] for task in LABELS[suite] if task != "average"}
@@ -94,7 +94,7 @@ def test_every_task_gains_a_decibel_blur_none_is_lost_and_the_average_four(name:
     assert by_task[label] >= {"average": 4, "deblur": 0}.get(label, 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_the_table_of_the_readme_has_these_scores(name: str) -> None:
     printed = scores_in_readme()
     row = printed[get_card(name).title.lower()]
@@ -107,7 +107,7 @@ def test_the_table_of_the_readme_has_these_scores(name: str) -> None:
 
 
 @real
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_real_noise_is_removed(name: str) -> None:
     data = next(d for d in folder_suite(None, DATA / "cbsd68", "denoise").data if d.task.sigma == 25)
     photographs = [data[index] for index in range(0, len(data), 6)]
@@ -122,7 +122,7 @@ def pair(task: str, degraded: Path, clean: Path) -> Sample:
 
 @real
 @pytest.mark.parametrize(
-    ("name", "degradation"), [case(name, f"real {word}") for name in NAMES for word in ("rain", "haze")]
+    ("name", "degradation"), [case(name, f"real {word}") for name in BUNDLED for word in ("rain", "haze")]
 )
 def test_real_rain_and_haze_are_not_made_worse(name: str, degradation: str) -> None:
     pairs = rainy() if degradation == "real rain" else hazy()
@@ -147,7 +147,7 @@ def hazy() -> list[Sample]:
     return pairs
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_the_file_is_small_and_tells_how_it_was_trained(name: str) -> None:
     path = bundled_path(get_card(name))
     assert path.stat().st_size <= 1.5e6
@@ -160,8 +160,8 @@ def test_the_file_is_small_and_tells_how_it_was_trained(name: str) -> None:
 
 
 def test_all_had_equal_budgets() -> None:
-    assert set(EARLIER) <= set(NAMES)
-    trainings = [restorer(name).weights.training or {} for name in NAMES]
+    assert set(EARLIER) <= set(BUNDLED)
+    trainings = [restorer(name).weights.training or {} for name in BUNDLED]
     budgets = {tuple((stage["images"], stage["steps"]) for stage in facts["stages"]) for facts in trainings}
     assert len(budgets) == 1
     assert {(facts["images"], facts["steps"]) for facts in trainings} == {

@@ -12,9 +12,10 @@ import torch
 
 from restorebench.benchmarks.commands.main import main
 from restorebench.benchmarks.conformance import wake
-from restorebench.models import ModelError, build_network, create_model, get_card, list_models
+from restorebench.models import ModelError, build_network, create_model, list_models
 from restorebench.models.exporting import SUFFIXES, TOLERANCE, check_packages, export
-from restorebench.models.weights import bundled_path
+
+from ..bundled import BUNDLED
 
 NETWORKS = [card.name for card in list_models() if card.built_from == "arguments" and card.trainable]
 
@@ -23,7 +24,7 @@ def smallest(name: str) -> torch.nn.Module:
     """The tiny size of a network, awake: with its bundled weights, or random ones that all count."""
     card = next(card for card in list_models() if card.name == name)
     variant = "tiny" if "tiny" in card.variants else card.default_variant
-    if bundled_path(card).is_file():
+    if name in BUNDLED:
         return create_model(name, variant="tiny", weights="bundled").network.eval()
     network = build_network(name, variant=variant, seed=0).eval()
     wake(network)
@@ -173,7 +174,7 @@ def test_the_file_of_every_network_restores_any_batch_and_size(
 ) -> None:
     """With bundled weights or random ones: half a minute each."""
     check_packages(kind)
-    weights = "bundled" if bundled_path(get_card(name)).is_file() else "none"
+    weights = "bundled" if name in BUNDLED else "none"
     restorer = create_model(name, variant="tiny", weights=weights, seed=0)
     if weights == "none":
         wake(restorer.network)

@@ -9,20 +9,17 @@ takes ``MODEL.onnx`` of there.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from restorebench import create_model, evaluate, list_models
-from restorebench.atomic import write_text
 from restorebench.benchmarks.environment import device_name
-from restorebench.models import get_card
 from restorebench.models.exporting import export
-from restorebench.models.weights import bundled_path
+
+from ..bundled import BUNDLED
+from .measured_table import kept, write
 
 SIZE = 64
 DEVICE, DTYPE = "cpu", "float32"
@@ -39,7 +36,7 @@ def exportable() -> list[str]:
 
 def with_weights() -> list[str]:
     """Those of them whose weights are in the package."""
-    return [name for name in exportable() if bundled_path(get_card(name)).is_file()]
+    return [name for name in exportable() if name in BUNDLED]
 
 
 def rows(model: str, file: Path, tasks: str, limit: int | None) -> list[dict[str, object]]:
@@ -86,18 +83,6 @@ def rows(model: str, file: Path, tasks: str, limit: int | None) -> list[dict[str
     ]
 
 
-def kept(out: Path, models: Sequence[str]) -> list[dict[str, object]]:
-    """The rows of a table that are not of these restorers."""
-    if not out.is_file():
-        return []
-    with out.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        there: list[dict[str, object]] = [dict(row) for row in table]
-    if there and tuple(there[0]) != COLUMNS:
-        raise SystemExit(f"{out} has other columns: move it away")
-    return [row for row in there if row["model"] not in models]
-
-
 def main() -> None:
     """Write the table, a restorer after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,16 +92,12 @@ def main() -> None:
     parser.add_argument("--tasks", default="5d")
     parser.add_argument("--limit", type=int, metavar="N", help="only so many images of each task")
     options = parser.parse_args()
-    found = kept(options.out, options.models)
+    found = kept(options.out, COLUMNS, "model", options.models)
     order = exportable()
     for model in options.models:
         found += rows(model, options.files / f"{model}.onnx", options.tasks, options.limit)
         found.sort(key=lambda row: order.index(str(row["model"])))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(found)
-        write_text(options.out, text.getvalue())
+        write(options.out, COLUMNS, found)
 
 
 if __name__ == "__main__":

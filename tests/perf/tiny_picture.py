@@ -17,8 +17,9 @@ from torch import Tensor
 
 from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.datasets.suites import resolve
-from restorebench.models import create_model, list_models
-from restorebench.models.weights import bundled_path
+from restorebench.models import create_model
+
+from ..bundled import BUNDLED
 
 PICTURES = {"dehaze": ("haze", "coffee"), "derain": ("rain", "astronaut"), "denoise-25": ("noise 25", "chelsea")}
 PICTURES |= {"deblur": ("blur", "astronaut"), "lowlight": ("low light", "astronaut")}
@@ -35,12 +36,11 @@ def pictures_of(label: str) -> Iterator[tuple[str, Tensor]]:
     sample = next(one for one in map(data.__getitem__, range(len(data))) if one.name.startswith(photograph))
     pair = PROTOCOL.prepare(sample)
     yield f"{word}, {PROTOCOL.score(pair.degraded, pair.clean).psnr:.2f} dB", pair.degraded
-    for card in list_models():
-        if bundled_path(card).is_file():
-            restorer = create_model(card.name, variant="tiny", weights="bundled").eval()
-            with torch.inference_mode():
-                restored = restorer(pair.degraded[None])[0].float()
-            yield f"{card.title}, {PROTOCOL.score(restored, pair.clean).psnr:.2f} dB", restored
+    for name in BUNDLED:
+        restorer = create_model(name, variant="tiny", weights="bundled").eval()
+        with torch.inference_mode():
+            restored = restorer(pair.degraded[None])[0].float()
+        yield f"{restorer.card.title}, {PROTOCOL.score(restored, pair.clean).psnr:.2f} dB", restored
     yield "clean", pair.clean.float() / 255
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from restorebench.models import create_model, get_card
 
-from .tile_losses import IMAGES, RESTORERS, TILES, losses
+from ...bundled import BUNDLED
+from .tile_losses import IMAGES, TILES, losses
 
 (TABLE,) = (Path(__file__).parents[3] / "reports" / "measured").glob("tile-losses-*.csv")
 SAFE_DB = 0.1
@@ -24,12 +25,12 @@ def measured() -> list[dict[str, str]]:
 
 def test_every_restorer_was_measured_on_every_image_in_every_size_of_tiles() -> None:
     found = {(row["restorer"], row["photograph"], row["task"], int(row["tile"])) for row in measured()}
-    wanted = {(model, *image, tile) for model in RESTORERS for image in IMAGES for tile in TILES}
+    wanted = {(model, *image, tile) for model in BUNDLED for image in IMAGES for tile in TILES}
     assert found == wanted
     assert len(measured()) == len(wanted)
 
 
-@pytest.mark.parametrize("model", RESTORERS)
+@pytest.mark.parametrize("model", BUNDLED)
 def test_the_card_says_what_was_measured_and_allows_only_safe_tiles(model: str) -> None:
     tiling = get_card(model).tiling
     changes: dict[int, float] = defaultdict(float)

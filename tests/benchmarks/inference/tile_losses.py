@@ -7,8 +7,6 @@ set by, of all restorers that bring weights, or of those named; rows of others t
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -19,17 +17,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from restorebench.atomic import write_text
 from restorebench.benchmarks.inference.numerics import Numerics
 from restorebench.benchmarks.inference.tiles import restore_in_tiles
 from restorebench.datasets.degradations.registry import DEGRADATIONS
 from restorebench.datasets.embedded.photographs import PHOTOGRAPHS, pixels
 from restorebench.datasets.streams import rng_for
-from restorebench.models import create_model, list_models
+from restorebench.models import create_model
 from restorebench.models.restorer import Restorer
-from restorebench.models.weights import bundled_path
 
-RESTORERS = tuple(card.name for card in list_models() if bundled_path(card).is_file())
+from ...bundled import BUNDLED
+from ...perf.measured_table import kept, write
+
 IMAGES = (("motorcycle-left", "dehaze"), ("coffee", "denoise-25"), ("rocket", "lowlight"))
 """Photographs and what degrades them: once locally, twice in a way that depends on the whole scene."""
 SIZE = (768, 1024)
@@ -126,21 +124,14 @@ def main() -> None:
     """Measure, and write the table after each restorer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
-    parser.add_argument("models", nargs="*", default=RESTORERS)
+    parser.add_argument("models", nargs="*", default=BUNDLED)
     arguments = parser.parse_args()
-    rows: list[dict[str, object]] = []
-    if arguments.output.is_file():
-        with arguments.output.open(encoding="utf-8", newline="") as file:
-            rows = [dict(row) for row in csv.DictReader(file)]
+    columns = [each.name for each in fields(TileLoss)]
+    rows = kept(arguments.output, columns, "restorer", arguments.models)
     for model in arguments.models:
         restorer = create_model(model, variant="tiny", weights="bundled")
-        rows = [row for row in rows if row["restorer"] != model]
         rows += [asdict(line) for name, task in IMAGES for line in losses(restorer, name, task)]
-        text = io.StringIO()
-        table = csv.DictWriter(text, [each.name for each in fields(TileLoss)], lineterminator="\n")
-        table.writeheader()
-        table.writerows(sorted(rows, key=lambda row: str(row["restorer"])))
-        write_text(arguments.output, text.getvalue())
+        write(arguments.output, columns, sorted(rows, key=lambda row: str(row["restorer"])))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from restorebench.benchmarks.store.records import Record
-from restorebench.models import get_card, list_models
-from restorebench.models.weights import bundled_path, choose_weights
+from restorebench.models import get_card
+from restorebench.models.weights import choose_weights
 from restorebench.reports.analysis.cells import Group, groups
 from restorebench.reports.analysis.training import equality, training_costs, training_note, training_told
 from restorebench.reports.figures.style import styles
@@ -22,6 +22,7 @@ from restorebench.reports.page.data import group_data
 from restorebench.reports.tables.measured_rows import measured_rows
 from restorebench.reports.tables.training import curves_csv, training_markdown
 
+from ...bundled import BUNDLED
 from ..stores import GAINS, shared_cells
 
 NAMES = ("rbair", "anyir", "daair", "kbnet")
@@ -138,19 +139,17 @@ def bundled(name: str) -> Record:
     return dataclasses.replace(cell.record, weights=weights)
 
 
-BUNDLED = tuple(card.name for card in list_models() if bundled_path(card).is_file())
-
-
 @pytest.mark.parametrize("name", BUNDLED)
 def test_every_bundled_file_tells_the_whole_of_its_training(name: str) -> None:
     told = training_told(bundled(name))
     assert told.startswith(
         "trained on 47,600 patches (crops, not images) in 6,987 steps, 3 stages, each from the weights"
     )
-    leaves = "dead leaves v1" if name in ("anyir", "kbnet") else "dead leaves v2"
-    assert f"embedded: 32,000 patches in 4,400 steps, seed 0, of {leaves}, seed 0, 600 images of 320x320" in told
-    assert "photographs: 14,000 patches in 2,187 steps, seed 0, of dead leaves v2, seed 0, 600 images" in told
     looked = name in NAMES  # their last stage was chosen on test images
+    leaves = "dead leaves v1" if name in ("anyir", "kbnet") else "dead leaves v2"
+    first = f"embedded: 32,000 patches in 4,400 steps, seed 0, of {leaves}, seed 0, 600 images of 320x320"
+    assert f"{first}{'' if looked else ', validated on 8 photographs set apart'}; " in told
+    assert "photographs: 14,000 patches in 2,187 steps, seed 0, of dead leaves v2, seed 0, 600 images" in told
     last = "restraint" if looked else "contrast"
     assert f"{last}: 1,600 patches in 400 steps, seed 1" in told
     assert f"train.folder: {78 if looked else 62} files" in told
