@@ -23,8 +23,8 @@ from restorebench.models import create_model, get_card
 from restorebench.models.restorer import Restorer
 from restorebench.models.weights import bundled_path
 
-from ..bundled import BUNDLED
 from ..project.documentation.readme import scores_in_readme
+from .bundled import BUNDLED
 
 pytestmark = pytest.mark.slow
 

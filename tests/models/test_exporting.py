@@ -15,7 +15,7 @@ from restorebench.benchmarks.conformance import wake
 from restorebench.models import ModelError, build_network, create_model, list_models
 from restorebench.models.exporting import SUFFIXES, TOLERANCE, check_packages, export
 
-from ..bundled import BUNDLED
+from .bundled import BUNDLED
 
 NETWORKS = [card.name for card in list_models() if card.built_from == "arguments" and card.trainable]
 

@@ -18,7 +18,7 @@ from restorebench import create_model, evaluate, list_models
 from restorebench.benchmarks.environment import device_name
 from restorebench.models.exporting import export
 
-from ..bundled import BUNDLED
+from ..models.bundled import BUNDLED
 from .measured_table import kept, write
 
 SIZE = 64

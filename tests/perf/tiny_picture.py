@@ -19,7 +19,7 @@ from restorebench.benchmarks.protocols.catalogue import get_protocol
 from restorebench.datasets.suites import resolve
 from restorebench.models import create_model
 
-from ..bundled import BUNDLED
+from ..models.bundled import BUNDLED
 
 PICTURES = {"dehaze": ("haze", "coffee"), "derain": ("rain", "astronaut"), "denoise-25": ("noise 25", "chelsea")}
 PICTURES |= {"deblur": ("blur", "astronaut"), "lowlight": ("low light", "astronaut")}

@@ -10,7 +10,7 @@ import pytest
 
 from restorebench.models import create_model, get_card
 
-from ...bundled import BUNDLED
+from ...models.bundled import BUNDLED
 from .tile_losses import IMAGES, TILES, losses
 
 (TABLE,) = (Path(__file__).parents[3] / "reports" / "measured").glob("tile-losses-*.csv")

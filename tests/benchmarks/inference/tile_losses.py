@@ -25,7 +25,7 @@ from restorebench.datasets.streams import rng_for
 from restorebench.models import create_model
 from restorebench.models.restorer import Restorer
 
-from ...bundled import BUNDLED
+from ...models.bundled import BUNDLED
 from ...perf.measured_table import kept, write
 
 IMAGES = (("motorcycle-left", "dehaze"), ("coffee", "denoise-25"), ("rocket", "lowlight"))

@@ -22,7 +22,7 @@ from restorebench.reports.page.data import group_data
 from restorebench.reports.tables.measured_rows import measured_rows
 from restorebench.reports.tables.training import curves_csv, training_markdown
 
-from ...bundled import BUNDLED
+from ...models.bundled import BUNDLED
 from ..stores import GAINS, shared_cells
 
 NAMES = ("rbair", "anyir", "daair", "kbnet")
