@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..atomic import remove_parts, write_text
-from ..messages import nearest, one_line
+from ..messages import nearest, no_results_folder, one_line
 from .analysis.cells import Group, groups, stems
 from .analysis.vetting import stored_cells
 from .errors import ReportError
@@ -230,6 +230,8 @@ def _only_group(
         return None
     if of_suite:
         raise ReportError(_not_measured(results, suite, [group for group, _ in of_suite], protocol, data))
+    if not results.is_dir():
+        raise ReportError(no_results_folder(results))
     suites = ", ".join(sorted({group.suite for group in several})) or "none"
     hint = "give one of these, or run it first (bench list tasks)"
     raise ReportError(f"{results} has no cells of suite {suite}; it has {suites}; {hint}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 CUTOFF = 0.6
 """Least similarity of a name that is proposed (`difflib.SequenceMatcher.ratio`, letter case aside)."""
@@ -60,3 +61,8 @@ def one_line(error: BaseException) -> str:
     """Kind and first line of an error."""
     lines = text_of(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
+
+
+def no_results_folder(folder: Path) -> str:
+    """One line for a results folder that is not there, where ``--results`` names it."""
+    return f"there is no results folder {folder}; bench run makes one, --results DIR names another"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ....messages import nearest, nearest_names
+from ....messages import nearest, nearest_names, no_results_folder
 from ...errors import UserError
 
 
@@ -98,5 +98,5 @@ def results_folder(name: str) -> Path:
     """
     results = Path(name).expanduser()
     if not results.is_dir():
-        raise UserError(f"there is no results folder {results}; bench run makes one, --results DIR names another")
+        raise UserError(no_results_folder(results))
     return results

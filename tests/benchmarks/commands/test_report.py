@@ -152,3 +152,17 @@ def test_where_the_store_has_a_suite_several_times_the_message_says_what_chooses
     assert f"has no cells of suite folder with --data {garden[:-1]} (did you mean {garden!r}" in capsys.readouterr().err
     assert main([*table, "--data", harbour, "--protocol", "basicsr-rgb@1"]) == 2
     assert "has no cells of suite folder with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "action",
+    [[], ["table", "--suite", "5d"], ["table", "--suite", "5d", "--per-image"], ["methods"], ["figures"], ["page"]],
+    ids=lambda action: " ".join(action) or "all",
+)
+def test_a_results_folder_that_is_not_there_is_one_line_of_every_action_on_one(
+    action: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "nowhere"
+    assert main(["report", *action, "--results", str(missing)]) == 2
+    assert capsys.readouterr().err.startswith(f"bench: there is no results folder {missing}; bench run makes one")
+    assert not missing.exists()
