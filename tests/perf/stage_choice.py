@@ -3,7 +3,7 @@
 ``python -m tests.perf.stage_choice OUT.csv RUNS MODEL=FOLDER...`` scores each network MODEL at `PARTS` of the line from
 the weights of ``RUNS/MODEL-tiny-photographs-0`` to those of ``RUNS/FOLDER``, a trial of the last stage that began with
 them, on ``RUNS/photographs/validation``: clean photographs set apart by scene, degraded as the embedded sets are. No
-test image is read. A row a network, trial, part and task; the parts of the trial's mix stand in each.
+test image is read. A row a network, trial, part and task; the trial's mix and patches stand in each.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from torch import Tensor
 
+from restorebench.benchmarks.errors import RestorationError
 from restorebench.benchmarks.training.averaging import interpolated
 from restorebench.benchmarks.training.config import TrainDataConfig, ValidationConfig
 from restorebench.benchmarks.training.validation import Validation
 from restorebench.models import create_model
+from restorebench.models.restorer import Restorer
 
 SECOND = "tiny-photographs-0"
-PARTS = (1.0, 0.5, 0.25, 0.0, -0.1, -0.25)
+PARTS = (1.0, 0.5, 0.25, 0.0, -0.1, -0.25, -0.5)
 """Parts of the second stage in the weights, see `interpolated`: 1 is the second stage itself, 0 the third."""
 SIZE = 192
-COLUMNS = ("model", "mix", "part", "task", "images", "psnr", "gain", "size", "dtype", "device", "torch")
+COLUMNS = ("model", "mix", "patches", "part", "task", "images", "psnr", "gain", "size", "dtype", "device", "torch")
 
 
 def weights_at(
@@ -43,6 +45,15 @@ def mix_of(folder: Path) -> str:
     """The parts of a run's mix, ``derain 0.15, dehaze 0.24 ..``."""
     parts = OmegaConf.load(folder / "config.yaml").mix.parts
     return ", ".join(f"{name} {part:g}" for name, part in sorted(parts.items()))
+
+
+def gains(validation: Validation, restorer: Restorer) -> list[tuple[str, int, str, str]]:
+    """Task, images, PSNR and its gain over the input, a row a task; one row of NaN where weights give no image."""
+    try:
+        rows = validation.scores(restorer, torch.device("cpu"))
+    except RestorationError:  # far from all weights that training saw
+        return [("every", 0, "nan", "nan")]
+    return [(row.task, row.count, f"{row.psnr:.3f}", f"{row.psnr - row.input_psnr:.3f}") for row in rows]
 
 
 def main() -> None:
@@ -60,17 +71,17 @@ def main() -> None:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if not begun:
             table.writeheader()
-        for trial in arguments.trials:
-            model, _, folder = trial.partition("=")
+        for argument in arguments.trials:
+            model, _, folder = argument.partition("=")
             folders = (arguments.runs / f"{model}-{SECOND}", arguments.runs / folder)
             second, third = (load_file(folder / "weights.safetensors") for folder in folders)
-            stored = json.loads((folders[1] / "training.json").read_text(encoding="utf-8"))["interpolation"]
+            facts = json.loads((folders[1] / "training.json").read_text(encoding="utf-8"))
             restorer = create_model(model, variant="tiny", weights="none").eval()
             for part in PARTS:
-                restorer.network.load_state_dict(weights_at(part, second, third, stored))
-                for row in validation.scores(restorer, torch.device("cpu")):
-                    scores = (row.task, row.count, f"{row.psnr:.3f}", f"{row.psnr - row.input_psnr:.3f}")
-                    values = (model, mix_of(folders[1]), part, *scores, SIZE, "float32", "cpu", torch.__version__)
+                restorer.network.load_state_dict(weights_at(part, second, third, facts["interpolation"]))
+                trial = (model, mix_of(folders[1]), facts["stages"][-1]["images"], part)
+                for scores in gains(validation, restorer):
+                    values = (*trial, *scores, SIZE, "float32", "cpu", torch.__version__)
                     table.writerow(dict(zip(COLUMNS, values, strict=True)))
                 file.flush()
 

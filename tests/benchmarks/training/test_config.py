@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "recipe",
-    ["embedded", "photographs", "contrast", "restraint", "denoise", "three_degradations", "five_degradations"],
+    ["embedded", "photographs", "contrast", "denoise", "three_degradations", "five_degradations"],
 )
 def test_every_recipe_composes_for_every_restorer_it_is_meant_for(recipe: str) -> None:
     for model in ("anyir", "daair"):
