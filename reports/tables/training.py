@@ -60,6 +60,6 @@ def curves_csv(group: Group) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CURVE_COLUMNS)
     for cost in training_costs(group):
-        names = (csv_cell(cost.label), csv_cell(cost.validated_on))
-        writer.writerows((names[0], *point, names[1]) for point in cost.history)
+        label, images = csv_cell(cost.label), csv_cell(cost.validated_on)
+        writer.writerows((label, *point, images) for point in cost.history)
     return text.getvalue()

@@ -30,6 +30,8 @@ from .bundled import BUNDLED
 
 pytestmark = pytest.mark.slow
 
+TEN = ("adair", "airnet", "anyir", "daair", "kbnet", "moceir", "nafnet", "promptir", "rbair", "restormer")
+"""Each brings weights; an eleventh restorer may do without."""
 PROTOCOL = get_protocol("promptir@1")
 DATA = Path(os.environ.get("RESTOREBENCH_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
@@ -164,6 +166,9 @@ def trainings() -> list[Mapping[str, Any]]:
 
 
 def test_all_had_equal_budgets() -> None:
+    assert set(TEN) <= set(BUNDLED)
+    for key in ("images", "steps", "recipe"):
+        assert len({facts[key] for facts in trainings()}) == 1, key
     budgets = {tuple((stage["images"], stage["steps"]) for stage in facts["stages"]) for facts in trainings()}
     assert len(budgets) == 1
     assert {(facts["images"], facts["steps"]) for facts in trainings()} == {

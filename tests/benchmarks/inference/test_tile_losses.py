@@ -38,8 +38,7 @@ def test_the_card_says_what_was_measured_and_allows_only_safe_tiles(model: str) 
         if row["restorer"] == model:
             changes[int(row["tile"])] = max(changes[int(row["tile"])], abs(float(row["loss_db"])))
     assert tiling.loss_db == pytest.approx(changes[tiling.tile], abs=0.005)
-    # Not the other way round: what sees the whole image may by chance lose little on three photographs.
-    assert changes[tiling.tile] <= SAFE_DB or not tiling.allowed
+    assert tiling.allowed == (max(changes.values()) <= SAFE_DB)  # of one size alone it may be chance
     assert all(f"{changes[tile]:.2f}" in tiling.note for tile in (256, 512, 768))
 
 

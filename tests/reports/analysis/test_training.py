@@ -150,7 +150,8 @@ def test_every_bundled_file_tells_the_whole_of_its_training(name: str) -> None:
     assert told.startswith(
         "trained on 52,400 patches (crops, not images) in 8,187 steps, 3 stages, each from the weights"
     )
-    assert "embedded: 32,000 patches in 4,400 steps, seed 0, of dead leaves v2, seed 0, 600 images of 320x320" in told
+    first = "embedded: 32,000 patches in 4,400 steps, seed 0, of dead leaves v2, seed 0, 600 images of 320x320"
+    assert f"{first}, validated on 8 photographs set apart; " in told
     assert "photographs: 14,000 patches in 2,187 steps, seed 0, of dead leaves v2, seed 0, 600 images" in told
     assert "contrast: 6,400 patches in 1,600 steps, seed 1" in told
     assert "train.folder: 62 files" in told
